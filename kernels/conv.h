@@ -1,0 +1,46 @@
+/* The convolution and its two adjoints at every level (isa.h). */
+#ifndef TC_CONV_H
+#define TC_CONV_H
+#include <string.h>
+#include "conv_types.h"
+#include "isa.h"
+#include "tasks.h"
+
+typedef int (*tc_conv_function)(const tc_conv_problem *, int threads);
+
+/* Blocking, in numbers (conv_impl.h says what each is for). */
+enum {
+    TC_CONV_SLICE = 256,        /* of k = (channel, tap) */
+    TC_CONV_IMAGE = 1 << 16,    /* scratch for one slice of the image, about */
+    TC_CONV_COLS = 512,         /* output pixels per task, at least, if there are enough tasks */
+    TC_CONV_TASKS = 16,
+    TC_CONV_PARTIAL = 1 << 23   /* all partial sums of a weight gradient together, at most */
+};
+
+static inline tc_int tc_floor_div(tc_int a, tc_int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+/* Shared memory of a problem is one block, handed out piece by piece: first measured with base == NULL. */
+typedef struct { char *base; size_t used; } tc_arena;
+static inline void *tc_take(tc_arena *arena, size_t bytes) {
+    void *p = arena->base ? arena->base + arena->used : NULL;
+    arena->used += (bytes + 127) / 64 * 64;
+    return p;
+}
+
+/* `len` numbers that lie in a row: columns lane, lane+1, ... of a panel, and where they are in an image. */
+typedef struct { int lane, len; tc_int at; } tc_segment;
+
+#define TC_IMPL "conv_impl.h"
+#include "isa.h"
+
+enum { TC_CONV = 0, TC_CONV_INPUT = 1, TC_CONV_WEIGHT = 2 };
+static const tc_conv_function *const tc_conv_table[3][2][TC_LEVELS] = {
+    {TC_PER_LEVEL(tc_conv_entry, f32), TC_PER_LEVEL(tc_conv_entry, f64)},
+    {TC_PER_LEVEL(tc_conv_input_entry, f32), TC_PER_LEVEL(tc_conv_input_entry, f64)},
+    {TC_PER_LEVEL(tc_conv_weight_entry, f32), TC_PER_LEVEL(tc_conv_weight_entry, f64)}};
+
+/* 0, or -1 if there is no memory for scratch. */
+static inline int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads) {
+    return (*tc_conv_table[which][type][level])(p, threads);
+}
+#endif

@@ -1,0 +1,135 @@
+"""conv2d and its two adjoints: the three partial derivatives of one trilinear form (conv_types.h).
+
+Design:
+* The arithmetic is C (conv_impl.h, conv_weight_impl.h) on the register tile of the matrix product.  Right-hand matrices
+  are never built: the tiles read a padded copy of a few images that fits in the cache.
+* This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
+  explained to users one floor up; the checks here only keep the C code inside its arrays.
+"""
+
+cimport numpy as cnp
+from tinygrad_course.kernels.door cimport chosen_level, contiguous, float_kind
+from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
+from tinygrad_course.kernels.threads cimport n_threads
+
+cnp.import_array()
+
+cdef extern from "conv.h" nogil:
+    ctypedef Py_ssize_t tc_int
+    ctypedef struct tc_conv_problem:
+        tc_int n, c, h, w, o, kh, kw, oh, ow, sh, sw, ph, pw, dh, dw, groups
+        const void *x
+        const void *weight
+        const void *y
+        const void *bias
+        void *out
+    const int TC_CONV, TC_CONV_INPUT, TC_CONV_WEIGHT
+    void *(*tc_scratch_get)(size_t) noexcept nogil
+    void (*tc_scratch_put)(void *) noexcept nogil
+    int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads)
+
+KERNELS = ("conv2d", "conv2d_input", "conv2d_weight")
+
+cdef int _level = chosen_level()
+tc_scratch_get = tc_malloc
+tc_scratch_put = tc_free
+
+cdef enum:
+    GRAIN = 4000000      # operations worth one thread: about 50 us
+
+
+cdef _fill(str op, tc_conv_problem *p, tuple x, tuple w, stride, padding, dilation, Py_ssize_t groups):
+    """Sizes of the problem from the shapes of x and w; those of y follow."""
+    if len(x) != 4 or len(w) != 4:
+        raise ValueError(f"{op}: image {x} and weight {w} must be 4-D")
+    p.n, p.c, p.h, p.w = x
+    p.o, _, p.kh, p.kw = w
+    p.sh, p.sw = stride
+    p.ph, p.pw = padding
+    p.dh, p.dw = dilation
+    p.groups = groups
+    if groups < 1 or p.c % groups or p.o % groups or w[1] != p.c // groups:
+        raise ValueError(f"{op}: image {x} and weight {w} do not fit with groups={groups}")
+    if min(p.sh, p.sw, p.dh, p.dw) < 1 or min(p.ph, p.pw) < 0 or min(p.kh, p.kw) < 1:
+        raise ValueError(f"{op}: stride {stride} and dilation {dilation} must be positive, padding {padding} not "
+                         f"negative, kernel {w[2:]} not empty")
+    p.oh = (p.h + 2 * p.ph - p.dh * (p.kh - 1) - 1) // p.sh + 1 if p.h + 2 * p.ph > p.dh * (p.kh - 1) else 0
+    p.ow = (p.w + 2 * p.pw - p.dw * (p.kw - 1) - 1) // p.sw + 1 if p.w + 2 * p.pw > p.dw * (p.kw - 1) else 0
+    p.x = p.weight = p.y = p.bias = NULL
+
+
+cdef cnp.ndarray _contiguous(str op, cnp.ndarray x, int number_type):
+    """x, C-contiguous, aligned and in native byte order."""
+    if cnp.PyArray_TYPE(x) != number_type:
+        raise TypeError(f"{op}: got arrays of different types, one of them {x.dtype}; cast them to one")
+    return contiguous(x)
+
+
+cdef cnp.ndarray _run(str op, int which, int number_type, int kind, tc_conv_problem *p, Py_ssize_t d0, Py_ssize_t d1,
+                      Py_ssize_t d2, Py_ssize_t d3):
+    """Allocate the result (d0, d1, d2, d3) and compute it."""
+    cdef cnp.npy_intp shape[4]
+    cdef Py_ssize_t work = 2 * p.n * p.o * p.oh * p.ow * (p.c // p.groups) * p.kh * p.kw
+    cdef int failed
+    cdef cnp.ndarray out
+    shape[0], shape[1], shape[2], shape[3] = d0, d1, d2, d3
+    out = pool_empty(4, shape, number_type)
+    p.out = cnp.PyArray_DATA(out)
+    with nogil:
+        failed = tc_conv(which, kind, _level, p, n_threads(work, GRAIN))
+    if failed:
+        raise MemoryError(f"{op}: no memory for scratch")
+    return out
+
+
+def conv2d(cnp.ndarray x not None, cnp.ndarray w not None, cnp.ndarray b=None, stride=(1, 1), padding=(0, 0),
+           dilation=(1, 1), Py_ssize_t groups=1):
+    """y[n, o, p, q] = b[o] + sum over c, i, j of w[o, c, i, j] * x[n, c, p*sh - ph + i*dh, q*sw - pw + j*dw].
+
+    Args: x (N, C, H, W), w (O, C/groups, kh, kw), b (O,) or None, equal dtypes float32 or float64; pairs (h, w).
+    Returns: (N, O, oh, ow), oh = (H + 2 ph - dh (kh - 1) - 1) // sh + 1.
+    Raises: TypeError for other dtypes, ValueError if the shapes do not fit.
+    """
+    cdef tc_conv_problem p
+    cdef int t = cnp.PyArray_TYPE(x), kind = float_kind("conv2d", x)
+    x = _contiguous("conv2d", x, t)
+    w = _contiguous("conv2d", w, t)
+    _fill("conv2d", &p, (<object>x).shape, (<object>w).shape, stride, padding, dilation, groups)
+    if b is not None:
+        b = _contiguous("conv2d", b, t)
+        if cnp.PyArray_NDIM(b) != 1 or b.shape[0] != p.o:
+            raise ValueError(f"conv2d: bias {(<object>b).shape} must have shape ({p.o},)")
+        p.bias = cnp.PyArray_DATA(b)
+    p.x, p.weight = cnp.PyArray_DATA(x), cnp.PyArray_DATA(w)
+    return _run("conv2d", TC_CONV, t, kind, &p, p.n, p.o, p.oh, p.ow)
+
+
+def conv2d_input(cnp.ndarray g not None, cnp.ndarray w not None, shape, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
+                 Py_ssize_t groups=1):
+    """gx of `shape` (N, C, H, W): adjoint of conv2d in x, applied to g (N, O, oh, ow).  Errors as in conv2d."""
+    cdef tc_conv_problem p
+    cdef int t = cnp.PyArray_TYPE(g), kind = float_kind("conv2d_input", g)
+    g = _contiguous("conv2d_input", g, t)
+    w = _contiguous("conv2d_input", w, t)
+    _fill("conv2d_input", &p, tuple(shape), (<object>w).shape, stride, padding, dilation, groups)
+    _check_y("conv2d_input", &p, g)
+    p.y, p.weight = cnp.PyArray_DATA(g), cnp.PyArray_DATA(w)
+    return _run("conv2d_input", TC_CONV_INPUT, t, kind, &p, p.n, p.c, p.h, p.w)
+
+
+def conv2d_weight(cnp.ndarray x not None, cnp.ndarray g not None, shape, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
+                  Py_ssize_t groups=1):
+    """gw of `shape` (O, C/groups, kh, kw): adjoint of conv2d in w, applied to g (N, O, oh, ow).  Errors as in conv2d."""
+    cdef tc_conv_problem p
+    cdef int t = cnp.PyArray_TYPE(x), kind = float_kind("conv2d_weight", x)
+    x = _contiguous("conv2d_weight", x, t)
+    g = _contiguous("conv2d_weight", g, t)
+    _fill("conv2d_weight", &p, (<object>x).shape, tuple(shape), stride, padding, dilation, groups)
+    _check_y("conv2d_weight", &p, g)
+    p.x, p.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(g)
+    return _run("conv2d_weight", TC_CONV_WEIGHT, t, kind, &p, p.o, p.c // p.groups, p.kh, p.kw)
+
+
+cdef _check_y(str op, tc_conv_problem *p, cnp.ndarray g):
+    if (<object>g).shape != (p.n, p.o, p.oh, p.ow):
+        raise ValueError(f"{op}: g {(<object>g).shape} must have shape ({p.n}, {p.o}, {p.oh}, {p.ow})")

@@ -1,0 +1,146 @@
+/* The image as the convolution kernels read it: zero-padded, split by stride phase, a slice of the channels at a time.
+ *
+ * Tap t of an output grid reads   x[r * step_h + row_t, q * step_w + col_t]   for grid position (r, q).  In a padded copy
+ * that keeps apart the rows and columns of equal remainder modulo the step ("planes"), every tap is a constant offset:
+ *
+ *     copy[plane_t + (r + a_t) * pitch + (q + b_t)]
+ *
+ * so neighbouring columns are neighbours in memory whatever stride, padding and dilation, and nobody tests for borders.
+ * The copy holds one unit (some images, or a band of rows of one) and is small enough for L2; it is the only copy made,
+ * there is no matrix of columns.
+ */
+#define TC_IMAGE TC_FN(tc_image)
+
+typedef struct {
+    const TC_T *data;                  /* (n, channels_total, h, w) */
+    tc_int channels_total, h, w;
+    tc_int step_h, step_w;
+    tc_int grid_h, grid_w;             /* output grid */
+    tc_int taps;
+    const tc_int *row, *col;           /* per tap: row_t, col_t as above, may be negative */
+    /* set by image_layout: */
+    tc_int unit_images, unit_rows;     /* of the grid, per unit */
+    tc_int bands, units;               /* units = image groups * bands */
+    tc_int first_row, first_col;       /* smallest floor(row_t / step_h), floor(col_t / step_w) */
+    tc_int pitch, image_stride, plane_stride, channel_stride;
+    tc_int planes;
+    tc_int *plane_row, *plane_col;     /* remainders that occur */
+    tc_int *offset;                    /* of each tap: plane_t + a_t * pitch + b_t */
+} TC_IMAGE;
+
+/* Planes, pitch and strides.  `images` in a batch, `channels` per slice at most. */
+static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_int min_units, tc_arena *arena) {
+    m->plane_row = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
+    m->plane_col = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
+    m->offset = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
+    tc_int last_row = 0, last_col = 0;
+    m->first_row = m->first_col = m->planes = 0;
+    for (tc_int t = 0; t < m->taps; t++) {
+        tc_int a = tc_floor_div(m->row[t], m->step_h), b = tc_floor_div(m->col[t], m->step_w);
+        m->first_row = t ? tc_min(m->first_row, a) : a;
+        m->first_col = t ? tc_min(m->first_col, b) : b;
+        last_row = t ? tc_max(last_row, a) : a;
+        last_col = t ? tc_max(last_col, b) : b;
+    }
+    m->pitch = m->grid_w + last_col - m->first_col;
+    /* Rows share their zeros: what runs off the right end of a row meets the left border of the next. */
+    tc_int left = tc_max(0, tc_min(-m->first_col, last_col - m->first_col));
+    tc_int right = tc_max(0, m->grid_w + last_col - tc_ceil_div(m->w, m->step_w));
+    m->pitch -= tc_min(left, right);
+    tc_int extra = last_row - m->first_row + 1;     /* one more row, so that the last one may run off too */
+    /* A unit: enough columns to reuse the weights, few enough for the cache, and enough units for the threads. */
+    tc_int rows_fit = tc_max(1, TC_CONV_IMAGE / tc_max(1, channels * m->pitch) - extra);
+    m->unit_rows = tc_min(m->grid_h, rows_fit);
+    tc_int pixels = m->grid_h * m->grid_w;
+    while (images * tc_ceil_div(m->grid_h, m->unit_rows) < min_units && m->unit_rows * m->grid_w > TC_CONV_COLS)
+        m->unit_rows = (m->unit_rows + 1) / 2;
+    m->bands = tc_ceil_div(m->grid_h, m->unit_rows);
+    m->unit_rows = tc_ceil_div(m->grid_h, m->bands);
+    m->bands = tc_ceil_div(m->grid_h, m->unit_rows);
+    m->unit_images = 1;
+    if (m->bands == 1) {
+        tc_int fit = TC_CONV_IMAGE / tc_max(1, channels * (m->grid_h + extra) * m->pitch);
+        m->unit_images = tc_min(tc_ceil_div(TC_CONV_COLS, pixels), fit);
+        m->unit_images = tc_max(1, tc_min(m->unit_images, images / tc_max(1, min_units)));
+    }
+    m->units = tc_ceil_div(images, m->unit_images) * m->bands;
+    m->image_stride = (m->unit_rows + extra) * m->pitch;
+    m->plane_stride = m->unit_images * m->image_stride;
+    if (!arena->base) {
+        m->planes = tc_min(m->taps, m->step_h * m->step_w);
+        m->channel_stride = m->planes * m->plane_stride;
+        return;
+    }
+    for (tc_int t = 0; t < m->taps; t++) {
+        tc_int a = tc_floor_div(m->row[t], m->step_h), b = tc_floor_div(m->col[t], m->step_w);
+        tc_int pr = m->row[t] - a * m->step_h, pc = m->col[t] - b * m->step_w, s = 0;
+        while (s < m->planes && (m->plane_row[s] != pr || m->plane_col[s] != pc)) s++;
+        if (s == m->planes) {
+            m->plane_row[s] = pr;
+            m->plane_col[s] = pc;
+            m->planes++;
+        }
+        m->offset[t] = s * m->plane_stride + (a - m->first_row) * m->pitch + (b - m->first_col);
+    }
+    m->channel_stride = m->planes * m->plane_stride;
+}
+
+/* Images and grid rows of unit u. */
+TC_INLINE void TC_FN(image_unit)(const TC_IMAGE *m, tc_int images, tc_int u, tc_int *n0, tc_int *n, tc_int *r0,
+                                 tc_int *rows) {
+    *n0 = u / m->bands * m->unit_images;
+    *n = tc_min(m->unit_images, images - *n0);
+    *r0 = u % m->bands * m->unit_rows;
+    *rows = tc_min(m->unit_rows, m->grid_h - *r0);
+}
+
+/* Copy exactly len numbers; short rows are common, so no call to memcpy. */
+TC_INLINE void TC_FN(copy_run)(TC_T *restrict to, const TC_T *restrict from, tc_int len) {
+    if (len >= TC_VL) {
+        tc_int i = 0;
+        for (; i + TC_VL <= len; i += TC_VL) TC_FN(tc_store)(to + i, TC_FN(tc_load)(from + i));
+        if (i < len) TC_FN(tc_store)(to + len - TC_VL, TC_FN(tc_load)(from + len - TC_VL));
+        return;
+    }
+    tc_int i = 0;
+#if TC_VL > 8
+    if (len & 8) { memcpy(to, from, 8 * sizeof(TC_T)); i = 8; }
+#endif
+#if TC_VL > 4
+    if (len & 4) { memcpy(to + i, from + i, 4 * sizeof(TC_T)); i += 4; }
+#endif
+#if TC_VL > 2
+    if (len & 2) { memcpy(to + i, from + i, 2 * sizeof(TC_T)); i += 2; }
+#endif
+    if (len & 1) to[i] = from[i];
+}
+
+/* Fill the copy with channels [c0, c1) (counted in the whole image) of unit (n0, images, r0, rows). */
+static void TC_FN(image_fill)(const TC_IMAGE *m, tc_int n0, tc_int images, tc_int r0, tc_int c0, tc_int c1, TC_T *to) {
+    tc_int rows = m->image_stride / m->pitch;
+    for (tc_int c = c0; c < c1; c++) {
+        for (tc_int s = 0; s < m->planes; s++) {
+            /* Copied columns [q0, q1): those whose source column (q + first_col) * step + remainder is in the image. */
+            tc_int shift = m->first_col * m->step_w + m->plane_col[s];
+            tc_int q0 = tc_min(m->pitch, tc_max(0, -tc_floor_div(shift, m->step_w)));
+            tc_int q1 = tc_max(q0, tc_min(m->pitch, tc_floor_div(m->w - 1 - shift, m->step_w) + 1));
+            for (tc_int n = n0; n < n0 + images; n++) {
+                TC_T *row = to + (c - c0) * m->channel_stride + s * m->plane_stride + (n - n0) * m->image_stride;
+                const TC_T *image = m->data + (n * m->channels_total + c) * m->h * m->w;
+                for (tc_int r = 0; r < rows; r++, row += m->pitch) {
+                    tc_int y = (r0 + r + m->first_row) * m->step_h + m->plane_row[s];
+                    if (y < 0 || y >= m->h) {
+                        memset(row, 0, sizeof(TC_T) * (size_t)m->pitch);
+                        continue;
+                    }
+                    const TC_T *from = image + y * m->w + q0 * m->step_w + shift;
+                    for (tc_int q = 0; q < q0; q++) row[q] = 0;
+                    if (m->step_w == 1) TC_FN(copy_run)(row + q0, from, q1 - q0);
+                    else if (m->step_w == 2) for (tc_int q = q0; q < q1; q++) row[q] = from[(q - q0) * 2];
+                    else for (tc_int q = q0; q < q1; q++) row[q] = from[(q - q0) * m->step_w];
+                    for (tc_int q = q1; q < m->pitch; q++) row[q] = 0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,379 @@
+/* Convolution and its adjoint with respect to the input, as a matrix product that never builds its right-hand matrix.
+ *
+ *     out[o, column] = sum over k of A[o, k] * B[k, column]        k = (channel, tap),  column = (image, row, col)
+ *
+ * A is the weight, packed once per call.  B exists only as offsets into a padded copy of the image (conv_image_impl.h).
+ *
+ * The adjoint is the same thing: with stride 1 the convolution of g with the weights turned by 180 degrees; with stride s
+ * the pixels of gx fall into s x s classes ("phases") by their remainder, each class sees its own subset of taps, and is
+ * an ordinary stride-1 convolution of g whose results are stored s apart.  Hence one routine, `taps_run`, which knows
+ * taps, a source and a destination with steps, and nothing of what they mean.
+ *
+ * A task is one unit of columns (some images, or a band of one), for a group and a range of row blocks:
+ *
+ *     for each slice of channels, about 256 k                       the padded copy of the slice fills part of L2
+ *         for each panel of TC_NR columns                           the lines it reads stay in L1 during the rows
+ *             for each block of <= TC_MR output channels:  tile     in registers
+ *
+ * A panel is two vectors of columns.  Where its numbers are found depends on the shape, whichever needs least work:
+ *     ROWS   a vector lies in one row of the output; the last vector of a row is partly junk, which is not stored
+ *     FLAT   vectors run over the rows at the pitch of the padded copy; the positions between the rows are junk
+ *     PACK   no junk: the columns are copied to a packed panel first.  For small maps: columns run over images as well
+ * In ROWS and FLAT the tile reads the padded copy directly.
+ *
+ * Determinism: units, slices and panels depend on shapes only, every number of the output belongs to one task.
+ */
+#define TC_USE_TILE_PANELS
+#define TC_USE_TILE_TABLE
+#define TC_USE_TILE_ROWS
+#include "tile_impl.h"
+#include "pack_impl.h"
+#undef TC_USE_TILE_PANELS
+#undef TC_USE_TILE_TABLE
+#undef TC_USE_TILE_ROWS
+#include "conv_image_impl.h"
+
+#define TC_TAPS TC_FN(conv_taps)
+#define TC_COLUMNS TC_FN(conv_columns)
+
+#ifndef TC_CONV_MODES
+#define TC_CONV_MODES
+enum { TC_ROWS, TC_FLAT, TC_PACK };
+typedef struct {
+    int vectors;                  /* 1 or 2 */
+    int whole;                    /* the columns lie in a row in the output: the tile may store there itself */
+    tc_int from[2];               /* ROWS, FLAT: where the vectors begin in the padded copy */
+    int run[3];                   /* PACK: vector v copies runs run[v] .. run[v + 1] - 1 */
+    int store0, store1;
+} tc_panel;
+#endif
+
+typedef struct {                  /* the panels of one unit */
+    tc_int panels;
+    tc_panel *panel;
+    tc_segment *runs;             /* PACK: what a vector is made of; lanes count in the vector */
+    tc_segment *stores;           /* where the valid columns of a panel go */
+} TC_COLUMNS;
+
+typedef struct {
+    TC_IMAGE image;
+    tc_int images, groups, in, out;             /* channels per group */
+    const TC_T *weight;
+    tc_int weight_group, weight_out, weight_in; /* strides of the weight */
+    const tc_int *weight_tap;                   /* offset of each tap in it; NULL: k runs through it without gaps */
+    const TC_T *bias;
+    TC_T *dst;                                  /* first element of the grid in image 0, channel 0 */
+    tc_int dst_image, dst_channel, dst_row, dst_col;
+    /* set by taps_run: */
+    int mode;
+    tc_int slices, row_blocks, row_groups;
+    TC_T *packed_weight;                        /* [group][slice][block][k][m] */
+    tc_int *table;                              /* offset of each k of a slice */
+    TC_COLUMNS full, last;                      /* last: a unit with fewer images or rows */
+    tc_int copy_room;
+} TC_TAPS;
+
+TC_INLINE int TC_FN(add_segment)(tc_segment *list, int first, int n, int lane, int len, tc_int at) {
+    if (n > first && list[n - 1].lane + list[n - 1].len == lane && list[n - 1].at + list[n - 1].len == at) {
+        list[n - 1].len += len;
+        return n;
+    }
+    list[n] = (tc_segment){lane, len, at};
+    return n + 1;
+}
+
+/* Vectors of columns that a unit of `images` images and `rows` grid rows needs. */
+static tc_int TC_FN(count_vectors)(const TC_TAPS *q, int mode, tc_int images, tc_int rows) {
+    const TC_IMAGE *m = &q->image;
+    if (mode == TC_ROWS) return images * rows * tc_ceil_div(m->grid_w, TC_VL);
+    if (mode == TC_FLAT) return images * tc_ceil_div((rows - 1) * m->pitch + m->grid_w, TC_VL);
+    return tc_ceil_div(images * rows * m->grid_w, TC_VL);
+}
+
+static void TC_FN(build_columns)(const TC_TAPS *q, tc_int images, tc_int rows, TC_COLUMNS *u, tc_arena *arena) {
+    const TC_IMAGE *m = &q->image;
+    tc_int vectors = TC_FN(count_vectors)(q, q->mode, images, rows), most = images * rows * m->grid_w;
+    tc_int per_image = vectors / tc_max(1, images), per_row = tc_ceil_div(m->grid_w, TC_VL);
+    u->panels = tc_ceil_div(vectors, 2);
+    u->panel = (tc_panel *)tc_take(arena, sizeof(tc_panel) * (size_t)u->panels);
+    u->runs = (tc_segment *)tc_take(arena, sizeof(tc_segment) * (size_t)tc_min(most, images * rows + 2 * vectors));
+    u->stores = (tc_segment *)tc_take(arena, sizeof(tc_segment) * (size_t)tc_min(most, images * rows + 2 * vectors));
+    if (!arena->base) return;
+    int runs = 0, stores = 0;
+    for (tc_int p = 0; p < u->panels; p++) {
+        tc_panel *panel = u->panel + p;
+        panel->vectors = (int)tc_min(2, vectors - 2 * p);
+        panel->store0 = stores;
+        panel->from[0] = panel->from[1] = 0;
+        panel->run[0] = panel->run[1] = panel->run[2] = runs;
+        for (int v = 0; v < panel->vectors; v++) {
+            panel->run[v] = runs;
+            tc_int index = 2 * p + v, n, r, c, width = m->pitch;
+            /* Image, row and column of lane 0, and the pitch at which positions run on from there. */
+            if (q->mode == TC_PACK) {
+                tc_int at = index * TC_VL;
+                n = at / (rows * m->grid_w);
+                r = at / m->grid_w % rows;
+                c = at % m->grid_w;
+                width = m->grid_w;
+            } else if (q->mode == TC_FLAT) {
+                n = index / per_image;
+                r = index % per_image * TC_VL / m->pitch;
+                c = index % per_image * TC_VL % m->pitch;
+            } else {
+                n = index / (rows * per_row);
+                r = index / per_row % rows;
+                c = index % per_row * TC_VL;
+            }
+            if (q->mode != TC_PACK) panel->from[v] = n * m->image_stride + r * m->pitch + c;
+            for (int lane = 0; lane < TC_VL;) {
+                int len = (int)tc_min(TC_VL - lane, width - c), valid = (int)tc_min(len, m->grid_w - c);
+                tc_int to = n * q->dst_image + r * q->dst_row + c * q->dst_col;
+                tc_int from = n * m->image_stride + r * m->pitch + c;
+                if (q->mode == TC_PACK) runs = TC_FN(add_segment)(u->runs, panel->run[v], runs, lane, valid, from);
+                if (valid > 0 && q->dst_col == 1) {
+                    stores = TC_FN(add_segment)(u->stores, panel->store0, stores, v * TC_VL + lane, valid, to);
+                } else if (valid > 0) {
+                    u->stores[stores++] = (tc_segment){v * TC_VL + lane, valid, to};
+                }
+                if (q->mode == TC_ROWS) break;
+                lane += len;
+                c = 0;
+                if (++r == rows) {
+                    if (q->mode == TC_FLAT || ++n == images) break;
+                    r = 0;
+                }
+            }
+            panel->run[v + 1] = runs;
+        }
+        panel->store1 = stores;
+        panel->whole = q->dst_col == 1 && stores == panel->store0 + 1 &&
+                       u->stores[panel->store0].len == panel->vectors * TC_VL;
+    }
+}
+
+/* Task: pack one row block of the weight, for one group and slice. */
+static void TC_FN(weight_task)(const void *plan, tc_int task, void *scratch) {
+    const TC_TAPS *q = (const TC_TAPS *)plan;
+    const TC_IMAGE *m = &q->image;
+    (void)scratch;
+    tc_int block = task % q->row_blocks, slice = task / q->row_blocks % q->slices;
+    tc_int group = task / q->row_blocks / q->slices;
+    tc_int c0 = tc_cut(q->in, q->slices, slice), c1 = tc_cut(q->in, q->slices, slice + 1);
+    tc_int i0 = tc_cut(q->out, q->row_blocks, block), rows = tc_cut(q->out, q->row_blocks, block + 1) - i0;
+    TC_T *to = q->packed_weight + group * q->out * q->in * m->taps + c0 * m->taps * q->out + i0 * (c1 - c0) * m->taps;
+    const TC_T *from = q->weight + group * q->weight_group + i0 * q->weight_out;
+    if (!q->weight_tap) {
+        TC_FN(pack_a)(rows, (c1 - c0) * m->taps, from + c0 * m->taps, q->weight_out, 1, to);
+        return;
+    }
+    for (tc_int c = c0; c < c1; c++)
+        for (tc_int t = 0; t < m->taps; t++)
+            for (tc_int i = 0; i < rows; i++)
+                *to++ = from[i * q->weight_out + c * q->weight_in + q->weight_tap[t]];
+}
+
+/* Copy one vector of columns that comes from n rows of the image: all n are loaded so that their columns fall into the
+ * right lanes, and each replaces the lanes from its first column on.  (Storing the pieces one after another instead means
+ * stores across cache lines, three times slower.)  Lane 0 of a load may lie before the piece, even before the copy. */
+TC_INLINE void TC_FN(pack_vector)(int n, const tc_segment *runs, tc_int k, const TC_T *copy, const tc_int *table,
+                                  TC_T *restrict to) {
+    TC_IVEC mask[4];
+    TC_UNROLL
+    for (int s = 1; s < n; s++) mask[s] = TC_FN(tc_lanes_from)(runs[s].lane);
+    for (tc_int p = 0; p < k; p++, to += TC_NR) {
+        const TC_T *from = copy + table[p];
+        TC_VEC v = TC_LOAD(from + runs[0].at);
+        TC_UNROLL
+        for (int s = 1; s < n; s++) v = TC_FN(tc_select)(mask[s], v, TC_LOAD(from + runs[s].at - runs[s].lane));
+        TC_STORE(to, v);
+    }
+}
+
+static void TC_FN(pack_columns)(const tc_segment *runs, int n, tc_int k, const TC_T *copy, const tc_int *table,
+                                TC_T *restrict to) {
+    if (n == 1) TC_FN(pack_vector)(1, runs, k, copy, table, to);
+    else if (n == 2) TC_FN(pack_vector)(2, runs, k, copy, table, to);
+    else if (n == 3) TC_FN(pack_vector)(3, runs, k, copy, table, to);
+    else if (n == 4) TC_FN(pack_vector)(4, runs, k, copy, table, to);
+    else
+        for (tc_int p = 0; p < k; p++, to += TC_NR)
+            for (int s = 0; s < n; s++)
+                for (int i = 0; i < runs[s].len; i++) to[runs[s].lane + i] = copy[table[p] + runs[s].at + i];
+}
+
+/* The valid columns of a tile that was computed aside. */
+static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, const TC_T *tile, TC_T *dst,
+                                 tc_int dst_channel, tc_int dst_col, int add, const TC_T *bias) {
+    for (tc_int i = 0; i < rows; i++, tile += TC_NR, dst += dst_channel) {
+        TC_T start = bias ? bias[i] : 0;
+        for (int s = 0; s < n; s++) {
+            const TC_T *from = tile + list[s].lane;
+            TC_T *to = dst + list[s].at;
+            if (dst_col == 1 && !add && !bias) TC_FN(copy_run)(to, from, list[s].len);
+            else if (add) for (int j = 0; j < list[s].len; j++) to[j * dst_col] += from[j];
+            else for (int j = 0; j < list[s].len; j++) to[j * dst_col] = from[j] + start;
+        }
+    }
+}
+
+static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
+    const TC_TAPS *q = (const TC_TAPS *)plan;
+    const TC_IMAGE *m = &q->image;
+    TC_T *copy = (TC_T *)scratch + TC_NR, *packed = copy + q->copy_room;
+    TC_T aside[TC_MR * TC_NR] __attribute__((aligned(64)));
+    tc_int n0, images, r0, rows;
+    tc_int row_group = task % q->row_groups, group = task / q->row_groups % q->groups;
+    TC_FN(image_unit)(m, q->images, task / q->row_groups / q->groups, &n0, &images, &r0, &rows);
+    const TC_COLUMNS *u = images == m->unit_images && rows == m->unit_rows ? &q->full : &q->last;
+    tc_int block0 = tc_cut(q->row_blocks, q->row_groups, row_group);
+    tc_int block1 = tc_cut(q->row_blocks, q->row_groups, row_group + 1);
+    TC_T *dst = q->dst + n0 * q->dst_image + group * q->out * q->dst_channel + r0 * q->dst_row;
+    const TC_T *weight = q->packed_weight + group * q->out * q->in * m->taps;
+
+    for (tc_int slice = 0; slice < q->slices; slice++) {
+        tc_int c0 = tc_cut(q->in, q->slices, slice), c1 = tc_cut(q->in, q->slices, slice + 1), k = (c1 - c0) * m->taps;
+        TC_FN(image_fill)(m, n0, images, r0, group * q->in + c0, group * q->in + c1, copy);
+        for (const tc_panel *panel = u->panel; panel < u->panel + u->panels; panel++) {
+            int nv = panel->vectors;
+            const TC_T *from[2] = {copy + panel->from[0], copy + panel->from[1]};
+            for (int v = 0; v < nv && q->mode == TC_PACK; v++)
+                TC_FN(pack_columns)(u->runs + panel->run[v], panel->run[v + 1] - panel->run[v], k, copy, q->table,
+                                    packed + v * TC_VL);
+            for (tc_int block = block0; block < block1; block++) {
+                tc_int i0 = tc_cut(q->out, q->row_blocks, block);
+                tc_int mr = tc_cut(q->out, q->row_blocks, block + 1) - i0;
+                const TC_T *a = weight + c0 * m->taps * q->out + i0 * k;
+                const TC_T *bias = q->bias && slice == 0 ? q->bias + group * q->out + i0 : NULL;
+                TC_T *to = dst + i0 * q->dst_channel;
+                /* A partly valid tile gets its bias when it is made, so that storing it is a plain copy. */
+                TC_TILE_OUT out = {aside, TC_NR, 0, bias, NULL};
+                if (panel->whole)
+                    out = (TC_TILE_OUT){to + u->stores[panel->store0].at, q->dst_channel, slice > 0, bias, NULL};
+                if (q->mode == TC_PACK) TC_FN(tile_panels)[nv - 1][mr - 1](k, a, packed, TC_NR, &out);
+                else TC_FN(tile_table)[nv - 1][mr - 1](k, a, from, q->table, &out);
+                if (!panel->whole)
+                    TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, aside, to,
+                                         q->dst_channel, q->dst_col, slice > 0, NULL);
+            }
+        }
+    }
+}
+
+/* Everything the tasks share; called twice, first to measure (arena->base == NULL). */
+static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
+    TC_IMAGE *m = &q->image;
+    q->slices = tc_max(1, tc_min(q->in, tc_ceil_div(q->in * m->taps, TC_CONV_SLICE)));
+    tc_int channels = tc_ceil_div(q->in, q->slices);
+    q->row_blocks = tc_ceil_div(q->out, TC_MR);
+    TC_FN(image_layout)(m, q->images, channels, tc_ceil_div(TC_CONV_TASKS, q->groups), arena);
+    q->row_groups = tc_max(1, tc_min(q->row_blocks / 4, TC_CONV_TASKS / (m->units * q->groups)));
+    /* Vectors times rows is the arithmetic; packing adds about 3 rows' worth, junk adds vectors. */
+    tc_int vectors[3];
+    for (int mode = TC_ROWS; mode <= TC_PACK; mode++)
+        vectors[mode] = TC_FN(count_vectors)(q, mode, m->unit_images, m->unit_rows);
+    q->mode = vectors[TC_ROWS] <= vectors[TC_FLAT] ? TC_ROWS : TC_FLAT;
+    if (vectors[TC_PACK] * (q->out / q->row_groups + 3) < vectors[q->mode] * (q->out / q->row_groups)) q->mode = TC_PACK;
+    q->table = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)(channels * m->taps));
+    q->packed_weight = (TC_T *)tc_take(arena, sizeof(TC_T) * (size_t)(q->groups * q->out * q->in * m->taps));
+    TC_FN(build_columns)(q, m->unit_images, m->unit_rows, &q->full, arena);
+    tc_int n0, images, r0, rows;
+    TC_FN(image_unit)(m, q->images, m->units - 1, &n0, &images, &r0, &rows);
+    TC_FN(build_columns)(q, images, rows, &q->last, arena);
+    for (tc_int c = 0; arena->base && c < channels; c++)
+        for (tc_int t = 0; t < m->taps; t++) q->table[c * m->taps + t] = c * m->channel_stride + m->offset[t];
+    /* The last vector of the last row runs over the end of the copy by less than a row and a vector. */
+    q->copy_room = (channels * m->channel_stride + m->pitch + 2 * TC_VL + 63) / 64 * 64;
+}
+
+static int TC_FN(taps_run)(TC_TAPS *q, int threads) {
+    tc_arena arena = {NULL, 0};
+    if (q->images * q->groups * q->out * q->image.grid_h * q->image.grid_w == 0) return 0;
+    TC_FN(taps_layout)(q, &arena);
+    arena.base = (char *)tc_scratch_get(arena.used);
+    if (!arena.base) return -1;
+    arena.used = 0;
+    TC_FN(taps_layout)(q, &arena);
+    tc_int packing = q->groups * q->slices * q->row_blocks;
+    int failed = q->in == 0 || q->image.taps == 0 ? 0 :
+        tc_run(TC_FN(weight_task), q, packing, 64, q->out * q->in * q->image.taps * q->groups < 32768 ? 1 : threads);
+    if (!failed) {
+        tc_int k = tc_ceil_div(q->in, q->slices) * q->image.taps;
+        size_t bytes = sizeof(TC_T) * (size_t)(TC_NR + q->copy_room + k * TC_NR);
+        failed = tc_run(TC_FN(taps_task), q, q->image.units * q->groups * q->row_groups, bytes, threads);
+    }
+    tc_scratch_put(arena.base);
+    return failed;
+}
+
+/* y = conv(x, w) + bias */
+static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
+    tc_int taps = p->kh * p->kw;
+    tc_int *list = (tc_int *)malloc(sizeof(tc_int) * (size_t)(2 * taps));
+    if (!list) return -1;
+    for (tc_int t = 0; t < taps; t++) {
+        list[t] = t / p->kw * p->dh - p->ph;
+        list[taps + t] = t % p->kw * p->dw - p->pw;
+    }
+    TC_TAPS q = {
+        .image = {.data = (const TC_T *)p->x, .channels_total = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
+                  .step_w = p->sw, .grid_h = p->oh, .grid_w = p->ow, .taps = taps, .row = list, .col = list + taps},
+        .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
+        .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
+        .weight_out = p->c / p->groups * taps, .weight_in = taps, .weight_tap = NULL,
+        .bias = (const TC_T *)p->bias, .dst = (TC_T *)p->out, .dst_image = p->o * p->oh * p->ow,
+        .dst_channel = p->oh * p->ow, .dst_row = p->ow, .dst_col = 1};
+    int failed = TC_FN(taps_run)(&q, threads);
+    free(list);
+    return failed;
+}
+
+/* Taps i of a kernel of `size` that reach positions h with (h + pad) mod stride == phase, and the index into g at h0, the
+ * first such h:  (h0 + pad - i * dilation) / stride.  Returns how many. */
+static tc_int TC_FN(phase_taps)(tc_int size, tc_int stride, tc_int pad, tc_int dilation, tc_int h0, tc_int *tap,
+                                tc_int *at) {
+    tc_int n = 0;
+    for (tc_int i = 0; i < size; i++) {
+        tc_int d = h0 + pad - i * dilation;
+        if (d - tc_floor_div(d, stride) * stride) continue;
+        tap[n] = i;
+        at[n++] = tc_floor_div(d, stride);
+    }
+    return n;
+}
+
+/* gx: adjoint of conv with respect to x, applied to y = g. */
+static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
+    tc_int taps = p->kh * p->kw, failed = 0;
+    tc_int *list = (tc_int *)malloc(sizeof(tc_int) * (size_t)(3 * taps + 2 * (p->kh + p->kw) + 1));
+    if (!list) return -1;
+    tc_int *tap_h = list + 3 * taps, *at_h = tap_h + p->kh, *tap_w = at_h + p->kh, *at_w = tap_w + p->kw;
+    for (tc_int h0 = 0; h0 < tc_min(p->sh, p->h) && !failed; h0++) {
+        tc_int nh = TC_FN(phase_taps)(p->kh, p->sh, p->ph, p->dh, h0, tap_h, at_h);
+        for (tc_int w0 = 0; w0 < tc_min(p->sw, p->w) && !failed; w0++) {
+            tc_int nw = TC_FN(phase_taps)(p->kw, p->sw, p->pw, p->dw, w0, tap_w, at_w), n = nh * nw;
+            for (tc_int t = 0; t < n; t++) {
+                list[t] = at_h[t / nw];
+                list[taps + t] = at_w[t % nw];
+                list[2 * taps + t] = tap_h[t / nw] * p->kw + tap_w[t % nw];
+            }
+            TC_TAPS q = {
+                .image = {.data = (const TC_T *)p->y, .channels_total = p->o, .h = p->oh, .w = p->ow, .step_h = 1,
+                          .step_w = 1, .grid_h = (p->h - h0 + p->sh - 1) / p->sh,
+                          .grid_w = (p->w - w0 + p->sw - 1) / p->sw, .taps = n, .row = list, .col = list + taps},
+                .images = p->n, .groups = p->groups, .in = p->o / p->groups, .out = p->c / p->groups,
+                .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
+                .weight_out = taps, .weight_in = p->c / p->groups * taps, .weight_tap = list + 2 * taps,
+                .dst = (TC_T *)p->out + h0 * p->w + w0, .dst_image = p->c * p->h * p->w, .dst_channel = p->h * p->w,
+                .dst_row = p->w * p->sh, .dst_col = p->sw};
+            failed = TC_FN(taps_run)(&q, threads);
+        }
+    }
+    free(list);
+    return (int)failed;
+}
+
+static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv);
+static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input);
+
+#include "conv_weight_impl.h" /* shares the tile and the image */

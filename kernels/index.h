@@ -1,0 +1,90 @@
+/* Loops of the index kernels.  Arrays are (outer, n, inner) with the index along n; indices have been checked. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "tc_omp.h"
+
+enum { TC_ROWS = 16384 /* elements of one task */, TC_INNER_TILE = 4096 /* neighbours that one task of a scatter owns */ };
+
+/* Position of the first index outside [low, high), or -1. */
+static ptrdiff_t tc_first_bad(const int64_t *index, ptrdiff_t n, int64_t low, int64_t high) {
+    for (ptrdiff_t start = 0; start < n; start += 1024) { /* a loop that may stop early does not vectorise */
+        const ptrdiff_t stop = start + 1024 < n ? start + 1024 : n;
+        int bad = 0;
+#pragma omp simd reduction(| : bad)
+        for (ptrdiff_t i = start; i < stop; i++) bad |= index[i] < low || index[i] >= high;
+        if (bad)
+            for (ptrdiff_t i = start; i < stop; i++)
+                if (index[i] < low || index[i] >= high) return i;
+    }
+    return -1;
+}
+
+/* y[o, i, c] = x[o, index[o, i, c], c], elements by size: moving bytes needs no number type. */
+#define TC_GATHER(bits)                                                                                            \
+    static void tc_gather_##bits(const void *x_, const int64_t *index, void *y_, ptrdiff_t outer, ptrdiff_t n,     \
+                                 ptrdiff_t m, ptrdiff_t inner, int threads) {                                      \
+        const uint##bits##_t *x = (const uint##bits##_t *)x_;                                                      \
+        uint##bits##_t *y = (uint##bits##_t *)y_;                                                                  \
+        const ptrdiff_t rows = TC_ROWS / (inner + 1) + 1, pieces = (m + rows - 1) / rows;                           \
+        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        for (ptrdiff_t task = 0; task < outer * pieces; task++) {                                                  \
+            const ptrdiff_t o = task / pieces, i = task % pieces * rows, stop = i + rows < m ? i + rows : m;       \
+            const uint##bits##_t *from = x + o * n * inner;                                                        \
+            const ptrdiff_t first = (o * m + i) * inner, last = (o * m + stop) * inner;                            \
+            if (inner == 1)                                                                                        \
+                for (ptrdiff_t k = first; k < last; k++) y[k] = from[index[k]];                                    \
+            else                                                                                                   \
+                for (ptrdiff_t k = first; k < last; k += inner)                                                    \
+                    for (ptrdiff_t c = 0; c < inner; c++) y[k + c] = from[index[k + c] * inner + c];               \
+        }                                                                                                          \
+    }
+TC_GATHER(8)
+TC_GATHER(16)
+TC_GATHER(32)
+TC_GATHER(64)
+
+/* y[o, index[o, i, c], c] += src[o, i, c].  A task owns a stretch of (o, c) and goes through i in order, so repeated
+ * places add up in the same order whatever the number of threads. */
+#define TC_SCATTER(type, name)                                                                                     \
+    static void tc_scatter_##name(void *y_, const int64_t *index, const void *src_, ptrdiff_t outer, ptrdiff_t n,  \
+                                  ptrdiff_t m, ptrdiff_t inner, int threads) {                                     \
+        const ptrdiff_t tiles = (inner + TC_INNER_TILE - 1) / TC_INNER_TILE;                                       \
+        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        for (ptrdiff_t task = 0; task < outer * tiles; task++) {                                                   \
+            const ptrdiff_t o = task / tiles, start = task % tiles * TC_INNER_TILE;                                \
+            const ptrdiff_t stop = start + TC_INNER_TILE < inner ? start + TC_INNER_TILE : inner;                  \
+            type *y = (type *)y_ + o * n * inner;                                                                  \
+            if (inner == 1) {                                                                                      \
+                const int64_t *k = index + o * m;                                                                  \
+                const type *s = (const type *)src_ + o * m;                                                        \
+                for (ptrdiff_t i = 0; i < m; i++) y[k[i]] += s[i];                                                 \
+                continue;                                                                                          \
+            }                                                                                                      \
+            for (ptrdiff_t i = 0; i < m; i++) {                                                                    \
+                const int64_t *k = index + (o * m + i) * inner;                                                    \
+                const type *s = (const type *)src_ + (o * m + i) * inner;                                          \
+                for (ptrdiff_t c = start; c < stop; c++) y[k[c] * inner + c] += s[c];                              \
+            }                                                                                                      \
+        }                                                                                                          \
+    }                                                                                                              \
+    /* y[index[i], c] += g[i, c]; an index below zero counts from the end */                                       \
+    static void tc_add_rows_##name(void *y_, const int64_t *index, const void *g_, ptrdiff_t n, ptrdiff_t m,       \
+                                   ptrdiff_t inner, int threads) {                                                 \
+        const ptrdiff_t tiles = (inner + TC_INNER_TILE - 1) / TC_INNER_TILE;                                       \
+        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        for (ptrdiff_t t = 0; t < tiles; t++) {                                                                    \
+            const ptrdiff_t start = t * TC_INNER_TILE;                                                             \
+            const ptrdiff_t stop = start + TC_INNER_TILE < inner ? start + TC_INNER_TILE : inner;                  \
+            for (ptrdiff_t i = 0; i < m; i++) {                                                                    \
+                type *restrict y = (type *)y_ + (index[i] < 0 ? index[i] + n : index[i]) * inner;                  \
+                const type *g = (const type *)g_ + i * inner;                                                      \
+                _Pragma("omp simd")                                                                                \
+                for (ptrdiff_t c = start; c < stop; c++) y[c] += g[c];                                             \
+            }                                                                                                      \
+        }                                                                                                          \
+    }
+TC_SCATTER(float, f32)
+TC_SCATTER(double, f64)
+TC_SCATTER(int64_t, i64)

@@ -1,0 +1,19 @@
+/* The table of loss_impl.h's functions: [0] float, [1] double, then the level of isa.h. */
+#pragma once
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TC_IMPL "loss_impl.h"
+#include "isa.h"
+
+typedef void (*tc_cross_entropy_fn)(const void *x, const int64_t *target, const void *weight, void *loss, void *logp,
+                                    ptrdiff_t n, ptrdiff_t c, int64_t ignore_index, double smoothing, int threads);
+typedef void (*tc_cross_entropy_grad_fn)(const void *g, const void *logp, const int64_t *target, const void *weight,
+                                         void *gx, ptrdiff_t n, ptrdiff_t c, int64_t ignore_index, double smoothing,
+                                         int threads);
+typedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, ptrdiff_t n, int threads);
+#define TC_BOTH(name) {TC_PER_LEVEL(name, f32), TC_PER_LEVEL(name, f64)}
+static const tc_cross_entropy_fn tc_cross_entropy[2][TC_LEVELS] = TC_BOTH(cross_entropy);
+static const tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][TC_LEVELS] = TC_BOTH(cross_entropy_grad);
+static const tc_bce_fn tc_bce_with_logits[2][TC_LEVELS] = TC_BOTH(bce_with_logits);

@@ -1,0 +1,111 @@
+"""Losses: compiled twins of backend/reference/loss.py.
+
+Design:
+* Cross-entropy is softmax, logarithm and selection in one pass over each row, and its gradient one pass over log p: the
+  one-hot matrix, p and the smoothed target never exist.
+* Targets are checked before any arithmetic, so that a wrong label is an IndexError with its value, not a stray read.
+* Rows are independent, elementwise losses are cut into blocks of a fixed size: the thread count cannot change a bit.
+"""
+
+cimport numpy as cnp
+
+from libc.stdint cimport int64_t
+from tinygrad_course.kernels.door cimport chosen_level, contiguous, contiguous_as, empty_like, float_kind
+from tinygrad_course.kernels.memory cimport pool_empty
+from tinygrad_course.kernels.threads cimport n_threads
+
+from tinygrad_course.errors import ShapeError
+
+cnp.import_array()
+
+cdef extern from "loss.h" nogil:
+    ctypedef void (*tc_cross_entropy_fn)(const void *x, const int64_t *target, const void *weight, void *loss,
+                                         void *logp, Py_ssize_t n, Py_ssize_t c, int64_t ignore_index,
+                                         double smoothing, int threads) noexcept
+    ctypedef void (*tc_cross_entropy_grad_fn)(const void *g, const void *logp, const int64_t *target,
+                                              const void *weight, void *gx, Py_ssize_t n, Py_ssize_t c,
+                                              int64_t ignore_index, double smoothing, int threads) noexcept
+    ctypedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, Py_ssize_t n, int threads) noexcept
+    tc_cross_entropy_fn tc_cross_entropy[2][3]
+    tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][3]
+    tc_bce_fn tc_bce_with_logits[2][3]
+
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce_with_logits")
+
+cdef enum:
+    GRAIN = 50_000      # values that are worth a thread
+
+cdef int _level = chosen_level()
+
+
+def cross_entropy(cnp.ndarray x, cnp.ndarray target, weight, int64_t ignore_index, double label_smoothing):
+    """x (N, C), target (N,) -> loss (N,), logp (N, C); see the reference kernel for the formula."""
+    cdef int kind = float_kind("cross_entropy", x)
+    x = contiguous(x)
+    target = contiguous_as(target, cnp.NPY_INT64)
+    _check(x, target, weight, ignore_index)
+    cdef cnp.ndarray w = None if weight is None else contiguous_as(weight, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray logp = empty_like(x), loss = pool_empty(1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+    cdef void *w_data = NULL if weight is None else cnp.PyArray_DATA(w)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x, 0), c = cnp.PyArray_DIM(x, 1)
+    with nogil:
+        tc_cross_entropy[kind][_level](cnp.PyArray_DATA(x), <int64_t *>cnp.PyArray_DATA(target), w_data,
+                                       cnp.PyArray_DATA(loss), cnp.PyArray_DATA(logp), n, c, ignore_index,
+                                       label_smoothing, n_threads(n * c, GRAIN))
+    return loss, logp
+
+
+def cross_entropy_grad(cnp.ndarray g, cnp.ndarray logp, cnp.ndarray target, weight, int64_t ignore_index,
+                       double label_smoothing):
+    """g (N,), logp (N, C), target (N,) -> gradient (N, C) with respect to x."""
+    cdef int kind = float_kind("cross_entropy_grad", logp)
+    logp = contiguous(logp)
+    target = contiguous_as(target, cnp.NPY_INT64)
+    _check(logp, target, weight, ignore_index)
+    g = contiguous_as(g, cnp.PyArray_TYPE(logp))
+    if not cnp.PyArray_SAMESHAPE(g, target):
+        raise ShapeError(f"cross_entropy_grad: g {(<object>g).shape} must have the shape of target "
+                         f"{(<object>target).shape}")
+    cdef cnp.ndarray w = None if weight is None else contiguous_as(weight, cnp.PyArray_TYPE(logp))
+    cdef cnp.ndarray gx = empty_like(logp)
+    cdef void *w_data = NULL if weight is None else cnp.PyArray_DATA(w)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(logp, 0), c = cnp.PyArray_DIM(logp, 1)
+    with nogil:
+        tc_cross_entropy_grad[kind][_level](cnp.PyArray_DATA(g), cnp.PyArray_DATA(logp),
+                                            <int64_t *>cnp.PyArray_DATA(target), w_data, cnp.PyArray_DATA(gx), n, c,
+                                            ignore_index, label_smoothing, n_threads(n * c, GRAIN))
+    return gx
+
+
+def bce_with_logits(cnp.ndarray x, cnp.ndarray target):
+    """max(x, 0) - x * target + log(1 + exp(-|x|)), elementwise; x and target of one shape."""
+    cdef int kind = float_kind("bce_with_logits", x)
+    if not cnp.PyArray_SAMESHAPE(x, target):
+        raise ShapeError(f"bce_with_logits: x {(<object>x).shape} and target {(<object>target).shape} must have one "
+                         "shape")
+    x = contiguous(x)
+    target = contiguous_as(target, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray loss = empty_like(x)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    with nogil:
+        tc_bce_with_logits[kind][_level](cnp.PyArray_DATA(x), cnp.PyArray_DATA(target), cnp.PyArray_DATA(loss), n,
+                                         n_threads(n, GRAIN))
+    return loss
+
+
+# Shapes and every target; target is contiguous int64.
+cdef int _check(cnp.ndarray x, cnp.ndarray target, weight, int64_t ignore_index) except -1:
+    cdef cnp.npy_intp *dims = cnp.PyArray_DIMS(x)
+    cdef int64_t *t = <int64_t *>cnp.PyArray_DATA(target)
+    cdef Py_ssize_t i
+    if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_NDIM(target) != 1 or cnp.PyArray_DIM(target, 0) != dims[0]:
+        raise ShapeError(f"cross_entropy: needs x (N, C) and target (N,), got {(<object>x).shape} and "
+                         f"{(<object>target).shape}")
+    if weight is not None and weight.shape != (dims[1],):
+        raise ShapeError(f"cross_entropy: weight {weight.shape} must have one entry for each of the {dims[1]} classes")
+    for i in range(dims[0]):
+        if (t[i] < 0 or t[i] >= dims[1]) and t[i] != ignore_index:
+            raise IndexError(
+                f"cross_entropy: target[{i}] is {t[i]}, but there are {dims[1]} classes: targets must be 0 to "
+                f"{dims[1] - 1}, or ignore_index={ignore_index}. Check the labels or the size of the last layer.")
+    return 0

@@ -1,0 +1,171 @@
+"""The memory pool: a NumPy data allocator (NEP 49), an array constructor and scratch memory for the kernels.
+
+Design:
+* The pool itself is in tc_alloc.h.  This module is the only one that includes it, so there is one pool; other kernels
+  cimport `tc_malloc`, `tc_free` and `pool_empty` from here.
+* The kernels' outputs come from the pool by default, NumPy's own arrays only after `enable()`.  NumPy keeps the handler
+  in a context variable: `enable()` holds for the running thread or asyncio task, and new threads start with NumPy's
+  allocator.  Every array remembers its own handler, so arrays may die in any thread and after `disable()`.
+* `pool_empty` makes the array over a block of the pool and then hands the block over to it: OWNDATA and the handler are
+  set in the array, which is how NumPy itself leaves an array that it allocated.  Measured per array (create and free,
+  ns, 2 kB / 4 kB / 64 kB): @PLAIN@ plain PyArray_EMPTY, @OWN@ this way, @SWITCH@ switching the handler around
+  PyArray_EMPTY, @BASE@ a capsule as base (and the array would not own its data).
+* Below 4 KB plain PyArray_EMPTY: NumPy has a cache for tiny blocks, and alignment gains nothing there.
+"""
+
+cimport numpy as cnp
+from cpython.object cimport PyTypeObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF, PyObject
+from libc.string cimport strcpy
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    int PyTraceMalloc_Track(unsigned int domain, size_t ptr, size_t size)
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void *ctx
+        void *(*malloc)(void *, size_t) noexcept
+        void *(*calloc)(void *, size_t, size_t) noexcept
+        void *(*realloc)(void *, void *, size_t) noexcept
+        void (*free)(void *, void *, size_t) noexcept
+
+    ctypedef struct PyDataMem_Handler:
+        char name[127]
+        unsigned char version
+        PyDataMemAllocator allocator
+
+    ctypedef struct PyArrayObject_fields:
+        PyObject *mem_handler
+
+    PyTypeObject PyArray_Type
+    object PyArray_NewFromDescr(PyTypeObject *subtype, cnp.dtype descr, int nd, const cnp.npy_intp *dims,
+                                const cnp.npy_intp *strides, void *data, int flags, PyObject *obj)
+    object PyDataMem_SetHandler(PyObject *handler)
+    object PyDataMem_GetHandler()
+
+cdef extern from "tc_alloc.h" nogil:
+    const bint TC_HAVE_POOL
+    size_t tc_cached
+    size_t tc_live
+    size_t tc_hits
+    size_t tc_misses
+    size_t tc_cap
+    void *tc_pool_malloc(size_t n) noexcept
+    void tc_pool_free(void *p) noexcept
+    void tc_pool_trim() noexcept
+    void tc_pool_init() noexcept
+    void *tc_np_malloc(void *, size_t) noexcept
+    void *tc_np_calloc(void *, size_t, size_t) noexcept
+    void *tc_np_realloc(void *, void *, size_t) noexcept
+    void tc_np_free(void *, void *, size_t) noexcept
+
+KERNELS = ()
+
+cdef enum:
+    SMALLEST = 4096        # bytes of the smallest array that comes from the pool
+    TRACE_DOMAIN = 389047   # np.lib.tracemalloc_domain
+
+cdef PyDataMem_Handler _handler
+strcpy(_handler.name, b"tinygrad_course_pool")
+_handler.version = 1
+_handler.allocator.ctx = NULL
+_handler.allocator.malloc = tc_np_malloc
+_handler.allocator.calloc = tc_np_calloc
+_handler.allocator.realloc = tc_np_realloc
+_handler.allocator.free = tc_np_free
+tc_pool_init()
+
+cdef object _capsule = PyCapsule_New(&_handler, b"mem_handler", NULL)
+
+
+cdef void *tc_malloc(size_t n) noexcept nogil:
+    return tc_pool_malloc(n)
+
+
+cdef void tc_free(void *p) noexcept nogil:
+    tc_pool_free(p)
+
+
+cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum):
+    cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
+    cdef size_t nbytes = descr.itemsize
+    cdef void *data
+    cdef cnp.ndarray out
+    cdef int i
+    for i in range(nd):
+        if dims[i] <= 0 or nbytes > (<size_t>1 << 62) / <size_t>dims[i]:
+            return cnp.PyArray_EMPTY(nd, dims, typenum, 0)   # empty, or an error that NumPy words well
+        nbytes *= dims[i]
+    if nbytes < SMALLEST or not TC_HAVE_POOL:
+        return cnp.PyArray_EMPTY(nd, dims, typenum, 0)
+    data = tc_pool_malloc(nbytes)
+    if data == NULL:
+        raise MemoryError(f"no memory for an array of {nbytes} bytes")
+    Py_INCREF(descr)   # stolen by the next line
+    try:
+        out = PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, cnp.NPY_ARRAY_CARRAY, NULL)
+    except BaseException:
+        tc_pool_free(data)
+        raise
+    Py_INCREF(_capsule)
+    (<PyArrayObject_fields *>out).mem_handler = <PyObject *>_capsule
+    cnp.PyArray_ENABLEFLAGS(out, cnp.NPY_ARRAY_OWNDATA)
+    PyTraceMalloc_Track(TRACE_DOMAIN, <size_t>data, nbytes)   # NumPy untracks it when the array dies
+    return out
+
+
+def empty(shape, dtype="float32"):
+    """Uninitialised C-contiguous array whose data come from the pool (from 4 KB on) and return to it."""
+    cdef cnp.npy_intp dims[64]
+    cdef tuple sizes = tuple(shape)
+    cdef cnp.dtype descr = cnp.dtype(dtype)
+    cdef int i
+    if len(sizes) > 32:
+        raise ValueError(f"empty: shape {sizes} has {len(sizes)} dimensions, at most 32 are possible")
+    for i in range(len(sizes)):
+        dims[i] = sizes[i]
+    return pool_empty(<int>len(sizes), dims, descr.type_num)
+
+
+def available():
+    """Whether this platform has the pool; without it every array is NumPy's own."""
+    return bool(TC_HAVE_POOL)
+
+
+def enable():
+    """Let NumPy take the data of all new arrays from the pool, in this thread or asyncio task."""
+    if TC_HAVE_POOL:
+        PyDataMem_SetHandler(<PyObject *>_capsule)
+
+
+def disable():
+    """Give NumPy its own allocator back, in this thread or asyncio task.  Living arrays are not touched."""
+    if enabled():
+        PyDataMem_SetHandler(NULL)
+
+
+def enabled():
+    """Whether NumPy's new arrays come from the pool, in this thread or asyncio task."""
+    return PyDataMem_GetHandler() is _capsule
+
+
+def trim():
+    """Give all waiting blocks back to the system."""
+    tc_pool_trim()
+
+
+def stats():
+    """Bytes that wait in the pool (`cached`) and that are in use (`live`), requests served from waiting blocks (`hits`)
+    and from the system (`misses`), and the most bytes that may wait (`cap`)."""
+    return {"cached": tc_cached, "live": tc_live, "hits": tc_hits, "misses": tc_misses, "cap": tc_cap}
+
+
+def set_cap(size_t size):
+    """Let at most `size` bytes wait in the pool; gives the surplus back to the system."""
+    global tc_cap
+    tc_cap = size
+    if tc_cached > size:
+        tc_pool_trim()

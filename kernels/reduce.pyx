@@ -1,0 +1,307 @@
+"""Reductions; what each computes stands in tinygrad_course/backend/reference/reduce.py.
+
+Design:
+* A contiguous float32 or float64 array is seen as (outer, n, inner) with the reduction along n.  Axes that are reduced
+  or kept together merge first; several groups, as in (N, C, H, W) over N, H, W, are reduced one after the other,
+  innermost first.  inner == 1 reduces runs, inner > 1 adds whole rows: both read memory in order, no axis is moved.
+* Long sums are cut into blocks by shape alone, and block results are reduced by the same code: the result does not
+  depend on the number of threads, not in the last bit.  Errors are those of pairwise summation (reduce_impl.h).
+* A strided operand is copied first; one that broadcasting has expanded goes to NumPy, as does every other dtype.
+"""
+
+cimport numpy as cnp
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
+from tinygrad_course.kernels.threads cimport n_threads
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    bint PyArray_ISCARRAY_RO(cnp.ndarray) nogil
+
+cdef extern from "reduce.h" nogil:
+    ctypedef struct tc_reducer:
+        pass
+    enum:
+        TC_SUM, TC_MAX
+    const tc_reducer *tc_reduce_by[2]
+    int64_t (*tc_argmax_by[2])(const char *, ptrdiff_t) noexcept nogil
+    void (*tc_divide_by[2])(char *, ptrdiff_t, double) noexcept nogil
+    int tc_choose_reducers()
+    ptrdiff_t tc_block_rows(ptrdiff_t n, ptrdiff_t inner)
+    void tc_reduce_pass(const tc_reducer *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner,
+                        ptrdiff_t rows, char *out, ptrdiff_t item, int threads)
+
+KERNELS = ("argmax", "max", "mean", "sum", "sum_to")
+
+if tc_choose_reducers() < 0:
+    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3 or v4")
+
+cdef enum:
+    GRAIN = 131072   # elements that are worth a thread
+    MAX_ND = 64
+
+
+cdef inline int _float_kind(cnp.ndarray x) noexcept nogil:
+    """0 float32, 1 float64, -1 anything else."""
+    cdef int t = cnp.PyArray_TYPE(x)
+    return 0 if t == cnp.NPY_FLOAT32 else 1 if t == cnp.NPY_FLOAT64 else -1
+
+
+cdef cnp.ndarray _contiguous(cnp.ndarray x):
+    """x, or a C-contiguous copy of it; None if x repeats elements, which a copy would multiply."""
+    cdef int d
+    if PyArray_ISCARRAY_RO(x):
+        return x
+    for d in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, d) == 0 and cnp.PyArray_DIM(x, d) > 1:
+            return None
+    return np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+
+
+cdef int _middle(const tc_reducer *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner, char *out,
+                 ptrdiff_t item) except -1 nogil:
+    """x (outer, n, inner) -> out (outer, inner), in as many passes as the blocks need."""
+    cdef ptrdiff_t rows, blocks
+    cdef char *part = NULL
+    cdef char *next_part
+    while True:
+        rows = tc_block_rows(n, inner)
+        blocks = (n + rows - 1) / rows
+        if blocks == 1:
+            tc_reduce_pass(f, x, outer, n, inner, rows, out, item, n_threads(outer * n * inner, GRAIN))
+            tc_free(part)
+            return 0
+        next_part = <char *>tc_malloc(outer * blocks * inner * item)
+        if next_part == NULL:
+            tc_free(part)
+            with gil:
+                raise MemoryError()
+        tc_reduce_pass(f, x, outer, n, inner, rows, next_part, item, n_threads(outer * n * inner, GRAIN))
+        tc_free(part)
+        x = part = next_part
+        n = blocks
+
+
+cdef int _groups(const tc_reducer *f, const char *x, int nd, const cnp.npy_intp *dims, const bint *reduced, char *out,
+                 ptrdiff_t item) except -1 nogil:
+    """Reduce all marked axes of a contiguous array without empty axes; at least one axis is marked."""
+    cdef ptrdiff_t size[MAX_ND]
+    cdef bint flag[MAX_ND]
+    cdef ptrdiff_t outer, inner
+    cdef int groups = 0, last, d, left = 0
+    cdef char *part = NULL
+    cdef char *target
+    for d in range(nd):   # merge neighbours; axes of length 1 belong to any group
+        if dims[d] == 1:
+            continue
+        if groups and flag[groups - 1] == reduced[d]:
+            size[groups - 1] *= dims[d]
+        else:
+            size[groups] = dims[d]
+            flag[groups] = reduced[d]
+            groups += 1
+    for d in range(groups):
+        left += flag[d]
+    if left == 0:   # every marked axis has length 1: a reduction of single elements, that is a copy
+        for d in range(groups):
+            item *= size[d]
+        memcpy(out, x, item)
+        return 0
+    while left:
+        last = groups - 1
+        inner = 1
+        while not flag[last]:
+            inner *= size[last]
+            last -= 1
+        outer = 1
+        for d in range(last):
+            outer *= size[d]
+        target = out
+        if left > 1:
+            target = <char *>tc_malloc(outer * inner * item)
+            if target == NULL:
+                tc_free(part)
+                with gil:
+                    raise MemoryError()
+        try:
+            _middle(f, x, outer, size[last], inner, target, item)
+        finally:
+            tc_free(part)
+            part = NULL
+            if left > 1:
+                x = part = target
+        left -= 1
+        groups = last   # what follows is one kept group, which joins the kept group before
+        if inner > 1:
+            if groups and not flag[groups - 1]:
+                size[groups - 1] *= inner
+            else:
+                size[groups] = inner
+                flag[groups] = False
+                groups += 1
+    return 0
+
+
+cdef int _mark(str name, cnp.ndarray x, tuple axis, bint *reduced) except -1:
+    cdef int d
+    cdef Py_ssize_t a
+    for d in range(cnp.PyArray_NDIM(x)):
+        reduced[d] = False
+    for item in axis:
+        a = item
+        if a < 0 or a >= cnp.PyArray_NDIM(x) or reduced[a]:
+            raise ValueError(f"{name}: axis {axis} of an input with {cnp.PyArray_NDIM(x)} dimensions; each axis must be "
+                             "in range and named once")
+        reduced[a] = True
+    return 0
+
+
+cdef cnp.ndarray _apply(int which, cnp.ndarray x, const bint *reduced, int out_nd, cnp.npy_intp *out_dims):
+    """The reduction of contiguous x as a new array of shape `out_dims`; an empty sum is 0."""
+    cdef cnp.ndarray out = pool_empty(out_nd, out_dims, cnp.PyArray_TYPE(x))
+    cdef ptrdiff_t item = cnp.PyArray_ITEMSIZE(x)
+    cdef const tc_reducer *f = &tc_reduce_by[_float_kind(x)][which]
+    cdef char *to = <char *>cnp.PyArray_DATA(out)
+    if cnp.PyArray_SIZE(x) == 0:
+        memset(to, 0, cnp.PyArray_NBYTES(out))
+    elif cnp.PyArray_SIZE(x) < 2 * GRAIN:
+        _groups(f, <const char *>cnp.PyArray_DATA(x), cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), reduced, to, item)
+    else:
+        with nogil:
+            _groups(f, <const char *>cnp.PyArray_DATA(x), cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), reduced, to, item)
+    return out
+
+
+cdef cnp.ndarray _along(int which, cnp.ndarray x, const bint *reduced, bint keepdims):
+    cdef cnp.npy_intp dims[MAX_ND]
+    cdef int d, nd = 0
+    for d in range(cnp.PyArray_NDIM(x)):
+        if not reduced[d]:
+            dims[nd] = cnp.PyArray_DIM(x, d)
+            nd += 1
+        elif keepdims:
+            dims[nd] = 1
+            nd += 1
+    return _apply(which, x, reduced, nd, dims)
+
+
+def sum(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Sum over the axes of the tuple `axis`; bools and integers in int64."""
+    cdef bint reduced[MAX_ND]
+    cdef cnp.ndarray c
+    _mark("sum", x, axis, reduced)
+    if _float_kind(x) >= 0:
+        c = _contiguous(x)
+        if c is not None:
+            return _along(TC_SUM, c, reduced, keepdims)
+    if x.dtype.kind in "biu":
+        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.int64))
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
+        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float32)).astype(np.float16)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sum(x, axis=axis, keepdims=keepdims))
+
+
+def mean(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Mean over the axes of the tuple `axis`; NaN over no elements."""
+    cdef bint reduced[MAX_ND]
+    cdef cnp.ndarray c, out
+    cdef double count = 1
+    cdef int d
+    _mark("mean", x, axis, reduced)
+    for d in range(cnp.PyArray_NDIM(x)):
+        if reduced[d]:
+            count *= cnp.PyArray_DIM(x, d)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
+        return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
+    if _float_kind(x) >= 0:
+        c = _contiguous(x)
+        out = sum(x, axis, keepdims) if c is None else _along(TC_SUM, c, reduced, keepdims)
+        tc_divide_by[_float_kind(x)](<char *>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), count)
+        return out
+    with np.errstate(all="ignore"):
+        return np.asarray(np.divide(sum(x, axis, keepdims), np.asarray(count, x.dtype)))
+
+
+cdef int _not_empty(str name, cnp.ndarray x, const bint *reduced) except -1:
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(x)):
+        if reduced[d] and cnp.PyArray_DIM(x, d) == 0:
+            raise ValueError(f"{name}: input {(<object>x).shape} has no elements along axis {d}, "
+                             "a maximum needs at least one")
+    return 0
+
+
+def max(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Largest value over the axes of the tuple `axis`, NaN if there is one."""
+    cdef bint reduced[MAX_ND]
+    cdef cnp.ndarray c
+    _mark("max", x, axis, reduced)
+    _not_empty("max", x, reduced)
+    if _float_kind(x) >= 0:
+        c = _contiguous(x)
+        if c is not None:
+            return _along(TC_MAX, c, reduced, keepdims)
+    with np.errstate(invalid="ignore"):
+        return np.array(np.max(x, axis=axis, keepdims=keepdims))
+
+
+def argmax(cnp.ndarray x not None, int axis, bint keepdims):
+    """Index of the first largest value along `axis`, of the first NaN if there is one."""
+    cdef bint reduced[MAX_ND]
+    cdef cnp.npy_intp dims[MAX_ND]
+    cdef int d, nd = cnp.PyArray_NDIM(x)
+    cdef ptrdiff_t n, rows, i, stride
+    cdef const char *data
+    cdef int64_t *to
+    cdef int64_t (*first)(const char *, ptrdiff_t) noexcept nogil
+    cdef cnp.ndarray out
+    if nd == 0:
+        return np.zeros((), np.int64)
+    _mark("argmax", x, (axis,), reduced)
+    _not_empty("argmax", x, reduced)
+    if _float_kind(x) < 0 or axis != nd - 1 or not PyArray_ISCARRAY_RO(x):
+        index = np.asarray(np.argmax(x, axis=axis)).astype(np.int64)
+        return np.expand_dims(index, axis) if keepdims else index
+    for d in range(nd):
+        dims[d] = 1 if d == axis else cnp.PyArray_DIM(x, d)
+    out = cnp.PyArray_EMPTY(nd if keepdims else nd - 1, dims, cnp.NPY_INT64, 0)
+    n = cnp.PyArray_DIM(x, axis)
+    rows = cnp.PyArray_SIZE(x) / n
+    stride = n * cnp.PyArray_ITEMSIZE(x)
+    data = <const char *>cnp.PyArray_DATA(x)
+    to = <int64_t *>cnp.PyArray_DATA(out)
+    first = tc_argmax_by[_float_kind(x)]
+    with nogil:
+        for i in range(rows):
+            to[i] = first(data + i * stride, n)
+    return out
+
+
+def sum_to(cnp.ndarray x not None, tuple shape not None):
+    """Sum of x over the axes that broadcasting from `shape` to x.shape has added or stretched."""
+    cdef bint reduced[MAX_ND]
+    cdef cnp.npy_intp dims[MAX_ND]
+    cdef int nd = <int>len(shape), lead = cnp.PyArray_NDIM(x) - nd, d
+    cdef cnp.ndarray c
+    if lead < 0:
+        raise ValueError(f"sum_to: shape {shape} has more dimensions than the input {(<object>x).shape}")
+    for d in range(lead):
+        reduced[d] = True
+    for d in range(nd):
+        dims[d] = shape[d]
+        reduced[lead + d] = dims[d] == 1 and cnp.PyArray_DIM(x, lead + d) != 1
+        if not reduced[lead + d] and dims[d] != cnp.PyArray_DIM(x, lead + d):
+            raise ValueError(f"sum_to: shape {shape} does not broadcast to the input's {(<object>x).shape}")
+    if _float_kind(x) >= 0:
+        c = _contiguous(x)
+        if c is not None:
+            return _apply(TC_SUM, c, reduced, nd, dims)
+    stretched = tuple([d for d in range(lead + nd) if reduced[d]])
+    return sum(x, stretched, True).astype(x.dtype, copy=False).reshape(shape)

@@ -1,0 +1,175 @@
+/* Sums and maxima of blocks, compiled once per instruction set and number type (see isa.h).
+ *
+ * A sum runs in 128 / sizeof(T) lanes over at most TC_LEAF numbers; lanes and leaves are then added in pairs.  The error
+ * so grows with the logarithm of the length, as in NumPy's pairwise sum, and the lanes are the same at every level.
+ */
+#include <math.h>
+#include <string.h>
+
+#ifndef TC_REDUCE_COMMON
+#define TC_REDUCE_COMMON
+typedef struct {
+    /* out[0] = f(x[0 .. n)), n >= 1 */
+    void (*run)(const char *x, tc_int n, char *out);
+    /* out[c] = f over r of x[r * ld + c], for rows >= 1 and cols columns */
+    void (*columns)(const char *x, tc_int ld, tc_int rows, tc_int cols, char *out);
+} tc_reducer;
+enum { TC_SUM, TC_MAX, TC_REDUCERS };
+enum { TC_NARROW = 64 /* columns that fill vectors well */ };
+#endif
+
+#define TC_LANES (128 / TC_TBYTES)
+#define TC_VECS (128 / TC_VBYTES)
+#define TC_LEAF (16 * TC_LANES)
+
+/* The lanes of at most TC_LEAF numbers. */
+TC_INLINE void TC_FN(sum_leaf)(const TC_T *x, tc_int n, TC_T *restrict lane) {
+    TC_VEC acc[TC_VECS];
+    tc_int i = 0;
+    TC_UNROLL
+    for (int v = 0; v < TC_VECS; v++) acc[v] = (TC_VEC){0};
+    for (; i + TC_LANES <= n; i += TC_LANES)
+        TC_UNROLL
+        for (int v = 0; v < TC_VECS; v++) acc[v] += TC_FN(tc_load)(x + i + v * TC_VL);
+    TC_UNROLL
+    for (int v = 0; v < TC_VECS; v++) TC_FN(tc_store)(lane + v * TC_VL, acc[v]);
+    for (int k = 0; i < n; i++, k++) lane[k] += x[i];
+}
+
+/* The lanes of any count of numbers, halves added in pairs: lane k sums x[k], x[k + TC_LANES], ... */
+static void TC_FN(sum_pairs)(const TC_T *x, tc_int n, TC_T *restrict lane) {
+    if (n <= TC_LEAF) {
+        TC_FN(sum_leaf)(x, n, lane);
+        return;
+    }
+    TC_T other[TC_LANES];
+    tc_int half = (n / TC_LEAF + 1) / 2 * TC_LEAF;
+    TC_FN(sum_pairs)(x, half, lane);
+    TC_FN(sum_pairs)(x + half, n - half, other);
+    TC_UNROLL
+    for (int v = 0; v < TC_VECS; v++)
+        TC_FN(tc_store)(lane + v * TC_VL, TC_FN(tc_load)(lane + v * TC_VL) + TC_FN(tc_load)(other + v * TC_VL));
+}
+
+static TC_T TC_FN(sum_of)(const TC_T *x, tc_int n) {
+    if (n < TC_LANES) { /* rows of a few numbers: four lanes, no vectors */
+        TC_T s[4] = {0, 0, 0, 0};
+        tc_int i = 0;
+        for (; i + 4 <= n; i += 4)
+            for (int k = 0; k < 4; k++) s[k] += x[i + k];
+        for (; i < n; i++) s[i & 3] += x[i];
+        return (s[0] + s[1]) + (s[2] + s[3]);
+    }
+    TC_T lane[TC_LANES];
+    TC_FN(sum_pairs)(x, n, lane);
+    TC_UNROLL
+    for (int half = TC_LANES / 2; half; half /= 2)
+        TC_UNROLL
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
+}
+
+static void TC_FN(sum_run)(const char *x, tc_int n, char *out) {
+    *(TC_T *)out = TC_FN(sum_of)((const TC_T *)x, n);
+}
+
+/* Eight rows at a time, added in pairs: one pass over `out` for eight over x, and an eighth of the rounding steps. */
+static void TC_FN(sum_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, TC_T *restrict out) {
+    tc_int r = rows & 7;
+    memset(out, 0, (size_t)cols * sizeof(TC_T));
+    for (tc_int k = 0; k < r; k++) {
+        const TC_T *p = x + k * ld;
+#pragma omp simd
+        for (tc_int c = 0; c < cols; c++) out[c] += p[c];
+    }
+    for (; r < rows; r += 8) {
+        const TC_T *p = x + r * ld;
+#pragma omp simd
+        for (tc_int c = 0; c < cols; c++)
+            out[c] += ((p[c] + p[c + ld]) + (p[c + 2 * ld] + p[c + 3 * ld])) +
+                      ((p[c + 4 * ld] + p[c + 5 * ld]) + (p[c + 6 * ld] + p[c + 7 * ld]));
+    }
+}
+
+static void TC_FN(max_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, TC_T *restrict out) {
+    memcpy(out, x, (size_t)cols * sizeof(TC_T));
+    for (tc_int r = 1; r < rows; r++) {
+        const TC_T *p = x + r * ld;
+#pragma omp simd
+        for (tc_int c = 0; c < cols; c++) out[c] = p[c] > out[c] || p[c] != p[c] ? p[c] : out[c]; /* a NaN stays */
+    }
+}
+
+/* Few columns leave vectors empty: `fold` rows that follow each other without a gap count as one wide row; its columns
+ * are then reduced to the few. */
+#define TC_COLUMNS(name)                                                                                     \
+    static void TC_FN(name##_columns)(const char *x_, tc_int ld, tc_int rows, tc_int cols, char *out_) {     \
+        const TC_T *x = (const TC_T *)x_;                                                                    \
+        TC_T *out = (TC_T *)out_, wide[2 * TC_NARROW];                                                       \
+        tc_int fold = 2 * TC_NARROW / cols, whole = fold > 1 ? rows / fold : 0;                              \
+        if (ld != cols || cols >= TC_NARROW || whole < 2) {                                                  \
+            TC_FN(name##_wide)(x, ld, rows, cols, out);                                                      \
+            return;                                                                                          \
+        }                                                                                                    \
+        TC_FN(name##_wide)(x, fold * cols, whole, fold * cols, wide);                                        \
+        for (tc_int r = whole * fold; r < rows; r++)                                                         \
+            for (tc_int c = 0; c < cols; c++) wide[c] = TC_FN(name##_two)(wide[c], x[r * cols + c]);         \
+        TC_FN(name##_wide)(wide, cols, fold, cols, out);                                                     \
+    }
+TC_INLINE TC_T TC_FN(sum_two)(TC_T a, TC_T b) { return a + b; }
+TC_INLINE TC_T TC_FN(max_two)(TC_T a, TC_T b) { return b > a || b != b ? b : a; }
+TC_COLUMNS(sum)
+TC_COLUMNS(max)
+#undef TC_COLUMNS
+
+static TC_T TC_FN(max_of)(const TC_T *x, tc_int n) {
+    TC_T m = -INFINITY;
+    int nan = 0;
+#pragma omp simd reduction(max : m) reduction(| : nan)
+    for (tc_int i = 0; i < n; i++) {
+        m = x[i] > m ? x[i] : m;
+        nan |= x[i] != x[i];
+    }
+    return nan ? (TC_T)NAN : m;
+}
+
+static void TC_FN(max_run)(const char *x, tc_int n, char *out) { *(TC_T *)out = TC_FN(max_of)((const TC_T *)x, n); }
+
+/* Place of the first maximum, or of the first NaN. */
+static int64_t TC_FN(argmax_run)(const char *x_, tc_int n) {
+    const TC_T *x = (const TC_T *)x_;
+    if (n < 64) { /* as many classes as most classifiers have: one pass without vectors */
+        tc_int best = 0;
+        for (tc_int i = 1; i < n && x[best] == x[best]; i++) best = x[i] <= x[best] ? best : i;
+        return best;
+    }
+    const TC_T m = TC_FN(max_of)(x, n);
+    for (tc_int i = 0; i < n; i += 64) {
+        const tc_int stop = tc_min(n, i + 64);
+        int found = 0;
+#pragma omp simd reduction(| : found)
+        for (tc_int k = i; k < stop; k++) found |= x[k] == m || x[k] != x[k];
+        if (found)
+            for (tc_int k = i; k < stop; k++)
+                if (x[k] == m || x[k] != x[k]) return k;
+    }
+    return 0;
+}
+
+static void TC_FN(divide)(char *x_, tc_int n, double by) {
+    TC_T *x = (TC_T *)x_;
+    const TC_T d = (TC_T)by;
+#pragma omp simd
+    for (tc_int i = 0; i < n; i++) x[i] /= d;
+}
+
+static const tc_reducer TC_FN(tc_reducers)[TC_REDUCERS] = {
+    {TC_FN(sum_run), TC_FN(sum_columns)},
+    {TC_FN(max_run), TC_FN(max_columns)},
+};
+static int64_t (*const TC_FN(tc_argmax))(const char *, tc_int) = TC_FN(argmax_run);
+static void (*const TC_FN(tc_divide))(char *, tc_int, double) = TC_FN(divide);
+
+#undef TC_LANES
+#undef TC_VECS
+#undef TC_LEAF

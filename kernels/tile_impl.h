@@ -1,0 +1,190 @@
+/* The register tile: the one piece of arithmetic under matmul and all three convolutions.
+ *
+ *     C[i][j] (+)= sum over k of A(i, k) * B(k, j)          i < m <= TC_MR,   j < nv * TC_VL,   nv = 1 or 2
+ *
+ * The m * nv accumulators stay in vector registers during the whole sum (14 x 2 of the 32 of AVX-512, 6 x 2 of the 16
+ * of AVX2 and SSE).  A step loads nv vectors of B, broadcasts m numbers of A, and does m * nv FMAs: many independent
+ * chains hide the latency of the FMA, and 14 + 2 loads feed 28 FMAs, so that loads do not limit.
+ *
+ * Three ways to find A and B, otherwise one body:
+ *     tile_panels   A packed [k][m],            B rows at b + k * ldb               (matmul; convolution, packed columns)
+ *     tile_table    A packed [k][m],            B vector j at b[j] + table[k]       (convolution read from the image)
+ *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb               (matmul with A in place; weight
+ *                   in `rows` runs of `len`, a_skip apart                            gradient, A = the image)
+ *
+ * m and nv are compile-time constants in every copy: an accumulator array with a variable bound lives in memory.  The
+ * function tables are indexed [nv - 1][m - 1].  A sum is always taken in the order of k, whatever m, nv and the way of
+ * reading: so cutting the output into other tiles never changes a bit.
+ *
+ * The result goes to c (row pitch ldc): added to what is there if `add`, else plus the biases that are not NULL
+ * (row_bias[i], col_bias[j]).  Reads and writes exactly m x nv * TC_VL numbers of c, never beyond.
+ */
+
+#define TC_TILE_OUT TC_FN(tc_tile_out)
+#define TC_LOAD TC_FN(tc_load)
+#define TC_STORE TC_FN(tc_store)
+
+typedef struct {
+    TC_T *c;
+    tc_int ldc;
+    int add;
+    const TC_T *row_bias, *col_bias;
+} TC_TILE_OUT;
+
+TC_INLINE void TC_FN(tile_finish)(int m, int nv, TC_VEC acc[TC_MR][2], const TC_TILE_OUT *out) {
+    TC_T *c = out->c;
+    const TC_T *row_bias = out->row_bias, *col_bias = out->col_bias;
+    if (out->add) {
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += TC_LOAD(c + i * out->ldc + j * TC_VL);
+        }
+    } else {
+        if (row_bias) {
+            TC_UNROLL
+            for (int i = 0; i < m; i++) {
+                TC_UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] += row_bias[i];
+            }
+        }
+        if (col_bias) {
+            TC_UNROLL
+            for (int i = 0; i < m; i++) {
+                TC_UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] += TC_LOAD(col_bias + j * TC_VL);
+            }
+        }
+    }
+    TC_UNROLL
+    for (int i = 0; i < m; i++) {
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) TC_STORE(c + i * out->ldc + j * TC_VL, acc[i][j]);
+    }
+}
+
+#define TC_CLEAR(m, nv)                                       \
+    TC_VEC acc[TC_MR][2];                                     \
+    TC_UNROLL                                                 \
+    for (int i = 0; i < m; i++) {                             \
+        TC_UNROLL                                             \
+        for (int j = 0; j < nv; j++) acc[i][j] = (TC_VEC){0}; \
+    }
+
+TC_INLINE void TC_FN(tile_panels_body)(int m, int nv, tc_int k, const TC_T *a, const TC_T *b, tc_int ldb,
+                                       const TC_TILE_OUT *out) {
+    TC_CLEAR(m, nv)
+    for (; k > 0; k--, a += m, b += ldb) {
+        TC_VEC row[2];
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
+        }
+    }
+    TC_FN(tile_finish)(m, nv, acc, out);
+}
+
+TC_INLINE void TC_FN(tile_table_body)(int m, int nv, tc_int k, const TC_T *a, const TC_T *const *b,
+                                      const tc_int *table, const TC_TILE_OUT *out) {
+    TC_CLEAR(m, nv)
+    for (tc_int p = 0; p < k; p++, a += m) {
+        TC_VEC row[2];
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b[j] + table[p]);
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
+        }
+    }
+    TC_FN(tile_finish)(m, nv, acc, out);
+}
+
+TC_INLINE void TC_FN(tile_rows_body)(int m, int nv, tc_int rows, tc_int len, tc_int a_skip, const TC_T *a,
+                                     const tc_int *a_row, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {
+    const TC_T *line[TC_MR];
+    TC_UNROLL
+    for (int i = 0; i < m; i++) line[i] = a + a_row[i];
+    TC_CLEAR(m, nv)
+    for (tc_int r = 0, at = 0; r < rows; r++, at += a_skip) {
+        for (tc_int p = at; p < at + len; p++, b += ldb) {
+            TC_VEC row[2];
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+            TC_UNROLL
+            for (int i = 0; i < m; i++) {
+                TC_UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] += line[i][p] * row[j];
+            }
+        }
+    }
+    TC_FN(tile_finish)(m, nv, acc, out);
+}
+
+/* ---- one function per (m, nv), and the tables */
+typedef void (*TC_FN(tc_tile_panels))(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
+typedef void (*TC_FN(tc_tile_table))(tc_int k, const TC_T *a, const TC_T *const *b, const tc_int *table,
+                                     const TC_TILE_OUT *out);
+typedef void (*TC_FN(tc_tile_rows))(tc_int rows, tc_int len, tc_int a_skip, const TC_T *a, const tc_int *a_row,
+                                    const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
+
+#if TC_MR == 6
+#define TC_EACH_M(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
+#else
+#define TC_EACH_M(X, nv)                                                                                        \
+    X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv) \
+    X(13, nv) X(14, nv)
+#endif
+#define TC_TILE_NAME_(kind, m, nv, fn) fn(kind##_##m##x##nv)
+#define TC_TILE_NAME(kind, m, nv) TC_TILE_NAME_(kind, m, nv, TC_FN)
+
+#ifdef TC_USE_TILE_PANELS
+#define TC_DEFINE(m, nv)                                                                                           \
+    static void TC_TILE_NAME(tile_panels, m, nv)(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb,               \
+                                                 const TC_TILE_OUT *out) {                                         \
+        TC_FN(tile_panels_body)(m, nv, k, a, b, ldb, out);                                                         \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_panels, m, nv),
+static const TC_FN(tc_tile_panels) TC_FN(tile_panels)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
+
+#ifdef TC_USE_TILE_TABLE
+#define TC_DEFINE(m, nv)                                                                                           \
+    static void TC_TILE_NAME(tile_table, m, nv)(tc_int k, const TC_T *a, const TC_T *const *b, const tc_int *table, \
+                                                const TC_TILE_OUT *out) {                                          \
+        TC_FN(tile_table_body)(m, nv, k, a, b, table, out);                                                        \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_table, m, nv),
+static const TC_FN(tc_tile_table) TC_FN(tile_table)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
+
+#ifdef TC_USE_TILE_ROWS
+#define TC_DEFINE(m, nv)                                                                                           \
+    static void TC_TILE_NAME(tile_rows, m, nv)(tc_int rows, tc_int len, tc_int a_skip, const TC_T *a,              \
+                                               const tc_int *a_row, const TC_T *b, tc_int ldb,                     \
+                                               const TC_TILE_OUT *out) {                                           \
+        TC_FN(tile_rows_body)(m, nv, rows, len, a_skip, a, a_row, b, ldb, out);                                    \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_rows, m, nv),
+static const TC_FN(tc_tile_rows) TC_FN(tile_rows)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
+
+#undef TC_CLEAR
+#undef TC_EACH_M
+#undef TC_TILE_NAME_
+#undef TC_TILE_NAME

@@ -1,0 +1,149 @@
+"""Build the compiled half of tinygrad_course.  Everything declarative stands in pyproject.toml.
+
+    kernels/*.pyx                  ->  tinygrad_course.kernels.*    (the kernels)
+    tinygrad_course/autograd/*.py  ->  tinygrad_course.autograd.*   (the engine: plain Python, typed by its .pxd twins)
+
+Environment:
+    TINYGRAD_COURSE_NO_EXT=1      compile nothing: NumPy reference backend, engine in plain Python
+    TINYGRAD_COURSE_NO_OPENMP=1   compile the kernels without threads
+    TINYGRAD_COURSE_WERROR=1      C warnings are errors (flags for gcc)
+    TINYGRAD_COURSE_CFLAGS="..."  further C flags
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.editable_wheel import editable_wheel
+
+os.chdir(Path(__file__).resolve().parent)
+
+KERNELS = Path("kernels")
+TARGET = Path("tinygrad_course/kernels")
+# The engine and the ops that small networks spend their time in: Python files with a .pxd twin of the same name.
+TYPED_PYTHON = [*sorted(Path("tinygrad_course/autograd").glob("*.pxd")), Path("tinygrad_course/ops/elementwise.pxd")]
+UTILITY = "tinygrad_course.kernels._cyutility"  # Cython's memoryview code once, not in every module: 4x faster build
+CYTHON_OUTPUT = Path("build/cython")
+WITH_EXTENSIONS = os.environ.get("TINYGRAD_COURSE_NO_EXT") != "1"
+
+PYTHON_H = "#include <Python.h>\nint probe(void) { return 0; }\n"
+OPENMP = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+NO_COMPILER = """
+tinygrad_course: {problem}. Install gcc or clang, or set TINYGRAD_COURSE_NO_EXT=1 to do without (NumPy, same results, slower).
+                 Debian, Ubuntu: apt-get install gcc python3-dev      macOS: xcode-select --install
+"""
+
+
+class BuildExt(build_ext):
+    """Probes the compiler and OpenMP, then runs Cython, then the compiler.
+
+    In this order, so that a missing compiler is one message after a second.  Cython runs here and not at the top of the
+    file, because setup.py is also run to make an sdist, which shall not contain generated C.
+    """
+
+    def build_extensions(self) -> None:
+        flags, link_flags = self._flags()
+        self._cythonize()
+        for extension in self.extensions:
+            extension.extra_compile_args += flags
+            extension.extra_link_args += link_flags
+        self.parallel = self.parallel or os.cpu_count()
+        super().build_extensions()
+
+    def _flags(self) -> tuple[list[str], list[str]]:
+        """Flags of the compiler and of the linker; ends the build with a message if there is no usable compiler."""
+        if self.compiler.compiler_type == "msvc":
+            raise SystemExit(NO_COMPILER.format(problem="MSVC cannot compile the kernels, they use GNU C's vector types"))
+        if not self._compiles(PYTHON_H, [], link=False):
+            tried = " ".join(getattr(self.compiler, "compiler", [])[:1])
+            raise SystemExit(NO_COMPILER.format(problem=f"no C compiler that finds Python.h (tried: {tried})"))
+        flags = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+        link_flags = ["-s"] if sys.platform == "linux" else []
+        if os.environ.get("TINYGRAD_COURSE_NO_OPENMP") != "1":
+            if self._compiles(OPENMP, ["-fopenmp"]):
+                flags.append("-fopenmp")
+                link_flags.append("-fopenmp")
+            else:
+                print("tinygrad_course: this compiler has no OpenMP; the kernels are built for one thread")
+        if os.environ.get("TINYGRAD_COURSE_WERROR") == "1":
+            # The last four are what Cython's generated code trips over, not ours.
+            flags += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
+                      "-Wno-cast-function-type", "-Wno-unused-function"]
+        return flags + os.environ.get("TINYGRAD_COURSE_CFLAGS", "").split(), link_flags
+
+    def _compiles(self, code: str, flags: list[str], link: bool = True) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(code)
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                if link:
+                    self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=flags)
+            except Exception:  # setuptools raises CompileError, LinkError, ExecError, OSError: no common base
+                return False
+            return True
+
+    def _cythonize(self) -> None:
+        """Replace the Cython sources by C, which Cython writes where it is missing or older than its sources."""
+        import numpy
+        from Cython.Build import cythonize
+
+        written = cythonize(
+            [extension for extension in self.extensions if extension.name != UTILITY],
+            build_dir=CYTHON_OUTPUT.as_posix(),
+            quiet=True,
+            language_level=3,
+            shared_utility_qualified_name=UTILITY,
+            compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False,
+                                 "cdivision": True, "embedsignature": True, "binding": True},
+        )
+        sources = {extension.name: extension.sources for extension in written}
+        sources[UTILITY] = [(CYTHON_OUTPUT / "_cyutility.c").as_posix()]
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+            extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
+            extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
+
+
+class EditableWheel(editable_wheel):
+    """`pip install -e .`"""
+
+    def run(self) -> None:
+        if not WITH_EXTENSIONS:
+            # Modules compiled by an earlier editable installation lie in the tree and would still be used.
+            for module in [path for pattern in ("*.so", "*.pyd") for path in Path("tinygrad_course").rglob(pattern)]:
+                module.unlink()
+        super().run()
+
+
+def copy_headers() -> None:
+    """Keep copies of the headers in the package: `cimport` and `#include` look there, also from other people's code."""
+    for copy in [*TARGET.glob("*.pxd"), *TARGET.glob("*.h")]:
+        if not (KERNELS / copy.name).exists():
+            copy.unlink()
+    for header in [*KERNELS.glob("*.pxd"), *KERNELS.glob("*.h")]:
+        # copy2 keeps the modification time, so that dependency tracking rebuilds just what a changed header touches.
+        shutil.copy2(header, TARGET / header.name)
+
+
+def extensions() -> list[Extension]:
+    headers = [header.as_posix() for header in sorted(KERNELS.glob("*.h"))]
+    modules = {f"tinygrad_course.kernels.{source.stem}": source for source in sorted(KERNELS.glob("*.pyx"))}
+    modules |= {".".join(twin.with_suffix("").parts): twin.with_suffix(".py") for twin in TYPED_PYTHON}
+    return [*(Extension(name, [source.as_posix()], depends=headers) for name, source in modules.items()),
+            Extension(UTILITY, [])]  # Cython writes its source
+
+
+if WITH_EXTENSIONS:
+    copy_headers()
+setup(
+    # A plain .pth file for editable installs (not an import hook), so that other extensions can cimport our headers.
+    package_dir={"": "."},
+    ext_modules=extensions() if WITH_EXTENSIONS else [],
+    cmdclass={"build_ext": BuildExt, "editable_wheel": EditableWheel},
+)

@@ -1,0 +1,156 @@
+"""Loss kernels against loops over the definition and PyTorch."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from tinygrad_course.errors import ShapeError
+
+FAMILY = "loss"
+IGNORE = -100
+
+
+def by_definition(x, target, weight, ignore_index, smoothing):
+    """Loss per sample in float64, sample by sample."""
+    c = x.shape[1]
+    losses = []
+    for row, t in zip(x.astype(np.float64), target, strict=True):
+        top = row.max()
+        log_sum = math.log(sum(math.exp(v - top) for v in row))
+        logp = [v - top - log_sum for v in row]
+        w = [1.0] * c if weight is None else [float(v) for v in weight]
+        if t == ignore_index:
+            losses.append(0.0)
+            continue
+        spread = sum(wk * lk for wk, lk in zip(w, logp, strict=True))
+        losses.append(-(1 - smoothing) * w[t] * logp[t] - smoothing / c * spread)
+    return np.array(losses)
+
+
+def draw(n, c, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    x = (3 * rng.standard_normal((n, c))).astype(dtype)
+    target = rng.integers(0, c, n)
+    target[1::4] = IGNORE
+    return x, target, rng.random(c).astype(dtype) + dtype.type(0.1), rng.standard_normal(n).astype(dtype)
+
+
+@pytest.mark.parametrize("n_c", [(6, 10), (5, 3), (4, 16), (3, 33), (1, 1), (64, 10), (2, 1500)], ids=str)
+@pytest.mark.parametrize(("weighted", "smoothing"), list(itertools.product([False, True], [0.0, 0.1, 1.0])))
+def test_cross_entropy_is_the_definition_and_pytorchs(k, torch, n_c, weighted, smoothing, dtype):
+    x, target, weight, g = draw(*n_c, dtype)
+    weight = weight if weighted else None
+    args = (weight, IGNORE, smoothing)
+    before = x.copy(), target.copy()
+    loss, logp = k.cross_entropy(x, target, *args)
+    gx = k.cross_entropy_grad(g, logp, target, *args)
+    t = torch.from_numpy(x.copy()).requires_grad_()
+    expected = torch.nn.functional.cross_entropy(
+        t,
+        torch.from_numpy(target),
+        None if weight is None else torch.from_numpy(weight),
+        ignore_index=IGNORE,
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    expected.backward(torch.from_numpy(g))
+    tol = 3e-6 if dtype == np.float32 else 1e-13
+    for out, shape in ((loss, (n_c[0],)), (logp, n_c), (gx, n_c)):
+        assert out.dtype == dtype
+        assert out.shape == shape
+    np.testing.assert_allclose(loss, by_definition(x, target, *args), rtol=tol, atol=tol)
+    np.testing.assert_allclose(loss, expected.detach().numpy(), rtol=tol, atol=tol)
+    np.testing.assert_allclose(gx, t.grad.numpy(), rtol=tol, atol=tol)
+    np.testing.assert_allclose(logp, torch.log_softmax(t, 1).detach().numpy(), rtol=tol, atol=tol)
+    assert (gx[target == IGNORE] == 0).all()
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(target, before[1])
+
+
+def test_cross_entropy_of_certain_logits_does_not_overflow(k, dtype):
+    x = np.array([[1e4, 0, -1e4], [0, -1e30, 0]], dtype)
+    loss, _ = k.cross_entropy(x, np.array([1, 0]), None, IGNORE, 0.0)
+    np.testing.assert_allclose(loss, [1e4, math.log(2)], rtol=1e-6)
+
+
+def test_cross_entropy_layouts_and_int_targets(k, layout, dtype):
+    x, target, weight, g = draw(8, 7, dtype, seed=1)
+    for args in ((None, IGNORE, 0.0), (weight, IGNORE, 0.2)):
+        loss, logp = k.cross_entropy(x, target, *args)
+        other = k.cross_entropy(layout(x), layout(target.astype(np.int32)), *args)
+        np.testing.assert_allclose(other[0], loss, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            k.cross_entropy_grad(layout(g), layout(logp), layout(target), *args),
+            k.cross_entropy_grad(g, logp, target, *args),
+            rtol=1e-6,
+            atol=1e-7,
+        )
+
+
+def test_no_samples(k, dtype):
+    x, target = np.zeros((0, 3), dtype), np.zeros(0, np.int64)
+    loss, logp = k.cross_entropy(x, target, None, IGNORE, 0.1)
+    assert loss.shape == (0,)
+    assert loss.dtype == dtype
+    assert logp.shape == (0, 3)
+    assert k.cross_entropy_grad(loss, logp, target, None, IGNORE, 0.1).shape == (0, 3)
+
+
+@pytest.mark.parametrize("wrong", [3, -1, 2**40])
+def test_a_class_that_does_not_exist_is_an_index_error(k, wrong, dtype):
+    x, target = np.zeros((3, 3), dtype), np.array([0, IGNORE, wrong])
+    with pytest.raises(IndexError, match=rf"target\[2\] is {wrong}, but there are 3 classes"):
+        k.cross_entropy(x, target, None, IGNORE, 0.0)
+    with pytest.raises(IndexError, match="0 to 2"):
+        k.cross_entropy_grad(x[0], x, target, None, IGNORE, 0.0)
+
+
+def test_wrong_shapes_are_refused(compiled):
+    x = np.zeros((2, 3))
+    with pytest.raises(ShapeError, match=r"\(2, 3\) and \(3,\)"):
+        compiled.cross_entropy(x, np.zeros(3, np.int64), None, IGNORE, 0.0)
+    with pytest.raises(ShapeError, match="3 classes"):
+        compiled.cross_entropy(x, np.zeros(2, np.int64), np.zeros(2), IGNORE, 0.0)
+    with pytest.raises(ShapeError, match="one shape"):
+        compiled.bce_with_logits(x, x[0])
+
+
+def test_bce_with_logits(k, torch, layout, dtype):
+    rng = np.random.default_rng(2)
+    x = layout((10 * rng.standard_normal((9, 30))).astype(dtype))
+    t = layout(rng.random((9, 30)).astype(dtype))
+    x[0, :4] = [0, 200, -200, 1e-30]
+    before = x.copy()
+    loss = k.bce_with_logits(x, t)
+    assert loss.dtype == dtype
+    wide = x.astype(np.longdouble)
+    exact = np.maximum(wide, 0) - wide * t + np.log1p(np.exp(-np.abs(wide)))
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(loss, exact.astype(dtype), rtol=8 * eps, atol=float(4 * eps * np.abs(wide).max()))
+    torchs = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.tensor(x.copy()), torch.tensor(t.copy()), reduction="none"
+    )
+    np.testing.assert_allclose(loss, torchs.numpy(), rtol=8 * eps, atol=float(8 * eps * np.abs(wide).max()))
+    np.testing.assert_array_equal(x, before)
+
+
+def test_bce_with_logits_keeps_small_losses(k, dtype):
+    """For a sure and right answer the loss is exp(-x), not 0."""
+    x = np.array([20.0, 60.0], dtype)
+    np.testing.assert_allclose(k.bce_with_logits(x, np.ones_like(x)), np.exp(-x.astype(np.float64)), rtol=1e-6)
+    assert np.isnan(k.bce_with_logits(np.array([np.nan], dtype), np.ones(1, dtype))).all()
+    scalar = k.bce_with_logits(np.zeros((), dtype), np.ones((), dtype))
+    assert isinstance(scalar, np.ndarray)
+    assert scalar == pytest.approx(math.log(2))
+    assert k.bce_with_logits(np.zeros((0, 2), dtype), np.zeros((0, 2), dtype)).shape == (0, 2)
+
+
+def test_thread_counts(compiled, same_for_all_thread_counts, dtype):
+    x, target, weight, g = draw(900, 170, dtype, seed=3)
+    args = (weight, IGNORE, 0.1)
+    same_for_all_thread_counts(lambda: compiled.cross_entropy(x, target, *args))
+    _, logp = compiled.cross_entropy(x, target, *args)
+    same_for_all_thread_counts(lambda: compiled.cross_entropy_grad(g, logp, target, *args))
+    same_for_all_thread_counts(lambda: compiled.bce_with_logits(x, np.abs(x)))

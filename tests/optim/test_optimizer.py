@@ -1,0 +1,187 @@
+"""Optimizer: groups, state dicts, closures, version counters, mistakes."""
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tinygrad_course import nn, optim
+from tinygrad_course.errors import GraphError, StateDictError
+
+
+def param(*shape):
+    return nn.Parameter(tgc.ones(*shape))
+
+
+def with_grad(*shape):
+    p = param(*shape)
+    p.grad = tgc.ones(*shape)
+    return p
+
+
+def test_a_net_learns():
+    tgc.manual_seed(0)
+    x, y = tgc.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]), tgc.tensor([[0.0], [1], [1], [0]])
+    net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = nn.MSELoss()(net(x), y)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1e-3
+
+
+def test_groups_have_options_of_their_own():
+    a, b, c = with_grad(1), with_grad(1), with_grad(1)
+    optimizer = optim.SGD([{"params": a, "lr": 0.5}, {"params": [b]}], lr=0.1)
+    optimizer.add_param_group({"params": iter([c]), "lr": 0.25})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1, 0.25]
+    optimizer.step()
+    np.testing.assert_allclose([a.item(), b.item(), c.item()], [0.5, 0.9, 0.75])
+    assert optimizer.state_dict()["param_groups"][2]["params"] == [2]
+    assert "Parameter Group 2" in repr(optimizer)
+
+
+def test_zero_grad():
+    p = with_grad(2)
+    optimizer = optim.SGD([p])
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0.0, 0.0]
+    optimizer.zero_grad()
+    assert p.grad is None
+    optimizer.step()  # nothing to do
+    assert p.tolist() == [1.0, 1.0]
+
+
+def test_closure_runs_with_gradients():
+    p = param(1)
+    optimizer = optim.SGD([p], lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with tgc.no_grad():
+        loss = optimizer.step(closure)
+    assert loss.item() == 1.0
+    assert p.item() == pytest.approx(0.8)
+
+
+def test_step_writes_in_place_and_tells_the_graph():
+    p = param(2)
+    x = tgc.ones(2, requires_grad=True)
+    loss = (p * x).sum()
+    optimizer = optim.SGD([p], lr=0.1)
+    array = p.array
+    p.grad = tgc.ones(2)
+    optimizer.step()
+    assert p.array is array
+    assert p.requires_grad
+    assert p.is_leaf
+    with pytest.raises(GraphError, match=r"SGD\.step"):
+        loss.backward()
+
+
+def test_step_leaves_the_gradient_alone():
+    p = with_grad(2)
+    optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.5, maximize=True).step()
+    optim.Adam([p], lr=0.1, weight_decay=0.5, maximize=True).step()
+    assert p.grad.tolist() == [1.0, 1.0]
+
+
+def test_shared_parameters_are_stepped_once():
+    net = nn.Sequential(nn.Linear(2, 2, bias=False))
+    net.append(net[0])
+    assert len(optim.SGD(net.parameters()).param_groups[0]["params"]) == 1
+
+
+def test_state_follows_the_dtype_of_the_parameter():
+    p = with_grad(2)
+    first = optim.Adam([p])
+    first.step()
+    q = nn.Parameter(tgc.ones(2, dtype=tgc.float64))
+    second = optim.Adam([q])
+    second.load_state_dict(first.state_dict())
+    assert second.state[q]["exp_avg"].dtype == tgc.float64
+    assert second.state[q]["step"] == 1
+
+
+def test_load_lists_what_is_wrong_and_changes_nothing():
+    a = optim.SGD([with_grad(2), with_grad(3)], lr=0.1, momentum=0.9)
+    a.step()
+    b = optim.SGD([param(2), param(4)], lr=0.7, momentum=0.9)
+    with pytest.raises(StateDictError, match=r"momentum_buffer of parameter 1: the file has \(3,\), .* \(4,\)"):
+        b.load_state_dict(a.state_dict())
+    assert b.param_groups[0]["lr"] == 0.7
+    assert not b.state
+    with pytest.raises(StateDictError, match="group 0: the file has 2 parameters, the optimiser has 1"):
+        optim.SGD([param(2)]).load_state_dict(a.state_dict())
+    with pytest.raises(StateDictError, match="groups: the file has 1, the optimiser has 2"):
+        optim.SGD([{"params": [param(2)]}, {"params": [param(2)]}]).load_state_dict(a.state_dict())
+    with pytest.raises(StateDictError, match="keys 'state' and 'param_groups', this one has"):
+        b.load_state_dict(nn.Linear(1, 1).state_dict())
+    with pytest.raises(StateDictError, match="another kind of optimiser, it has the options dampening, momentum"):
+        optim.Adam([param(2), param(3)]).load_state_dict(a.state_dict())
+    broken = a.state_dict()
+    broken["state"][0]["momentum_buffer"] = [1.0, 2.0]
+    with pytest.raises(StateDictError, match="momentum_buffer of parameter 0 is a list"):
+        optim.SGD([param(2), param(3)]).load_state_dict(broken)
+    partial = optim.Adam([param(2), param(3)]).state_dict()
+    partial["state"][0] = {"exp_avg": tgc.ones(2)}
+    with pytest.raises(StateDictError, match="has exp_avg; Adam needs step, exp_avg, exp_avg_sq"):
+        optim.Adam([param(2), param(3)]).load_state_dict(partial)
+
+
+def test_adamw_stays_adamw():
+    optimizer = optim.AdamW([param(2)])
+    optimizer.load_state_dict(optim.Adam([param(2)], lr=0.5).state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["decoupled_weight_decay"]
+
+
+P = param(2)
+LEAF = tgc.ones(2, requires_grad=True)
+
+
+@pytest.mark.parametrize(("call", "error", "match"), [
+    (lambda: optim.SGD([]), ValueError, "SGD: optimizer got an empty parameter list"),
+    (lambda: optim.SGD(nn.ReLU().parameters()), ValueError, "empty parameter list.*ModuleList"),
+    (lambda: optim.SGD(P), TypeError, "one Tensor: put it in a list"),
+    (lambda: optim.SGD({P}), TypeError, "set"),
+    (lambda: optim.SGD({"params": [P]}), TypeError, "dict"),
+    (lambda: optim.SGD([{"params": {P}}]), TypeError, "set"),
+    (lambda: optim.SGD([3.0]), TypeError, "can only optimize Tensors, but parameter 0 of group 0 is a float"),
+    (lambda: optim.SGD(nn.Linear(1, 1).named_parameters()), TypeError, r"tuple: give model\.parameters\(\)"),
+    (lambda: optim.SGD([LEAF, LEAF * 2]), ValueError, r"can't optimize a non-leaf Tensor: parameter 1 .*\(2,\)"),
+    (lambda: optim.SGD([P, P]), ValueError, "more than one place: parameter 1 of group 0.* this group"),
+    (lambda: optim.SGD([{"params": P}, {"params": P}]), ValueError, "parameter 0 of group 1.* in group 0"),
+    (lambda: optim.SGD([P], lr=-0.1), ValueError, r"Invalid learning rate: -0\.1"),
+    (lambda: optim.SGD([P], lr=float("nan")), ValueError, "Invalid learning rate: nan"),
+    (lambda: optim.SGD([P], lr="0.1"), TypeError, "Invalid learning rate: '0.1' is a str"),
+    (lambda: optim.SGD([{"params": P, "lr": -1}]), ValueError, "Invalid learning rate: -1"),
+    (lambda: optim.SGD([{"params": P, "learning_rate": 1}]), ValueError, "SGD has no option learning_rate"),
+    (lambda: optim.SGD([P], momentum=-1), ValueError, "Invalid momentum value: -1"),
+    (lambda: optim.SGD([P], weight_decay=-1), ValueError, "Invalid weight_decay value: -1"),
+    (lambda: optim.SGD([P], nesterov=True), ValueError, "requires a momentum and zero dampening, got momentum=0"),
+    (lambda: optim.SGD([P], differentiable=True), ValueError, "differentiable=True is not supported"),
+    (lambda: optim.Adam([P], betas=(1.0, 0.9)), ValueError, r"Invalid beta parameter at index 0: 1\.0"),
+    (lambda: optim.Adam([P], betas=(0.9, -0.1)), ValueError, r"Invalid beta parameter at index 1: -0\.1"),
+    (lambda: optim.Adam([P], eps=-1.0), ValueError, "Invalid epsilon value"),
+    (lambda: optim.SGD([P]).add_param_group(3), TypeError, "must be a dict, but got int"),
+    (lambda: optim.SGD([P]).add_param_group({"lr": 3}), ValueError, "no 'params', only"),
+])
+def test_mistakes(call, error, match):
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_model_converted_after_the_optimiser_was_built():
+    net = nn.Linear(2, 2)
+    optimizer = optim.SGD(net.parameters(), momentum=0.9)
+    net(tgc.ones(1, 2)).sum().backward()
+    optimizer.step()
+    net.double()
+    with pytest.raises(TypeError, match=r"momentum_buffer .*float32.*float64"):
+        optimizer.step()

@@ -1,0 +1,27 @@
+cimport cython
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Version:
+    cdef public Py_ssize_t count
+    cdef public str last_write
+
+
+cdef class TensorBase:
+    cdef public object array
+    cdef public object node
+    cdef public object _grad
+    cdef public Version version
+    cdef public object hooks
+    cdef public bint track
+    cdef object __weakref__
+
+    cpdef _set(self, array, node, bint track)
+    cpdef Version _shared_version(self)
+    cpdef _bump_version(self, str writer)
+
+
+cdef object tensor_type
+
+cpdef new_tensor(array, node=*)

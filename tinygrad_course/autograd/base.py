@@ -1,0 +1,80 @@
+"""TensorBase: what the engine must know of a tensor.  The methods that people use are in `tinygrad_course/tensor.py`."""
+
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+class Version:
+    """Counts the in-place writes to one piece of memory.
+
+    Every tensor that looks at that memory (views, `detach()`) shares the counter, so that a write through any of them is
+    noticed by a graph that saved any other.
+    """
+
+    __slots__ = ("count", "last_write")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last_write = ""  # what wrote last, for the error message
+
+
+class TensorBase:
+    """An array and its place in the graph.
+
+    array    the values: numpy.ndarray, or cupy.ndarray on a GPU
+    track    whether gradients flow into this tensor (`requires_grad`)
+    node     the Node that made it, None for a leaf
+    _grad    the accumulated gradient of a leaf
+    version  counter of in-place writes, made when first needed: None means that nothing shares it and nobody wrote
+    hooks    functions to call with the gradient of a leaf
+    """
+
+    __slots__ = ("__weakref__", "_grad", "array", "hooks", "node", "track", "version")
+
+    version: Version | None
+
+    def _set(self, array: Any, node: Any, track: bool) -> None:
+        self.array = array
+        self.node = node
+        self.track = track
+        self._grad = None
+        self.version = None
+        self.hooks = None
+
+    def _shared_version(self) -> Version:
+        """The counter, made now if nobody needed it before: for views and for saved outputs."""
+        if self.version is None:
+            self.version = Version()
+        version: Version = self.version
+        return version
+
+    def _bump_version(self, writer: str) -> None:
+        """Note an in-place write by `writer`, so that a graph that saved the old values refuses to use the new ones."""
+        version: Version = self._shared_version()
+        version.count += 1
+        version.last_write = writer
+
+    def __hash__(self) -> int:
+        return id(self) >> 4  # by identity: == is elementwise
+
+
+tensor_type: Any = TensorBase
+
+
+def set_tensor_type(kind: type) -> None:
+    """Tell the engine which class its results have.  Called once, by tinygrad_course/tensor.py."""
+    global tensor_type
+    tensor_type = kind
+
+
+def new_tensor(array: Any, node: Any = None) -> Any:
+    """A tensor around `array`, without copying; tracked if a node made it."""
+    tensor: TensorBase = TensorBase.__new__(tensor_type)
+    tensor.array = array
+    tensor.node = node
+    tensor.track = node is not None
+    tensor._grad = None
+    tensor.version = None
+    tensor.hooks = None
+    return tensor

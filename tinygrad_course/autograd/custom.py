@@ -1,0 +1,254 @@
+"""Function: custom ops in Python, with PyTorch's interface."""
+
+from typing import Any, ClassVar
+
+from tinygrad_course import backend
+from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
+from tinygrad_course.autograd.node import Node, Output, new_node, start_node
+from tinygrad_course.errors import GraphError, ShapeError
+
+
+class Function:
+    """A custom op in Python, with PyTorch's interface:
+
+        class Square(Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, g):
+                x, = ctx.saved_tensors
+                return 2 * x * g
+
+        y = Square.apply(x)
+
+    forward runs with recording off.  backward returns one gradient per argument of forward, None for those that have
+    none; written with tensor operations it can be differentiated again, otherwise a second derivative raises.
+    """
+
+    name: ClassVar[str] = "Function"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.name = cls.__name__
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        """Compute the result from tensors and other arguments."""
+        raise GraphError("a Function must define the static method forward(ctx, *args)")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Compute the gradients of the arguments from those of the outputs."""
+        raise GraphError("a Function must define the static method backward(ctx, *grad_outputs)")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run forward on `args` and record it."""
+        inputs = tuple([value if isinstance(value, TensorBase) else None for value in args])
+        record = is_grad_enabled()
+        ctx = FunctionCtx(tuple([record and value is not None and value.track for value in inputs]))
+        before = switch_grad(False)
+        try:
+            out = cls.forward(ctx, *args)
+        finally:
+            switch_grad(before)
+        given = out if isinstance(out, tuple) else (out,)
+        for value in given:
+            if not isinstance(value, TensorBase):
+                raise GraphError(f"{cls.name}.forward must return a Tensor or a tuple of Tensors, it returned "
+                                 f"{type(value).__name__}")
+        node = FunctionNode(cls, inputs, ctx, given) if any(ctx.needs_input_grad) else None
+        results = tuple([_result(value, index, given, inputs, ctx, node) for index, value in enumerate(given)])
+        if node is not None:
+            node.seal_function(inputs, given, results)
+        return results if isinstance(out, tuple) else results[0]
+
+
+class FunctionCtx:
+    """What a Function is given as `ctx`: PyTorch's interface.
+
+    Any attribute may be set in forward and read in backward.  Tensors that take part in the derivative go through
+    `save_for_backward`, which notices in-place changes and keeps second derivatives right.
+    """
+
+    def __init__(self, needs: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs
+        self._to_save: tuple[Any, ...] = ()
+        self._saved: tuple[Any, ...] | None = None  # only while backward runs
+        self._not_differentiable: tuple[Any, ...] = ()
+        self._materialize = True
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (or None) for backward.
+
+        Arguments and results of forward keep their place in the graph.  Anything else is kept as a constant, and a
+        second derivative through it raises."""
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, TensorBase):
+                raise GraphError(f"save_for_backward takes tensors, got {type(tensor).__name__}; keep other values as "
+                                 "attributes: ctx.name = value")
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What save_for_backward was given."""
+        if self._saved is None:
+            raise GraphError("ctx.saved_tensors can be read only inside backward")
+        return self._saved
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Outputs that have no gradient, such as indices."""
+        self._not_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """False: the gradient of an output that nobody used arrives as None instead of zeros."""
+        self._materialize = value
+
+
+class FunctionNode(Node):
+    """The node of a user's Function.  It trusts nothing that backward returns."""
+
+    __slots__ = ("ctx", "input_types", "once", "output_types", "places", "xp")
+
+    def __init__(self, op: Any, inputs: tuple[Any, ...], ctx: FunctionCtx, outputs: tuple[Any, ...]) -> None:
+        start_node(self, op, inputs, ())
+        self.ctx = ctx
+        self.input_types = tuple([None if t is None else (t.array.shape, t.array.dtype) for t in inputs])
+        self.output_types = tuple([(t.array.shape, t.array.dtype) for t in outputs])
+        self.shape = self.output_types[0][0] if len(outputs) == 1 else tuple([shape for shape, _ in self.output_types])
+        self.xp = backend.array_module(outputs[0].array)
+        self.places: tuple[Any, ...] = ()  # per saved tensor: position in Node.saved, or a constant tensor, or None
+        self.once = False  # backward uses something that cannot be differentiated again
+
+    def seal_function(self, inputs: tuple[Any, ...], given: tuple[Any, ...], results: tuple[Any, ...]) -> None:
+        """Sort what the user saved into links to inputs, links to outputs, and constants."""
+        places: list[Any] = []
+        arrays: list[Any] = []
+        for tensor in self.ctx._to_save:
+            if tensor is None:
+                places.append(None)
+            elif any(tensor is other for other in inputs) or any(tensor is other for other in given):
+                places.append(len(arrays))
+                arrays.append(tensor.array)
+            else:
+                places.append(tensor.detach())
+                self.once = self.once or tensor.array.dtype.kind == "f"
+        if arrays:
+            self.save(*arrays)
+        self.places = tuple(places)
+        self.seal(results)
+        self.ctx._to_save = ()
+        self.ctx._not_differentiable = ()
+
+    def run(self, gradients: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
+        """Call the user's backward and check its answer."""
+        if self.freed:
+            return super().run(gradients, create_graph)  # raises
+        ctx = self.ctx
+        if ctx._materialize:
+            gradients = tuple([_zeros(self, index) if g is None else g for index, g in enumerate(gradients)])
+        if create_graph:
+            gradients = tuple([_tracked(g) for g in gradients])
+        saved = self.saved if any(isinstance(place, int) for place in self.places) else ()
+        ctx._saved = tuple([saved[place] if isinstance(place, int) else place for place in self.places])
+        ctx.needs_input_grad = self.needs
+        try:
+            answer = self.op.backward(ctx, *gradients)
+        finally:
+            ctx._saved = None
+        answer = answer if isinstance(answer, tuple) else (answer,)
+        return self._checked(answer, create_graph)
+
+    def _checked(self, answer: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
+        expected = len(self.input_types)
+        if len(answer) > expected and all(g is None for g in answer[expected:]):
+            answer = answer[:expected]  # as PyTorch: superfluous None are fine
+        if len(answer) != expected:
+            raise GraphError(f"{self.name}.backward returned {len(answer)} gradients, but forward takes {expected} "
+                             "arguments (ctx not counted). Return one per argument, None where there is none.")
+        checked = []
+        for index, g in enumerate(answer):
+            if g is None or not self.needs[index]:
+                checked.append(None)
+                continue
+            if not isinstance(g, TensorBase):
+                raise GraphError(f"{self.name}.backward returned {type(g).__name__} as the gradient of argument {index}; "
+                                 "return a Tensor or None")
+            if self.input_types[index] is None:
+                raise GraphError(f"{self.name}.backward returned a gradient for argument {index}, which is not a tensor; "
+                                 "return None there")
+            shape, dtype = self.input_types[index]
+            if g.array.shape != shape:
+                raise ShapeError(f"{self.name}.backward returned a gradient of shape {g.array.shape} for argument {index} "
+                                 f"of shape {shape}. A gradient has its argument's shape: sum over axes that were "
+                                 "broadcast, or transpose.")
+            if g.array.dtype != dtype:
+                g = g.to(dtype)
+            if create_graph and (self.once or not g.track):
+                g = self._barrier(g)
+            elif not g.track:
+                g = new_tensor(g.array)  # it may be a saved tensor: the engine must not take its array for its own
+            checked.append(g)
+        return tuple(checked)
+
+    def _barrier(self, g: Any) -> Any:
+        """A gradient that raises when it is differentiated, since its own derivative would be silently wrong."""
+        node = new_node(NotTwiceDifferentiable, (), (self.op.name,))
+        node.edges = self.edges  # it lies on every path that the second derivative would take
+        node.shape = g.array.shape
+        return new_tensor(g.array, node)
+
+
+class NotTwiceDifferentiable:
+    """The op behind a gradient that was computed outside the graph."""
+
+    name = "NotTwiceDifferentiable"
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        """Refuse."""
+        name = ctx.args[0]
+        raise GraphError(f"{name}.backward cannot be differentiated: its result does not come from tensor operations on "
+                         "the incoming gradient and the saved arguments or results of forward. Write it with tensor "
+                         "operations, and return intermediate values that it needs as further outputs of forward.")
+
+
+class _Tracked:
+    """Identity behind the gradient that a user's backward is given, so that one can see whether the result uses it."""
+
+    name = "Gradient"
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> tuple[Any, ...]:
+        """The gradient itself."""
+        return (g,)
+
+
+def _tracked(g: Any) -> Any:
+    if g is None or g.track:
+        return g
+    node = new_node(_Tracked, (), ())
+    node.edges = (None,)
+    node.shape = g.array.shape
+    return new_tensor(g.array, node)
+
+
+def _zeros(node: FunctionNode, index: int) -> Any:
+    shape, dtype = node.output_types[index]
+    return new_tensor(node.xp.zeros(shape, dtype))
+
+
+def _result(value: Any, index: int, given: tuple[Any, ...], inputs: tuple[Any, ...], ctx: FunctionCtx, node: Any) -> Any:
+    """A new tensor for one output; what forward returned may be an argument, which keeps its own place in the graph."""
+    result = new_tensor(value.array)
+    if any(value is other for other in inputs):
+        result.version = value._shared_version()
+    constant = any(value is other for other in ctx._not_differentiable)
+    if node is not None and not constant and value.array.dtype.kind in "fc":
+        result.node = Output(node, index, value.array.shape) if len(given) > 1 else node
+        result.track = True
+    return result

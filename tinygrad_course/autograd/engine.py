@@ -1,0 +1,277 @@
+"""The backward pass.
+
+    d loss / d x  =  sum over the ops that used x of (d loss / d output of the op) * (d output / d x)
+
+Nodes are taken from a heap, newest first.  A node is newer than all that it depends on, so when it comes up every op
+that used its output has been done and its gradient is complete.  There is no recursion: any depth will do.  A gradient
+is dropped as soon as it has been used.
+"""
+
+import sys
+from heapq import heappop, heappush
+from typing import Any
+
+from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.grad_mode import switch_grad
+from tinygrad_course.autograd.node import Node, Output
+from tinygrad_course.errors import GraphError, ShapeError
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+             inputs: Any = None) -> None:
+    """Accumulate d(sum of tensors * grad_tensors)/d(leaf) into the `.grad` of every leaf, or only of `inputs`."""
+    roots = _as_list(tensors)
+    gradients = [None] * len(roots) if grad_tensors is None else _as_list(grad_tensors)
+    if len(gradients) != len(roots):
+        raise GraphError(f"backward: {len(roots)} tensors, but {len(gradients)} gradients")
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        for leaf, g in _walk(roots, gradients, None, keep, create_graph)[0]:
+            _accumulate(leaf, g, create_graph)
+        return
+    targets = _as_list(inputs)
+    if not targets:
+        raise GraphError("backward: inputs must not be empty; leave it out to reach every leaf")
+    found = _gradients_of(roots, gradients, targets, keep, create_graph)
+    while found:
+        g = found.pop()
+        target = targets[len(found)]
+        if g is not None:
+            _accumulate(target, g, create_graph)
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
+         create_graph: bool = False, allow_unused: bool = False) -> tuple[Any, ...]:
+    """The gradients of outputs with respect to inputs, as a tuple, without touching any `.grad`.
+
+    With create_graph the result is recorded and can be differentiated again.  An input that the outputs do not depend
+    on raises, or gives None with allow_unused."""
+    roots = _as_list(outputs)
+    gradients = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
+    if len(gradients) != len(roots):
+        raise GraphError(f"grad: {len(roots)} outputs, but {len(gradients)} grad_outputs")
+    keep = create_graph if retain_graph is None else retain_graph
+    targets = _as_list(inputs)
+    found = _gradients_of(roots, gradients, targets, keep, create_graph)
+    if not allow_unused:
+        for index, g in enumerate(found):
+            if g is None:
+                raise GraphError(f"grad: input {index} of shape {targets[index].array.shape} was not used to compute the "
+                                 "outputs. Pass allow_unused=True to get None for it.")
+    return tuple(found)
+
+
+def _gradients_of(roots: list[Any], gradients: list[Any], targets: list[Any], keep: bool, create_graph: bool) -> list[Any]:
+    """Per target its gradient, None where the roots do not depend on it."""
+    tensor: TensorBase
+    keys = []
+    for index, value in enumerate(targets):
+        if not isinstance(value, TensorBase):
+            raise GraphError(f"inputs must be tensors, number {index} is {type(value).__name__}")
+        tensor = value
+        if not tensor.track:
+            raise GraphError(f"input {index} of shape {tensor.array.shape} does not require a gradient; call "
+                             "requires_grad_() on it before computing the outputs")
+        keys.append(tensor if tensor.node is None else tensor.node)
+    leaves, captured = _walk(roots, gradients, keys, keep, create_graph)
+    captured.update(leaves)
+    return [captured.get(key) for key in keys]
+
+
+def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, keep: bool,
+          create_graph: bool) -> tuple[list[Any], dict[Any, Any]]:
+    """Go through the graph; returns [(leaf, gradient)] and {target node: gradient}."""
+    node: Node
+    parent: Node
+    output: Output
+    pending: dict[Any, Any] = {}  # node or leaf -> the gradient gathered so far
+    slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
+    heap: list[Any] = []
+    before = switch_grad(create_graph)
+    try:
+        for root, g in zip(roots, gradients, strict=True):
+            edge, g = _start(root, g)
+            _deliver(pending, heap, edge, g)
+        g = None
+        wanted = None if targets is None else _on_the_way(heap, targets)
+        captured: dict[Any, Any] = {}
+        while heap:
+            node = heappop(heap)
+            g = pending.pop(node)
+            if node.hooks is not None:
+                g = call_hooks(node.hooks, g)
+            if node.retained is not None:
+                tensor = node.retained()
+                if tensor is not None:
+                    _accumulate(tensor, g, create_graph)
+            if wanted is not None:
+                if node in wanted[1]:
+                    captured[node] = g
+                if node not in wanted[0]:
+                    continue
+            if isinstance(node, Output):
+                output = node
+                parent = output.edges[0]
+                if parent not in slots:
+                    slots[parent] = [None] * len(parent.shape)
+                    heappush(heap, parent)
+                    pending[parent] = None
+                slots[parent][output.index] = g
+                continue
+            if wanted is not None:
+                node._needs = tuple([edge is not None and (edge in wanted[0] or edge in wanted[1]) for edge in node.edges])
+            several = slots.pop(node, None) if slots else None
+            try:
+                answer = node.run((g,) if several is None else tuple(several), create_graph)
+            finally:
+                node._needs = None
+            if not keep:
+                node.release()
+            index = 0
+            for edge in node.edges:
+                if edge is not None:
+                    g = answer[index]
+                    if g is not None:
+                        _deliver(pending, heap, edge, g)
+                index += 1
+        answer = None
+        g = None
+        found = []
+        while pending:  # only leaves are left
+            leaf, g = pending.popitem()
+            if wanted is not None and leaf not in wanted[1]:
+                continue
+            if leaf.hooks is not None:
+                g = call_hooks(leaf.hooks, g)
+            found.append((leaf, g))
+        found.reverse()  # popitem takes the last one first
+        return found, captured
+    finally:
+        switch_grad(before)
+
+
+def _start(root: Any, g: Any) -> tuple[Any, Any]:
+    """The edge to begin at and the gradient to begin with."""
+    tensor: TensorBase
+    gradient: TensorBase
+    if not isinstance(root, TensorBase):
+        raise GraphError(f"backward: expected a Tensor, got {type(root).__name__}")
+    tensor = root
+    if not tensor.track:
+        raise GraphError(f"backward: this tensor of shape {tensor.array.shape} does not require a gradient: no parameter "
+                         "took part in computing it, or it was computed under no_grad() or after detach()")
+    if g is None:
+        if tensor.array.size != 1:
+            raise GraphError(f"backward: the tensor has shape {tensor.array.shape}; only a single number has a gradient by "
+                             "itself. Reduce it with .sum() or .mean(), or pass backward(gradient=...) of that shape.")
+        array = tensor.array.copy()
+        array.fill(1)
+        return (tensor if tensor.node is None else tensor.node), new_tensor(array)
+    if not isinstance(g, TensorBase):
+        raise GraphError(f"backward: gradient must be a Tensor, got {type(g).__name__}")
+    gradient = g
+    if gradient.array.shape != tensor.array.shape:
+        raise ShapeError(f"backward: gradient has shape {gradient.array.shape}, the tensor {tensor.array.shape}; they must "
+                         "be equal")
+    if gradient.array.dtype != tensor.array.dtype:
+        g = g.to(tensor.array.dtype)
+    elif not gradient.track:
+        g = new_tensor(gradient.array)  # a second holder of the array, so that nobody takes it for his own
+    return (tensor if tensor.node is None else tensor.node), g
+
+
+def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any) -> None:
+    """Add `g` to what `edge`, a node or a leaf, has gathered."""
+    node: Node
+    tensor: TensorBase
+    gradient: TensorBase = g
+    before = pending.get(edge)
+    if before is not None:
+        pending[edge] = before + g
+        return
+    if isinstance(edge, Node):
+        node = edge
+        if gradient.array.shape != node.shape:
+            raise _wrong_shape(node.name, gradient.array.shape, node.shape)
+        heappush(heap, edge)
+    else:
+        tensor = edge
+        if gradient.array.shape != tensor.array.shape:
+            raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
+    pending[edge] = g
+
+
+def _wrong_shape(name: str, got: Any, expected: Any) -> ShapeError:
+    return ShapeError(f"the gradient that arrived at the output of {name} has shape {tuple(got)}, that output has "
+                      f"{tuple(expected)}: the backward rule of an op that used it forgets to sum over a broadcast axis or "
+                      "to transpose. gradcheck() on that op tells which.")
+
+
+def _on_the_way(heap: list[Any], targets: list[Any]) -> tuple[set[Any], set[Any]]:
+    """(nodes whose backward must run to reach a target, the targets)."""
+    node: Node
+    goal = set(targets)
+    found = list(heap)
+    seen = set(found)
+    for node in found:  # grows while it is walked
+        for edge in node.edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                found.append(edge)
+    found.sort(key=_creation)
+    run: set[Any] = set()
+    for node in found:  # oldest first: inputs before what was made of them
+        for edge in node.edges:
+            if edge is not None and (edge in goal or edge in run):
+                run.add(node)
+                break
+    return run, goal
+
+
+def _creation(node: Any) -> int:
+    order: int = node.order
+    return order
+
+
+def call_hooks(hooks: Any, g: Any) -> Any:
+    """Let every hook see the gradient; what it returns replaces it."""
+    tensor: TensorBase
+    for hook in list(hooks.values()):
+        answer = hook(g)
+        if answer is None:
+            continue
+        if not isinstance(answer, TensorBase):
+            raise GraphError(f"a gradient hook must return a Tensor or None, it returned {type(answer).__name__}")
+        tensor = answer
+        if tensor.array.shape != g.array.shape:
+            raise ShapeError(f"a gradient hook returned shape {tensor.array.shape} for a gradient of shape {g.array.shape}")
+        g = answer if tensor.track else new_tensor(tensor.array)
+    return g
+
+
+def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
+    """target.grad += g."""
+    leaf: TensorBase = target
+    gradient: TensorBase = g
+    grad: TensorBase
+    if leaf._grad is not None:
+        grad = leaf._grad
+        if create_graph or grad.track:
+            leaf._grad = leaf._grad + g
+        else:
+            grad.array += gradient.array
+            grad._bump_version("backward")
+        return
+    if create_graph:
+        leaf._grad = g
+        return
+    # The array becomes the leaf's own if nobody else has it: another leaf may have been given the same gradient (x + y),
+    # or the user may have passed it in.  Whoever changes one .grad in place must not change another.
+    if gradient.array.base is None and sys.getrefcount(gradient.array) <= 2 and not gradient.track:
+        leaf._grad = new_tensor(gradient.array)
+    else:
+        leaf._grad = new_tensor(gradient.array.copy())
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

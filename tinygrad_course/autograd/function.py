@@ -1,0 +1,166 @@
+"""Ops and their application: `Op`, the pattern of all ops, and `apply`, which runs one and records it.
+
+The way of a value through `apply(op, inputs, args)`:
+1. take the arrays out of the tensors; refuse mixed devices and mixed floating point types;
+2. run the op's shape rule, where every user error is raised, before any arithmetic;
+3. run forward with the kernels of the inputs' device;
+4. wrap the result, and hang a Node on it if recording is on and an input is tracked.
+"""
+
+from typing import Any, ClassVar
+
+from numpy import ndarray
+
+from tinygrad_course import backend
+from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.grad_mode import is_grad_enabled
+from tinygrad_course.autograd.node import Node, Output, new_node
+
+registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
+
+
+_unrecorded: Node = new_node(None, (), ())  # the ctx of every op that is not recorded: what it is given is forgotten
+_unrecorded.closed = True
+
+
+class Op:
+    """One operation: shape rule, forward, backward, in one class.
+
+    Subclasses are never instantiated; their three functions are static:
+
+        shape(*input_shapes, *args)   -> shape of the output (a tuple of shapes if there are several); raises ShapeError
+        forward(ctx, k, *arrays, *args) -> new array(s); `k` holds the kernels of the device, `ctx` is the Node
+        backward(ctx, *gradients)     -> per input a gradient Tensor or None, written with ops, so that it can be
+                                         differentiated again
+
+    An input may be None (a missing bias).  A subclass registers itself under `name`.
+    """
+
+    name: ClassVar[str] = ""
+    differentiable: ClassVar[bool] = True  # False: comparisons and the like, whose result never has a graph
+    view: ClassVar[bool] = False  # the output may share memory with the first input
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not cls.name:
+            return  # a common base of several ops
+        other = registry.get(cls.name)
+        if other is not None and other.__module__ != cls.__module__:
+            raise TypeError(f"an op named {cls.name!r} exists already in {other.__module__}; choose another name")
+        registry[cls.name] = cls
+
+    shape: ClassVar[Any]
+    forward: ClassVar[Any]
+    backward: ClassVar[Any]
+
+
+def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
+    """Run `op` on tensors (or None) `inputs` and plain `args`; returns a Tensor, or a tuple for several outputs."""
+    tensor: TensorBase
+    result: TensorBase
+    node: Node
+    track = False
+    alike = True  # NumPy arrays of one dtype: the common case needs no further check
+    dtype = None
+    arrays = []
+    for value in inputs:
+        if value is None:
+            arrays.append(None)
+            continue
+        tensor = value
+        array = tensor.array
+        if type(array) is not ndarray:
+            alike = False
+        elif dtype is None:
+            dtype = array.dtype
+        elif array.dtype is not dtype:
+            alike = False
+        arrays.append(array)
+        if tensor.track:
+            track = True
+    kernels = backend.cpu_kernels if alike else backend.kernels_for(op.name, arrays)
+    shape = op.shape(*[None if array is None else array.shape for array in arrays], *args)
+    track = track and op.differentiable and is_grad_enabled()
+    node = new_node(op, inputs, args) if track else _unrecorded
+    out = op.forward(node, kernels, *arrays, *args)
+    if not track:
+        _unrecorded.constants = None
+        if type(out) is tuple:
+            return tuple([new_tensor(array) for array in out])
+        result = new_tensor(out)
+    elif type(out) is tuple:
+        return _wrap_several(node, out)
+    else:
+        node.shape = shape
+        result = new_tensor(out, node)
+        node.seal((result,))
+    if op.view:
+        tensor = inputs[0]
+        result.version = tensor._shared_version()
+    return result
+
+
+def unary(op: Any, value: Any) -> Any:
+    """`apply` for an elementwise op of one tensor: shorter, because these are called most."""
+    x: TensorBase = value
+    node: Node
+    result: TensorBase
+    a = x.array
+    kernels = backend.cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
+    if not (x.track and op.differentiable and is_grad_enabled()):
+        return new_tensor(op.forward(_unrecorded, kernels, a))
+    node = new_node(op, (x,), ())
+    out = op.forward(node, kernels, a)
+    node.shape = out.shape
+    result = new_tensor(out, node)
+    node.seal((result,))
+    return result
+
+
+def binary(op: Any, left: Any, right: Any) -> Any:
+    """`apply` for an elementwise op of two tensors, which broadcast.
+
+    Numbers become tensors and types are promoted by `op.operands` first, unless there is nothing to do.  The kernel knows
+    whether shapes fit; only when it refuses is the shape rule asked, which says why."""
+    x: TensorBase
+    y: TensorBase
+    node: Node
+    result: TensorBase
+    if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
+        left, right = op.operands(left, right)
+    x = left
+    y = right
+    a = x.array
+    b = y.array
+    if type(a) is ndarray and type(b) is ndarray and a.dtype is b.dtype:
+        kernels = backend.cpu_kernels
+    else:
+        x, y = op.operands(x, y)
+        a = x.array
+        b = y.array
+        kernels = backend.kernels_for(op.name, [a, b])
+    track = (x.track or y.track) and op.differentiable and is_grad_enabled()
+    node = new_node(op, (x, y), ()) if track else _unrecorded
+    try:
+        out = op.forward(node, kernels, a, b)
+    except ValueError:
+        op.shape(a.shape, b.shape)  # raises ShapeError
+        raise
+    if not track:
+        return new_tensor(out)
+    node.shape = out.shape
+    result = new_tensor(out, node)
+    node.seal((result,))
+    return result
+
+
+def _wrap_several(node: Node, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tensors for the outputs of one node; integer outputs (indices) are constants."""
+    results = []
+    for index, array in enumerate(arrays):
+        output = Output(node, index, array.shape) if array.dtype.kind in "fc" else None
+        results.append(new_tensor(array, output))
+    node.shape = tuple([array.shape for array in arrays])
+    outputs = tuple(results)
+    node.seal(outputs)
+    return outputs

@@ -1,0 +1,93 @@
+"""Whether ops record themselves in a graph: `no_grad`, `enable_grad`, `set_grad_enabled`.
+
+The mode belongs to the thread.  Thread-local storage costs more than a small op, so the number of threads that have
+recording off is counted: while it is zero, and in a training step's forward pass it is, nothing else is looked at.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+_mode = threading.local()
+_lock = threading.Lock()
+_threads_off = 0
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops of this thread are recorded now."""
+    if _threads_off == 0:
+        return True
+    return getattr(_mode, "enabled", True)
+
+
+def switch_grad(enabled: bool) -> bool:
+    """Set the mode of this thread and return the one before."""
+    global _threads_off
+    before: bool = getattr(_mode, "enabled", True)
+    if enabled != before:
+        with _lock:
+            _threads_off += -1 if enabled else 1
+        _mode.enabled = enabled
+    return before
+
+
+class set_grad_enabled:
+    """`with set_grad_enabled(flag):` switches recording for a block; called alone, it switches it from here on."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self._before = switch_grad(self.mode)
+
+    def __enter__(self) -> None:
+        switch_grad(self.mode)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        switch_grad(self._before)
+
+
+class _Block:
+    """A grad mode for a `with` block or, as a decorator, for a whole function."""
+
+    mode: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        block = super().__new__(cls)
+        if function is None:
+            return block
+        block.__init__()  # type: ignore[misc]  # @no_grad without brackets: decorate at once
+        return block(function)
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a stack: one object may be entered again inside its own block
+
+    def __enter__(self) -> None:
+        self._before.append(switch_grad(self.mode))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        switch_grad(self._before.pop())
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            before = switch_grad(self.mode)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                switch_grad(before)
+        return inside
+
+
+class no_grad(_Block):
+    """Do not record: `with no_grad():` or `@no_grad()`.  For evaluation, and for writing into parameters."""
+
+    mode = False
+
+
+class enable_grad(_Block):
+    """Record again inside a `no_grad` block."""
+
+    mode = True

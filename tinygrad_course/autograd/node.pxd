@@ -1,0 +1,57 @@
+cimport cython
+
+from tinygrad_course.autograd.base cimport TensorBase, Version
+
+
+@cython.final
+cdef class _Counter:
+    cdef public Py_ssize_t last
+
+
+cdef _Counter _counter
+
+
+@cython.freelist(256)
+@cython.trashcan(True)
+cdef class Node:
+    cdef public object op
+    cdef public tuple edges
+    cdef public tuple args
+    cdef public object constants
+    cdef public tuple shape
+    cdef public object hooks
+    cdef public object retained
+    cdef public Py_ssize_t order
+    cdef public bint freed
+    cdef public bint closed
+    cdef public bint _outputs_saved
+    cdef public tuple _inputs
+    cdef public tuple _saved
+    cdef public object _versions
+    cdef public object _needs
+
+    cpdef input_shape(self, Py_ssize_t index)
+    cpdef tuple run(self, tuple gradients, bint create_graph)
+    cpdef seal(self, tuple outputs)
+    cpdef release(self)
+    cdef _link_to_output(self, array, tuple outputs)
+    cdef _check_versions(self)
+    cdef _current_versions(self)
+    cdef _restore(self, link)
+
+
+cpdef new_node(op, tuple inputs, tuple args)
+cpdef start_node(node, op, tuple inputs, tuple args)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class SavedOutput:
+    cdef public object array
+    cdef public Py_ssize_t index
+    cdef public bint shared
+    cdef public Version version
+
+
+cdef class Output(Node):
+    cdef public Py_ssize_t index

@@ -1,0 +1,265 @@
+"""Node: one recorded op.  It is also the `ctx` that the op's forward and backward are given.
+
+Design:
+* A node holds its inputs' nodes (`edges`), never its output: a graph has no reference cycle and dies, node by node, with
+  the last tensor that leads to it.  Closures would hold their output and leak.
+* An edge to a leaf is the leaf tensor itself.  There is no accumulator object between the two that would have to be
+  kept alive by one and found by the other.
+* A node has exactly one gradient to wait for.  An op with several outputs puts an `Output` node behind each of them.
+* Saved values are the op's inputs, its outputs, or constants (masks, integers) - never a differentiable quantity that
+  only exists inside forward, because a second derivative through it would be silently wrong.
+"""
+
+from typing import Any
+
+from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
+from tinygrad_course.errors import GraphError
+
+
+class _Counter:
+    """The order of creation.  A node is made after its inputs' nodes, so descending order is a topological order."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+
+_counter = _Counter()
+
+
+class Node:
+    """A recorded op.
+
+    op          the Op (or Function) class
+    edges       per input: the Node that made it, the leaf tensor itself, or None where no gradient is wanted
+    args        arguments that are not tensors
+    order       number in order of creation
+    shape       shape of the output, so that a gradient of another shape is refused
+    constants   whatever forward left for backward that is not differentiated (masks, sizes)
+    hooks       functions called with the output's gradient, which they may replace
+    retained    weak reference to the output tensor whose `.grad` is wanted (`retain_grad`)
+    closed      whether save() forgets what it is given: nothing is being recorded
+    """
+
+    __slots__ = ("_inputs", "_needs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
+                 "freed", "hooks", "op", "order", "retained", "shape")
+
+    # -- what ops use --------------------------------------------------------------------------------------------------
+
+    def save(self, *arrays: Any) -> None:
+        """Keep inputs or outputs of forward for backward, where `saved` gives them back as tensors."""
+        tensor: TensorBase
+        if self.closed:
+            return
+        links = []
+        for array in arrays:
+            for value in self._inputs:
+                if value is not None:
+                    tensor = value
+                    if tensor.array is array:
+                        links.append(tensor)
+                        break
+            else:
+                self._outputs_saved = True
+                links.append(array)  # an output, whose tensor does not exist yet: seal() makes the link
+        self._saved = tuple(links)
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """The saved values as tensors that still have their place in the graph.
+
+        Raises GraphError if a value was changed in place since."""
+        if self._saved is None:
+            return ()
+        self._check_versions()
+        return tuple([self._restore(value) for value in self._saved])
+
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        """Per input: whether its gradient is wanted.  Backward returns None where it is not."""
+        if self._needs is not None:
+            return self._needs
+        return tuple([edge is not None for edge in self.edges])
+
+    def input_shape(self, index: Any) -> Any:
+        """Shape of an input whose gradient is wanted."""
+        tensor: TensorBase
+        node: Node
+        edge = self.edges[index]
+        if isinstance(edge, Node):
+            node = edge
+            return node.shape
+        tensor = edge
+        return tensor.array.shape
+
+    # -- what the engine uses ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The op's name, for people."""
+        return self.op.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """PyTorch's view of the edges: (node or leaf tensor, 0) per input, None where no gradient flows."""
+        return tuple([(edge, 0) for edge in self.edges])
+
+    def __lt__(self, other: Any) -> bool:
+        node: Node = other
+        return self.order > node.order  # the heap's smallest node is the newest
+
+    def __hash__(self) -> int:
+        return self.order
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<{self.name}Backward>"
+
+    def seal(self, outputs: tuple[Any, ...]) -> None:
+        """After forward: turn the inputs into edges, and saved outputs into links that make no cycle."""
+        tensor: TensorBase
+        edges = []
+        for value in self._inputs:
+            if value is None:
+                edges.append(None)
+                continue
+            tensor = value
+            if not tensor.track:
+                edges.append(None)
+            elif tensor.node is None:
+                edges.append(tensor)
+            else:
+                edges.append(tensor.node)
+        self.edges = tuple(edges)
+        self._inputs = None
+        if self._saved is None:
+            return
+        if self._outputs_saved:
+            self._saved = tuple([value if isinstance(value, TensorBase) else self._link_to_output(value, outputs)
+                                 for value in self._saved])
+        self._versions = self._current_versions()
+
+    def _current_versions(self) -> Any:
+        """Write counters of what is saved; None if all are 0, as they mostly are."""
+        tensor: TensorBase
+        version: Version
+        fresh = True
+        for link in self._saved:
+            if isinstance(link, TensorBase):
+                tensor = link
+                version = tensor.version
+            else:
+                version = link.version
+            if version is not None and version.count:
+                fresh = False
+        return None if fresh else [0 if link.version is None else link.version.count for link in self._saved]
+
+    def run(self, gradients: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
+        """The gradients of the inputs, from those of the outputs."""
+        if self.freed:
+            raise GraphError(
+                f"{self.name}: backward was called a second time, but the first call freed what {self.name} had saved. Call "
+                "backward(retain_graph=True) the first time if the graph is needed again, or compute the loss anew: in a "
+                "training loop this usually means that a tensor of the last step is still in use; detach() it.")
+        answer: tuple[Any, ...] = self.op.backward(self, *gradients)
+        return answer
+
+    def release(self) -> None:
+        """Drop what forward saved.  A node that saved nothing can be walked again, as in PyTorch."""
+        if self._saved is not None or self.constants is not None:
+            self._saved = None
+            self.constants = None
+            self.freed = True
+
+    def _link_to_output(self, array: Any, outputs: tuple[Any, ...]) -> Any:
+        for index, value in enumerate(outputs):
+            tensor: TensorBase = value
+            if tensor.array is array:
+                # Not the tensor: it holds this node, and the two would keep each other alive.
+                return SavedOutput(array, index, len(outputs) > 1, tensor._shared_version())
+        raise GraphError(
+            f"{self.name}: ctx.save() was given an array of shape {array.shape} that is neither an input nor an output of "
+            "forward. A second derivative would silently ignore it. Save the inputs and compute it again in backward, "
+            "return it as a further output, or, if it does not depend on the inputs (a mask, an index), put it into "
+            "ctx.constants.")
+
+    def _check_versions(self) -> None:
+        version: Version
+        now = self._current_versions()
+        if now is None and self._versions is None:
+            return
+        expected = self._versions or [0] * len(self._saved)
+        for link, before in zip(self._saved, expected, strict=True):
+            version = link.version
+            if version is not None and version.count != before:
+                kind = "an output" if isinstance(link, SavedOutput) else "an input"
+                raise GraphError(
+                    f"{self.name}: {kind} of shape {tuple(link.array.shape)} that backward needs was changed in place by "
+                    f"'{version.last_write}' after {self.name} saved it (version {version.count}, saved at {before}). "
+                    "Its gradient would be wrong. Write to a copy (x = x.clone()), use the op that is not in place, or "
+                    "call backward() before the change.")
+
+    def _restore(self, link: Any) -> Any:
+        if not isinstance(link, SavedOutput):
+            return link
+        output: SavedOutput = link
+        tensor: TensorBase = new_tensor(output.array, Output(self, output.index, output.array.shape) if output.shared
+                                        else self)
+        tensor.version = output.version
+        return tensor
+
+
+def new_node(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
+    """A node for `op`.  A function and not __init__, because compiled it costs a third."""
+    node: Node = Node.__new__(Node)
+    return start_node(node, op, inputs, args)
+
+
+def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
+    """Give a blank node its number and its fields."""
+    fresh: Node = node
+    _counter.last += 1
+    fresh.order = _counter.last
+    fresh.op = op
+    fresh.args = args
+    fresh._inputs = inputs  # until seal()
+    fresh._saved = None
+    fresh._outputs_saved = False
+    fresh._versions = None
+    fresh._needs = None
+    fresh.edges = ()
+    fresh.constants = None
+    fresh.shape = None
+    fresh.hooks = None
+    fresh.retained = None
+    fresh.freed = False
+    fresh.closed = False
+    return fresh
+
+
+class SavedOutput:
+    """A saved output: its array and its write counter, but not the tensor, which would close a cycle."""
+
+    __slots__ = ("array", "index", "shared", "version")
+
+    def __init__(self, array: Any, index: int, shared: bool, version: Version) -> None:
+        self.array = array
+        self.index = index
+        self.shared = shared  # one of several outputs
+        self.version = version
+
+
+class Output(Node):
+    """Stands behind one output of an op that has several, and hands its gradient to the op's node."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, node: Any, index: int, shape: Any) -> None:
+        start_node(self, node.op, (), ())
+        self.edges = (node,)
+        self.index = index
+        self.shape = shape
+

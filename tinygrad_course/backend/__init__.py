@@ -1,0 +1,119 @@
+"""Which kernels run: a namespace of functions per device.
+
+    cpu     the NumPy reference, overlaid with the compiled kernels of the same names
+    cuda    the same reference on CuPy arrays (needs CuPy and a GPU)
+
+A compiled kernel that cannot take an argument (an integer matrix product, say) falls back to its reference body; the
+fallbacks are counted (`fallbacks()`), and `strict(True)` turns them into errors.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_course.backend import cpu
+from tinygrad_course.errors import DeviceError, DTypeError
+
+COMPILED = cpu.COMPILED
+cpu_kernels: SimpleNamespace = cpu.namespace(os.environ.get("TINYGRAD_COURSE_BACKEND", ""))
+_cuda_kernels: SimpleNamespace | None = None
+
+
+def backend_name() -> str:
+    """'compiled' or 'reference': what the CPU runs now."""
+    name: str = cpu_kernels.name
+    return name
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """Run the block on the 'compiled' or the 'reference' kernels of the CPU (for the whole process)."""
+    global cpu_kernels
+    before = cpu_kernels
+    cpu_kernels = cpu.namespace(name)
+    try:
+        yield
+    finally:
+        cpu_kernels = before
+
+
+def get(device_type: str) -> SimpleNamespace:
+    """The kernels of 'cpu' or 'cuda'."""
+    if device_type == "cpu":
+        return cpu_kernels
+    if device_type == "cuda":
+        global _cuda_kernels
+        if _cuda_kernels is None:
+            from tinygrad_course.backend import cuda
+            _cuda_kernels = cuda.namespace()
+        return _cuda_kernels
+    raise DeviceError(f"unknown device {device_type!r}; there are 'cpu' and 'cuda'")
+
+
+def device_of(array: Any) -> str:
+    """'cpu' for a NumPy array, 'cuda' for a CuPy array."""
+    return "cpu" if isinstance(array, np.ndarray) else "cuda"
+
+
+def array_module(array: Any) -> Any:
+    """numpy or cupy, whichever `array` belongs to."""
+    if isinstance(array, np.ndarray):
+        return np
+    from tinygrad_course.backend import cuda
+    return cuda.cupy()
+
+
+def to_device(array: Any, device_type: str) -> Any:
+    """The array on that device; itself if it is there already."""
+    if device_of(array) == device_type:
+        return array
+    from tinygrad_course.backend import cuda
+    return cuda.cupy().asarray(array) if device_type == "cuda" else cuda.cupy().asnumpy(array)
+
+
+def kernels_for(op: str, arrays: list[Any]) -> SimpleNamespace:
+    """The kernels for these operands; refuses operands on several devices or of several floating point types."""
+    present = [array for array in arrays if array is not None]
+    devices = {device_of(array) for array in present}
+    if len(devices) > 1:
+        places = ", ".join(f"{array.shape} on {device_of(array)}" for array in present)
+        raise DeviceError(f"{op}: the tensors are on different devices ({places}). Move them together with .to(device).")
+    floats = {array.dtype for array in present if array.dtype.kind == "f"}
+    if len(floats) > 1:
+        kinds = ", ".join(f"{array.shape} {array.dtype}" for array in present)
+        raise DTypeError(f"{op}: the tensors have different floating point types ({kinds}). Convert one: x.to(y.dtype), "
+                         "x.float() or x.double().")
+    return get(devices.pop())
+
+
+def get_num_threads() -> int:
+    """Threads that a large kernel uses."""
+    if not COMPILED:
+        return 1
+    from tinygrad_course.kernels import threads
+    return int(threads.get_num_threads())
+
+
+def set_num_threads(n: int) -> None:
+    """Use at most `n` threads.  Results are bitwise the same for any number."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"set_num_threads: expected an integer, got {n!r}")
+    if n < 1:
+        raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {n}")
+    if COMPILED:
+        from tinygrad_course.kernels import threads
+        threads.set_num_threads(int(n))
+
+
+def fallbacks() -> dict[str, int]:
+    """How often a compiled kernel handed over to its reference body, by kernel and reason."""
+    return dict(cpu.fallback_counts)
+
+
+def strict(enabled: bool = True) -> None:
+    """Raise KernelError instead of falling back to a reference body on the CPU."""
+    cpu.strict_mode = bool(enabled)

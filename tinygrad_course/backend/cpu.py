@@ -1,0 +1,73 @@
+"""The CPU's kernels: every reference body, overlaid with the compiled twin of the same name."""
+
+import functools
+import importlib
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from tinygrad_course import kernels
+from tinygrad_course.errors import KernelError
+
+COMPILED = kernels.AVAILABLE
+FAMILIES = ("elementwise", "reduce", "shape", "index", "linalg", "conv", "pool", "softmax", "loss", "random", "optim")
+_COMPILED_MODULE = {"linalg": "gemm"}  # families whose compiled module is called otherwise
+_REFERENCE_ONLY = ("shape",)  # NumPy does these as fast as anything could
+_ANY_DTYPE = ("elementwise", "reduce", "index", "random", "optim")  # compiled kernels that take every dtype themselves
+
+fallback_counts: Counter[str] = Counter()
+strict_mode = False
+
+
+def reference_module(family: str) -> ModuleType:
+    """The NumPy bodies of a family."""
+    return importlib.import_module(f"tinygrad_course.backend.reference.{family}")
+
+
+def compiled_module(family: str) -> ModuleType:
+    """The compiled twins of a family."""
+    return importlib.import_module(f"tinygrad_course.kernels.{_COMPILED_MODULE.get(family, family)}")
+
+
+@functools.cache
+def namespace(name: str = "") -> SimpleNamespace:
+    """'compiled', 'reference', or '' for the best there is."""
+    if name not in ("", "compiled", "reference"):
+        raise KernelError(f"unknown backend {name!r}: TINYGRAD_COURSE_BACKEND can be 'compiled' or 'reference'")
+    if name == "compiled" and not COMPILED:
+        raise KernelError("the compiled kernels are not installed; install with a C compiler and without "
+                          "TINYGRAD_COURSE_NO_EXT=1")
+    if name == "" and not COMPILED:
+        warnings.warn("tinygrad_course runs without compiled kernels: the NumPy reference backend gives the same results, "
+                      "slower. Reinstall with a C compiler and without TINYGRAD_COURSE_NO_EXT=1 for the fast ones, or set "
+                      "TINYGRAD_COURSE_BACKEND=reference to silence this.", stacklevel=2)
+    compiled = COMPILED and name != "reference"
+    table: dict[str, Any] = {"name": "compiled" if compiled else "reference"}
+    for family in FAMILIES:
+        bodies = reference_module(family)
+        table.update({kernel: getattr(bodies, kernel) for kernel in bodies.KERNELS})
+        if compiled and family not in _REFERENCE_ONLY:
+            twins = compiled_module(family)
+            for kernel in twins.KERNELS:
+                twin = getattr(twins, kernel)
+                table[kernel] = twin if family in _ANY_DTYPE else _with_fallback(kernel, twin, table[kernel])
+    return SimpleNamespace(**table)
+
+
+def _with_fallback(name: str, twin: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled twin for float32 and float64, the reference body for everything else."""
+
+    @functools.wraps(body)
+    def kernel(x: Any, *args: Any) -> Any:
+        if x.dtype.char in "fd":
+            return twin(x, *args)
+        reason = f"{name}: dtype {x.dtype}"
+        if strict_mode:
+            raise KernelError(f"{reason} has no compiled kernel, and strict mode forbids the slower reference body; use "
+                              "float32 or float64")
+        fallback_counts[reason] += 1
+        return body(x, *args)
+
+    return kernel

@@ -1,0 +1,1 @@
+"""Every kernel in NumPy: documentation, fallback and oracle of the compiled ones."""

@@ -1,0 +1,82 @@
+"""Losses in NumPy.  N samples, C classes.  Losses come back per sample; the reduction is left to the caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_course.backend.reference.softmax import log_softmax
+
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce_with_logits")
+
+Array = NDArray[Any]
+
+
+def cross_entropy(
+    x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> tuple[Array, Array]:
+    """Softmax and negative log-likelihood in one:  logp = log_softmax(x)  and, with smoothing e,
+
+        loss_n = (1 - e) * w_t * -logp_nt  +  e / C * sum_c w_c * -logp_nc          t = target_n
+
+    x (N, C), target (N,) of ints, weight (C,) or None for ones  ->  loss (N,), logp (N, C).  A sample whose target is
+    `ignore_index` has loss 0.  For the mean, divide the sum by the sum of w_t over the samples that count.
+    Raises IndexError for any other target outside 0..C-1.
+    Smoothing: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
+    """
+    counts, classes = _classes(target, x.shape[1], ignore_index)
+    logp = log_softmax(x, 1)
+    if x.size == 0:
+        return np.zeros_like(x, shape=target.shape), logp
+    picked = np.take_along_axis(logp, classes[:, None], axis=1)[:, 0]
+    loss = -picked if weight is None else -picked * weight[classes]
+    if label_smoothing:
+        spread = logp if weight is None else logp * weight
+        loss = (1 - label_smoothing) * loss - label_smoothing / x.shape[1] * np.sum(spread, axis=1)
+    return np.where(counts, loss, 0).astype(x.dtype, copy=False), logp
+
+
+def cross_entropy_grad(
+    g: Array, logp: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> Array:
+    """Gradient of `cross_entropy` with respect to x, with p = exp(logp) and e the smoothing:
+
+        gx_nc = g_n * ((1 - e) * w_t * (p_nc - [c = t])  +  e / C * (p_nc * sum_k w_k - w_c))
+
+    g (N,), logp (N, C)  ->  gx (N, C); rows of ignored samples are 0.
+    """
+    n, c = logp.shape
+    if logp.size == 0:
+        return np.zeros_like(logp)
+    counts, classes = _classes(target, c, ignore_index)
+    p = np.exp(logp)
+    w = np.ones_like(logp, shape=(c,)) if weight is None else weight
+    hit = np.arange(c) == classes[:, None]  # (N, C), one True per row
+    gx = (1 - label_smoothing) * w[classes][:, None] * (p - hit)
+    if label_smoothing:
+        gx = gx + label_smoothing / c * (p * np.sum(w) - w)
+    return np.where(counts[:, None], g[:, None] * gx, 0).astype(logp.dtype, copy=False)
+
+
+def bce_with_logits(x: Array, target: Array) -> Array:
+    """Binary cross-entropy of sigmoid(x), per element:  max(x, 0) - x * t + log(1 + exp(-|x|)).
+
+    The form does not overflow for any x.  x and target have one shape; target is in [0, 1].
+    """
+    loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
+    return np.asarray(loss, dtype=x.dtype, like=x)
+
+
+def _classes(target: Array, n_classes: int, ignore_index: int) -> tuple[Array, Array]:
+    """(mask of the samples that count, targets with 0 in place of ignored ones); raises IndexError."""
+    counts = target != ignore_index
+    wrong = counts & ((target < 0) | (target >= n_classes))
+    if wrong.any():
+        sample = int(np.argmax(wrong))
+        raise IndexError(
+            f"cross_entropy: target[{sample}] is {int(target[sample])}, but there are {n_classes} classes: targets "
+            f"must be 0 to {n_classes - 1}, or ignore_index={ignore_index}. Check the labels or the size of the last layer."
+        )
+    return counts, np.where(counts, target, 0)

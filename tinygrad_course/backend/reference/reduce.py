@@ -1,0 +1,73 @@
+"""Reductions in NumPy.  `axis` is a tuple of axes without repetition, each in [0, ndim), as the ops hand it over.
+
+An empty tuple reduces nothing and gives a copy.  Results are always arrays, also 0-d ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+KERNELS: tuple[str, ...] = ("argmax", "max", "mean", "sum", "sum_to")
+
+
+def _array(value: Any) -> Array:
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Sum over `axis`.  Bools and integers add up in int64; float16 in float32, rounded to float16 at the end."""
+    if x.dtype.kind in "biu":
+        return _array(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.int64))
+    if x.dtype == np.float16:
+        return _array(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float32)).astype(np.float16)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _array(np.sum(x, axis=axis, keepdims=keepdims))
+
+
+def mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Sum over `axis` divided by the number of summands, floating point x; NaN over no elements."""
+    count = 1
+    for a in axis:
+        count *= x.shape[a]
+    if x.dtype == np.float16:
+        return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _array(np.divide(sum(x, axis, keepdims), np.asarray(count, x.dtype)))
+
+
+def max(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Largest value over `axis`, NaN if there is one.
+
+    Raises:
+        ValueError: there is nothing to take the maximum of.
+    """
+    for a in axis:
+        if x.shape[a] == 0:
+            raise ValueError(f"max: input {x.shape} has no elements along axis {a}, a maximum needs at least one")
+    return _array(np.max(x, axis=axis, keepdims=keepdims))
+
+
+def argmax(x: Array, axis: int, keepdims: bool) -> Array:
+    """Index (int64) of the first largest value along `axis`; of the first NaN if there is one.
+
+    Raises:
+        ValueError: there is nothing to take the maximum of.
+    """
+    if x.ndim == 0:
+        return np.zeros_like(x, dtype=np.int64)
+    if x.shape[axis] == 0:
+        raise ValueError(f"argmax: input {x.shape} has no elements along axis {axis}, a maximum needs at least one")
+    index = _array(np.argmax(x, axis=axis)).astype(np.int64)
+    return np.expand_dims(index, axis) if keepdims else index
+
+
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """Adjoint of broadcasting: x summed over the axes that broadcasting `shape` to x.shape has added or stretched."""
+    lead = x.ndim - len(shape)
+    stretched = tuple(i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1))
+    return sum(x, stretched, True).astype(x.dtype, copy=False).reshape(shape)

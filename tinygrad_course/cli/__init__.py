@@ -1,0 +1,5 @@
+"""The command `tinygrad-course`."""
+
+from tinygrad_course.cli.command import main
+
+__all__ = ["main"]

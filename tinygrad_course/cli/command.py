@@ -1,0 +1,92 @@
+"""Parser and entry point of `tinygrad-course`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinygrad_course import __version__
+from tinygrad_course.cli import info, predict, train
+from tinygrad_course.cli.usage import (
+    FAILED,
+    INSTALL_ALL,
+    INTERRUPTED,
+    WRONG_INPUT,
+    Parser,
+    UsageError,
+    one_line,
+    suggestion,
+)
+from tinygrad_course.errors import DataError, DependencyError, StateDictError
+
+_EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the outcome was not reached (training diverged)
+  2    wrong input: an unknown name, a bad value, a missing or broken file
+  130  interrupted (Ctrl-C or SIGTERM)
+"""
+
+_EXAMPLES = """\
+examples:
+  tinygrad-course train lenet              train on the shipped digits, 20 seconds
+  tinygrad-course predict --test 20        label test images with the new weights
+  tinygrad-course predict scan.png         label an image file
+  tinygrad-course info                     what is installed and what it runs on
+
+"""
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of its sub-commands by name."""
+    parser = Parser(prog="tinygrad-course", epilog=_EXAMPLES + _EXIT_CODES,
+                    description="Train and use the networks of tinygrad_course.")
+    parser.add_argument("--version", action="version", version=f"tinygrad_course {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
+    parsers = {}
+    for module in (train, predict, info):
+        name = module.__name__.rpartition(".")[2]
+        sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION,
+                                  epilog=module.EXAMPLES + _EXIT_CODES)
+        module.add_options(sub)
+        sub.set_defaults(run=module.run)
+        parsers[name] = sub
+    return parser, parsers
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (those of the process without them) and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser, parsers = build_parser()
+    try:
+        if not given:
+            parser.print_help()
+            return WRONG_INPUT
+        if not given[0].startswith("-") and given[0] not in parsers:
+            raise UsageError(f"unknown command {given[0]!r}{suggestion(given[0], parsers) or '.'} "
+                             f"Commands: {', '.join(parsers)}")
+        options, unknown = parser.parse_known_args(given)
+        if unknown:
+            sub = parsers.get(options.command, parser)
+            known = [name for action in sub._actions for name in action.option_strings]
+            what = "option" if unknown[0].startswith("-") else "argument"
+            raise UsageError(f"unknown {what} {unknown[0]!r}{suggestion(unknown[0], known)}. See {sub.prog} --help")
+        if options.command is None:
+            raise UsageError(f"give a command: {', '.join(parsers)}")
+        code: int = options.run(options)
+        return code
+    except DependencyError as error:
+        return _complain(f"{error}, or everything at once: {INSTALL_ALL}")
+    except (UsageError, DataError, StateDictError) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); Python would complain once more when it closes stdout.
+        sys.stdout = Path("/dev/null").open("w")  # noqa: SIM115
+        return FAILED
+
+
+def _complain(message: str) -> int:
+    print(f"tinygrad-course: {one_line(message)}", file=sys.stderr)
+    return WRONG_INPUT

@@ -1,0 +1,86 @@
+"""Data sets: anything with a length and numbered samples."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from tinygrad_course.errors import DataError, ShapeError
+from tinygrad_course.ops.creation import as_tensor, randperm
+from tinygrad_course.ops.random import Generator
+from tinygrad_course.tensor import Tensor
+
+Sample = TypeVar("Sample", covariant=True)
+
+
+class Dataset(Generic[Sample]):
+    """Base of data sets: write `__getitem__(index)` for 0 <= index < len, and `__len__`."""
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
+    """Tensors (or arrays) of equal length; sample i is the tuple of their rows i.
+
+    Arrays are not copied.  Raises ShapeError if the lengths differ or there is nothing.
+    """
+
+    def __init__(self, *tensors: Tensor | np.ndarray) -> None:
+        self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
+        shapes = [tensor.shape for tensor in self.tensors]
+        if not shapes or not all(shapes):
+            raise ShapeError(f"TensorDataset: shapes {shapes}. Give at least one tensor, each with one row per sample.")
+        if len({shape[0] for shape in shapes}) > 1:
+            raise ShapeError(f"TensorDataset: shapes {shapes} differ in the number of rows. Give as many of each.")
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        return tuple(tensor[index] for tensor in self.tensors)
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+
+class Subset(Dataset[Sample]):
+    """The samples of `dataset` with the numbers `indices`, in that order."""
+
+    def __init__(self, dataset: Dataset[Sample], indices: Sequence[int] | np.ndarray) -> None:
+        self.dataset = dataset
+        self.indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        size = len(dataset)
+        if self.indices.size and not -size <= self.indices.min() <= self.indices.max() < size:
+            raise DataError(f"Subset: indices go from {self.indices.min()} to {self.indices.max()}, but the data set "
+                            f"has {size} samples. Give 0 to {size - 1}.")
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[int(self.indices[index])]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
+                 generator: Generator | None = None) -> list[Subset[Sample]]:
+    """Cut a data set at random into disjoint subsets that together hold every sample once.
+
+    `lengths` are counts that add up to len(dataset), or shares that add up to 1; what rounding down leaves over goes to
+    the subsets in turn, from the first.  Raises DataError for other sums.
+    """
+    size, total = len(dataset), sum(lengths)
+    if math.isclose(total, 1) and all(0 <= share <= 1 for share in lengths):
+        counts = [math.floor(size * share) for share in lengths]
+        for number in range(size - sum(counts)):
+            counts[number % len(counts)] += 1
+    elif total == size and all(isinstance(count, int) and count >= 0 for count in lengths):
+        counts = [int(count) for count in lengths]
+    else:
+        raise DataError(f"random_split: lengths {list(lengths)} add up to {total}, the data set has {size} samples. "
+                        f"Give whole counts that add up to {size}, or shares that add up to 1.")
+    order = randperm(size, generator=generator).array
+    ends = list(itertools.accumulate(counts))
+    return [Subset(dataset, order[end - count:end]) for count, end in zip(counts, ends, strict=True)]

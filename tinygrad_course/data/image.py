@@ -1,0 +1,88 @@
+"""Grey images as arrays: reading image files, resizing, normalising."""
+
+import os
+from functools import lru_cache
+
+import numpy as np
+
+from tinygrad_course.errors import DataError, DependencyError, ShapeError
+
+
+def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Resize images (..., H, W) to (..., height, width) with a linear (tent) filter; float32, or float64 if given so.
+
+    Pixels are areas: the centre of output pixel i lies at (i + 1/2) H / height - 1/2.  Enlarging is ordinary bilinear
+    interpolation.  For shrinking the tent is as wide as two output pixels, so that nothing is skipped.  Equal to
+    PyTorch's `interpolate(mode="bilinear", antialias=True)`, and to Pillow's BILINEAR up to its rounding.
+    """
+    if images.ndim < 2 or 0 in images.shape[-2:]:
+        raise ShapeError(f"resize: images of shape {images.shape} have no pixels. Give (H, W) or (N, H, W).")
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ShapeError(f"resize: the size {height} x {width} has no pixels. Give at least 1 x 1.")
+    values = _floats(images)
+    rows = _tent_weights(values.shape[-2], height).astype(values.dtype)    # (height, H)
+    columns = _tent_weights(values.shape[-1], width).astype(values.dtype)  # (width, W)
+    return rows @ values @ columns.T
+
+
+@lru_cache(maxsize=16)
+def _tent_weights(n_in: int, n_out: int) -> np.ndarray:
+    """Matrix (n_out, n_in) of linear resampling along one axis; each row sums to 1."""
+    step = n_in / n_out
+    centres = (np.arange(n_out) + 0.5) * step - 0.5
+    distance = np.abs(centres[:, None] - np.arange(n_in)) / max(step, 1.0)
+    weights = np.maximum(1.0 - distance, 0.0)
+    # At the border part of the tent hangs over the edge; the rest is scaled up, which repeats the edge pixel.
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _floats(images: np.ndarray) -> np.ndarray:
+    return images if images.dtype == np.float64 else images.astype(np.float32)
+
+
+def mean_and_std(images: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation over all pixels of all images, for `normalise`.  Take them from training images."""
+    if not images.size:
+        raise ShapeError(f"mean_and_std: images of shape {images.shape} have no pixels. Give at least one image.")
+    return float(images.mean(dtype=np.float64)), float(images.std(dtype=np.float64))
+
+
+def normalise(images: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """(images - mean) / std, as float32 (or float64 if given so)."""
+    if not std > 0:
+        raise DataError(f"normalise: the standard deviation is {std}; it must be above 0. Are all pixels equal?")
+    return (_floats(images) - mean) / std
+
+
+def load_image_file(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a PNG, JPEG, PGM or other image file as grey values in [0, 1]: float32 (H, W), 0 black, 1 white.
+
+    Colours become luma (ITU-R 601-2), transparent parts count as white, and the camera's rotation mark is obeyed.
+    Dark ink on light paper stays dark: the shipped data has bright strokes, use `1 - image` to match it.
+    Needs Pillow (extra "io").  Raises DataError if the file is missing, empty or no image.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise DependencyError("reading image files needs the package Pillow: pip install pillow") from error
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder. Give the path of one image file.")
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16") or image.mode == "I":
+                # Pillow would cut 16-bit greys off at 255 instead of scaling them.
+                return np.asarray(image, dtype=np.float32) / np.float32(65535)
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist. Give the path of an image file.") from error
+    except Image.UnidentifiedImageError as error:
+        found = "is empty" if not os.path.getsize(path) else "is not an image that Pillow can read"
+        raise DataError(f"{path} {found}. Give a PNG, JPEG or PGM file.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image ({error}). "
+                        "Give a complete PNG, JPEG or PGM file.") from error

@@ -1,0 +1,44 @@
+"""Errors of the package.  Each message names the op, the shapes or values, the violated rule and the way to mend it.
+
+Every class derives from the built-in error that a user would expect as well, so `except ValueError` keeps working.
+"""
+
+
+class TgcError(Exception):
+    """Base of all errors that tinygrad_course raises on purpose."""
+
+
+class ShapeError(TgcError, ValueError):
+    """Shapes that do not fit an op's rule."""
+
+
+class DTypeError(TgcError, TypeError):
+    """A data type that an op cannot take, or a mixture of them."""
+
+
+class DeviceError(TgcError, RuntimeError):
+    """Tensors on different devices, or a device that is not there."""
+
+
+class GraphError(TgcError, RuntimeError):
+    """Misuse of the graph: backward twice, a saved tensor changed in place, a gradient that cannot exist."""
+
+
+class GradcheckError(TgcError, RuntimeError):
+    """An analytic gradient that finite differences contradict."""
+
+
+class StateDictError(TgcError, RuntimeError):
+    """A state dict that does not fit the module or the optimiser."""
+
+
+class DataError(TgcError, ValueError):
+    """A file or folder that is missing, broken or not of the expected kind."""
+
+
+class DependencyError(TgcError, ImportError):
+    """An optional package that a feature needs and that is not installed."""
+
+
+class KernelError(TgcError, RuntimeError):
+    """A kernel that is not available where it was demanded."""

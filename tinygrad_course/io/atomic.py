@@ -1,0 +1,53 @@
+"""What the file formats share: plain arrays out of tensors, whole files in, whole files out in one step."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_course.errors import DataError
+from tinygrad_course.tensor import Tensor
+
+ArrayOrTensor = np.ndarray | Tensor
+
+
+def as_array(value: ArrayOrTensor) -> np.ndarray:
+    """The values as a C-contiguous array in main memory; without a copy where they are one already."""
+    return np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value, order="C")
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The whole file.  Raises DataError if it is missing, empty or unreadable."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist. Check the path.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give the path of a readable file.") from error
+    if not content:
+        raise DataError(f"{path} is empty. Make or download it again.")
+    return content
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that `path` holds the old content or all of the new, whatever interrupts.
+
+    The bytes go to a temporary file in the same folder, are forced to the disk, and the file is renamed.
+    Raises DataError if the folder is missing or the file cannot be written.
+    """
+    # The file behind a symbolic link is replaced, not the link.
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.getpid()}.tmp"
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise DataError(f"{path} cannot be written: the folder {folder} does not exist. Create it first.")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}. Give another path or make room.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)  # gone already after a success

@@ -1,0 +1,18 @@
+"""Layers, losses and the Module tree, under PyTorch's names."""
+
+from tinygrad_course.nn import functional, init
+from tinygrad_course.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from tinygrad_course.nn.container import ModuleDict, ModuleList, Sequential
+from tinygrad_course.nn.conv import Conv2d
+from tinygrad_course.nn.dropout import Dropout
+from tinygrad_course.nn.linear import Flatten, Identity, Linear
+from tinygrad_course.nn.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from tinygrad_course.nn.module import Module
+from tinygrad_course.nn.parameter import Parameter
+from tinygrad_course.nn.pooling import AvgPool2d, MaxPool2d
+
+__all__ = [
+    "AvgPool2d", "BCEWithLogitsLoss", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "Linear",
+    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU",
+    "Sequential", "Sigmoid", "Softmax", "Tanh", "functional", "init",
+]

@@ -1,0 +1,192 @@
+"""Modules made of other modules: Sequential, ModuleList, ModuleDict."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from tinygrad_course.nn.module import MODULE, Module
+
+
+def _checked(module: Any) -> Module:
+    if not isinstance(module, Module):
+        hint = ": unpack it, nn.Sequential(*layers)" if isinstance(module, (list, tuple)) else ""
+        raise TypeError(f"{type(module).__name__} is not a Module subclass{hint}")
+    return module
+
+
+class _Row(Module):
+    """Children in a row, registered under "0", "1", ... unless they were given names."""
+
+    def _items(self) -> list[Module]:
+        return list(self._own(MODULE).values())
+
+    def _renumber(self, modules: Iterable[Module]) -> None:
+        """Make these the children, under new numbers; all are checked before any is touched."""
+        row = [_checked(module) for module in modules]
+        for name in self._own(MODULE):
+            delattr(self, name)
+        for number, module in enumerate(row):
+            self.register_module(str(number), module)
+
+    def _position(self, index: int) -> int:
+        number, size = operator.index(index), len(self)
+        if not -size <= number < size:
+            raise IndexError(f"index {number} is out of range: the {self._get_name()} has {size} modules")
+        return number % size
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.register_module(list(self._own(MODULE))[self._position(index)], _checked(module))
+
+    def __delitem__(self, index: int | slice) -> None:
+        row = self._items()
+        del row[index if isinstance(index, slice) else self._position(index)]
+        self._renumber(row)
+
+    def __len__(self) -> int:
+        return len(self._own(MODULE))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items())
+
+    def append(self, module: Module) -> Self:
+        """Add one module at the end."""
+        self.register_module(str(len(self)), _checked(module))
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add several modules at the end."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Put a module before the one at `index`; those behind it get new numbers."""
+        row = self._items()
+        row.insert(index, module)
+        self._renumber(row)
+        return self
+
+    def pop(self, index: int = -1) -> Any:
+        """Take a module out and return it; those behind it get new numbers."""
+        module = self._items()[self._position(index)]
+        del self[index]
+        return module
+
+
+class Sequential(_Row):
+    """Calls its modules one after the other.  Takes modules, or one dict from names to modules."""
+
+    def __init__(self, *args: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            for name, module in args[0].items():
+                self.register_module(name, _checked(module))
+        else:
+            self._renumber(args)  # type: ignore[arg-type]  # checks each
+
+    def forward(self, input: Any) -> Any:
+        """input -> last(... second(first(input)))"""
+        state = self.__dict__
+        for name, kind in self._kinds.items():
+            if kind == MODULE:
+                input = state[name](input)
+        return input
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """One module, or for a slice a Sequential of the same modules under the same names."""
+        if isinstance(index, slice):
+            return Sequential(dict(list(self._own(MODULE).items())[index]))
+        return self._items()[self._position(index)]
+
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise TypeError(f"Sequential + {type(other).__name__}: the second must be a Sequential too")
+        return Sequential(*self, *other)
+
+
+class ModuleList(_Row):
+    """A list whose modules are registered, which those in a plain Python list are not.  It has no forward."""
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self._renumber(modules)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """One module, or for a slice a ModuleList of the same modules, numbered from 0."""
+        if isinstance(index, slice):
+            return ModuleList(self._items()[index])
+        return self._items()[self._position(index)]
+
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
+    def __repr__(self) -> str:
+        """Runs of equal modules are folded: `(0-2): 3 x Linear(...)`."""
+        runs: list[tuple[int, int, str]] = []  # first, last, text
+        for number, text in enumerate(map(repr, self)):
+            if runs and runs[-1][2] == text:
+                runs[-1] = (runs[-1][0], number, text)
+            else:
+                runs.append((number, number, text))
+        lines = [f"({first}): {text}" if first == last else f"({first}-{last}): {last - first + 1} x {text}"
+                 for first, last, text in runs]
+        body = "".join(f"\n{line}".replace("\n", "\n  ") for line in lines)
+        return f"{self._get_name()}({body}\n)" if body else f"{self._get_name()}()"
+
+
+class ModuleDict(Module):
+    """A dict whose modules are registered.  It has no forward."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.update(modules)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._own(MODULE)[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.register_module(key, _checked(module))
+
+    def __delitem__(self, key: str) -> None:
+        self.pop(key)
+
+    def __len__(self) -> int:
+        return len(self._own(MODULE))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own(MODULE))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._own(MODULE)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._own(MODULE).keys()
+
+    def values(self) -> Iterable[Any]:
+        """The modules."""
+        return self._own(MODULE).values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """(name, module) pairs."""
+        return self._own(MODULE).items()
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """Add or replace several."""
+        for key, module in modules.items():
+            self[key] = module
+
+    def pop(self, key: str) -> Any:
+        """Take a module out and return it."""
+        module = self[key]
+        delattr(self, key)
+        return module
+
+    def clear(self) -> None:
+        """Take all out."""
+        for key in list(self):
+            delattr(self, key)

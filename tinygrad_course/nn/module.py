@@ -1,0 +1,470 @@
+"""Module: a named tree of parameters, buffers and other modules, with a `forward`."""
+
+from __future__ import annotations
+
+import difflib
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+from tinygrad_course.autograd import is_grad_enabled, no_grad
+from tinygrad_course.autograd.hooks import RemovableHandle
+from tinygrad_course.errors import TgcError
+from tinygrad_course.nn.hooks import BackwardWatch
+from tinygrad_course.nn.parameter import Parameter
+from tinygrad_course.nn.state import check_state_dict
+from tinygrad_course.nn.trail import add_trail
+from tinygrad_course.ops.creation import zeros
+from tinygrad_course.tensor import Tensor
+
+PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
+_OWN_STATE = ("_kinds", "_temporary", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
+
+
+class LoadResult(namedtuple("LoadResult", ["missing_keys", "unexpected_keys"])):
+    """What `load_state_dict(strict=False)` did not find in the file, and what it found beside."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.missing_keys or self.unexpected_keys else "<All keys matched successfully>"
+
+
+def _missing_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError(f'Module [{self._get_name()}] is missing the required "forward" function')
+
+
+class Module:
+    """Base of all layers and models.  Assigning a Parameter or a Module to an attribute registers it.
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()                  # before the first assignment
+                self.layer = nn.Linear(2, 1)
+            def forward(self, x):
+                return self.layer(x)
+
+    Values live in the instance's `__dict__` under their own names, so that `self.weight` is one dictionary look-up;
+    `_kinds` remembers, in the order of registration, which names are parameters, buffers or modules.
+    """
+
+    training: bool
+    forward: Callable[..., Any] = _missing_forward
+
+    def __init__(self) -> None:
+        state = self.__dict__  # past __setattr__, which needs _kinds
+        state["training"] = True
+        state["_kinds"] = {}
+        state["_temporary"] = set()  # names of buffers that stay out of the state dict
+        state["_forward_pre_hooks"] = OrderedDict()  # key -> (hook, with_kwargs)
+        state["_forward_hooks"] = OrderedDict()
+        state["_backward_hooks"] = OrderedDict()  # key -> hook
+
+    # ---- attributes ---------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        state = self.__dict__
+        kinds = state.get("_kinds")
+        if isinstance(value, Parameter):
+            self._register(PARAMETER, name, value)
+        elif isinstance(value, Module):
+            self._register(MODULE, name, value)
+        elif kinds is not None and name in kinds:
+            kind = kinds[name]
+            if value is not None and not (kind == BUFFER and isinstance(value, Tensor)):
+                raise TypeError(self._wrong_value(kind, name, value))
+            state[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._kinds.pop(name, None)
+        self._temporary.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if "_kinds" not in self.__dict__ and name in _OWN_STATE:
+            raise AttributeError(f"{self._get_name()}.__init__() has not called super().__init__()")
+        if hasattr(type(self), name):  # a property of the class failed inside: show its error, not ours
+            return object.__getattribute__(self, name)
+        near = difflib.get_close_matches(name, (n for n in dir(self) if n.startswith("_") == name.startswith("_")), n=3)
+        hint = f". Near names: {', '.join(near)}" if near else ""
+        raise AttributeError(f"'{self._get_name()}' object has no attribute '{name}'{hint}")
+
+    def _register(self, kind: str, name: str, value: Any) -> None:
+        kinds = self.__dict__.get("_kinds")
+        if kinds is None:
+            raise AttributeError(f"cannot assign {kind} '{name}' before Module.__init__() call: let the first line of "
+                                 f"{self._get_name()}.__init__ be super().__init__()")
+        if kinds.get(name, kind) != kind:
+            del kinds[name]  # so that it stands last among those of its new kind
+        kinds[name] = kind
+        self._temporary.discard(name)
+        self.__dict__[name] = value
+
+    def _wrong_value(self, kind: str, name: str, value: Any) -> str:
+        expected = {PARAMETER: "nn.Parameter", BUFFER: "Tensor", MODULE: "nn.Module"}[kind]
+        message = f"cannot assign '{type(value).__name__}' as {kind} '{name}' ({expected} or None expected)"
+        if kind == PARAMETER and isinstance(value, Tensor):
+            message += (f". To replace the parameter: m.{name} = nn.Parameter(value). To change its values: "
+                        f"with tgc.no_grad(): m.{name}.copy_(value)")
+        return message
+
+    def _check_name(self, kind: str, name: str) -> None:
+        if "_kinds" not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string, got {type(name).__name__}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
+        if name == "":
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if (name in self.__dict__ or hasattr(type(self), name)) and self._kinds.get(name) != kind:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under `name`; None keeps the name free for one (as Linear does with bias=False)."""
+        self._check_name(PARAMETER, name)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(self._wrong_value(PARAMETER, name, param))
+        self._register(PARAMETER, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that belongs to the state but is not trained; persistent=False keeps it out of state_dict."""
+        self._check_name(BUFFER, name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(self._wrong_value(BUFFER, name, tensor))
+        self._register(BUFFER, name, tensor)
+        if not persistent:
+            self._temporary.add(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Add a child module under `name`."""
+        self._check_name(MODULE, name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        self._register(MODULE, name, module)
+
+    add_module = register_module
+
+    # ---- walking ------------------------------------------------------------------------------------------------
+
+    def _own(self, kind: str) -> dict[str, Any]:
+        """This module's own values of one kind, None among them, in the order of registration."""
+        state = self.__dict__
+        return {name: state[name] for name, its in self._kinds.items() if its == kind}
+
+    @property
+    def _parameters(self) -> Mapping[str, Parameter | None]:
+        return MappingProxyType(self._own(PARAMETER))
+
+    @property
+    def _buffers(self) -> Mapping[str, Tensor | None]:
+        return MappingProxyType(self._own(BUFFER))
+
+    @property
+    def _modules(self) -> Mapping[str, Module | None]:
+        return MappingProxyType(self._own(MODULE))
+
+    def named_modules(self, memo: set[Module] | None = None, prefix: str = "",
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """(path, module) for this module and all below it; one that is shared comes once, under its first path."""
+        seen = set() if memo is None else memo
+        if remove_duplicate and self in seen:
+            return
+        seen.add(self)
+        yield prefix, self
+        for name, child in self._own(MODULE).items():
+            if child is not None:
+                yield from child.named_modules(seen, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) for the direct children, each once."""
+        seen: set[Module] = set()
+        for name, child in self._own(MODULE).items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The direct children, each once."""
+        for _, child in self.named_children():
+            yield child
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[Any] = set()
+        owners = (self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse
+                  else iter([(prefix, self)]))
+        for path, module in owners:
+            for name, value in module._own(kind).items():
+                if value is None or (remove_duplicate and value in seen):
+                    continue
+                seen.add(value)
+                yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True,
+                         remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """(path, parameter); one that is shared comes once, under its first path."""
+        return self._named(PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, each once, in the order of registration."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True,
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """(path, buffer), temporary ones included."""
+        return self._named(BUFFER, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path; "" is this one.  AttributeError names the part that is missing."""
+        module = self
+        for name in target.split(".") if target else []:
+            child = getattr(module, name)
+            if not isinstance(child, Module):
+                raise AttributeError(f"{module._get_name()}.{name} is not a Module but a {type(child).__name__}")
+            module = child
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        parameter = getattr(owner, name)
+        if not isinstance(parameter, Parameter):
+            raise AttributeError(f"{owner._get_name()}.{name} is not a Parameter but a {type(parameter).__name__}")
+        return parameter
+
+    # ---- state of the whole tree --------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch this module and all below it to training (dropout draws, ...) or evaluation."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """`train(False)`."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze (False) or unfreeze all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad = parameter.grad.detach().zero_()
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` on every module, children before parents.  Used to initialise."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def _convert(self, fn: Callable[[Tensor], Tensor]) -> Self:
+        """Replace the values of all parameters, their gradients and all buffers.  Parameters stay the same objects.
+
+        Everything is converted before anything is replaced: a conversion that fails leaves the module as it was.
+        """
+        with no_grad():
+            parameters = [(p, fn(p.detach()).array, None if p.grad is None else fn(p.grad.detach()))
+                          for p in self.parameters()]
+            buffers = {buffer: fn(buffer) for buffer in self.buffers()}  # one that is shared stays shared
+        for parameter, array, grad in parameters:
+            parameter.grad = None  # not even for a moment one of another type
+            if array is not parameter.array:
+                parameter.array = array
+                parameter._bump_version("Module.to")
+            parameter.grad = grad
+        for module in self.modules():
+            for name, buffer in module._own(BUFFER).items():
+                if buffer is not None:
+                    module.__dict__[name] = buffers[buffer]
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """`to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`, as Tensor.to; in place.
+
+        Only floating-point parameters and buffers take the dtype, integer ones keep theirs.  Build optimisers after
+        it: what they remember (momentum, ...) is not converted with the model.
+        """
+        probe = zeros(()).to(*args, **kwargs)
+        if probe.dtype.kind != "f":
+            raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={probe.dtype}")
+
+        def convert(tensor: Tensor) -> Tensor:
+            return tensor.to(*args, **kwargs) if tensor.dtype.kind == "f" else tensor.to(device=probe.device)
+        return self._convert(convert)
+
+    def float(self) -> Self:
+        """All floating-point parameters and buffers to float32."""
+        return self._convert(lambda tensor: tensor.float() if tensor.dtype.kind == "f" else tensor)
+
+    def double(self) -> Self:
+        """All floating-point parameters and buffers to float64."""
+        return self._convert(lambda tensor: tensor.double() if tensor.dtype.kind == "f" else tensor)
+
+    def cpu(self) -> Self:
+        """All parameters and buffers to the CPU."""
+        return self._convert(lambda tensor: tensor.cpu())
+
+    def cuda(self) -> Self:
+        """All parameters and buffers to the GPU."""
+        return self._convert(lambda tensor: tensor.cuda())
+
+    # ---- state dict ---------------------------------------------------------------------------------------------
+
+    def _state(self) -> Iterator[tuple[str, Module, str]]:
+        """(key, owner, name) of every parameter and persistent buffer; shared ones under each of their keys."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            for kind in (PARAMETER, BUFFER):
+                for name, value in module._own(kind).items():
+                    if value is not None and name not in module._temporary:
+                        yield (f"{path}.{name}" if path else name), module, name
+
+    def state_dict(self, *, destination: dict[str, Tensor] | None = None, prefix: str = "",
+                   keep_vars: bool = False) -> dict[str, Tensor]:
+        """Parameters and persistent buffers by their dotted path, in torch's order and layout.
+
+        The tensors share memory with the module: copy them if they are to outlive its training.  keep_vars=True
+        returns the parameters themselves instead of detached tensors.
+        """
+        result = {} if destination is None else destination
+        for key, owner, name in self._state():
+            value = owner.__dict__[name]
+            result[prefix + key] = value if keep_vars else value.detach()
+        return result
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
+        """Copy values in by name: Tensors, arrays or PyTorch's tensors, converted to the module's dtype.
+
+        strict=False tolerates missing and unexpected keys (returned), never wrong shapes.  assign=True puts the given
+        tensors in place of the module's, dtype and memory included.
+        Raises StateDictError with every missing, unexpected and mis-shaped key at once; the module is then unchanged.
+        """
+        own = {key: (owner, name) for key, owner, name in self._state()}
+        wanted = {key: tuple(owner.__dict__[name].shape) for key, (owner, name) in own.items()}
+        values, missing, unexpected = check_state_dict(self._get_name(), wanted, state_dict, strict)
+        with no_grad():
+            for key, value in values.items():
+                owner, name = own[key]
+                old = owner.__dict__[name]
+                if not assign:
+                    old.copy_(value)
+                elif isinstance(old, Parameter):
+                    owner.__dict__[name] = (value if isinstance(value, Parameter)
+                                            else Parameter(value, requires_grad=old.requires_grad))
+                else:
+                    owner.__dict__[name] = value
+        return LoadResult(missing, unexpected)
+
+    # ---- calling ------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
+                return self._call_with_hooks(args, kwargs)
+            return self.forward(*args, **kwargs)
+        except TgcError as error:
+            add_trail(error, self)
+            raise
+        except AttributeError as error:
+            if error.name == "array" and not isinstance(error.obj, Tensor):  # the ops look for a Tensor's array
+                kind = type(error.obj).__name__
+                raise TypeError(f"{self._get_name()}: expected a Tensor, got {kind}; make one with "
+                                f"tgc.{'from_numpy' if kind == 'ndarray' else 'tensor'}(...)") from error
+            raise
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):
+            if with_kwargs:
+                changed = hook(self, args, kwargs)
+                if changed is not None:
+                    if not (isinstance(changed, tuple) and len(changed) == 2):
+                        raise RuntimeError("a forward pre-hook with with_kwargs=True must return None or a tuple "
+                                           f"(args, kwargs), got {changed!r}")
+                    args, kwargs = changed
+            else:
+                changed = hook(self, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+        watch = None
+        if self._backward_hooks and is_grad_enabled():
+            watch = BackwardWatch(self, tuple(self._backward_hooks.values()))
+            args = watch.enter(args)
+        result = self.forward(*args, **kwargs)
+        for hook, with_kwargs in tuple(self._forward_hooks.values()):  # one may remove itself
+            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+            if changed is not None:
+                result = changed
+        return result if watch is None else watch.leave(result)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                                  with_kwargs: bool = False) -> RemovableHandle:
+        """Call `hook(module, args)` before `forward`; what it returns, unless None, replaces the arguments."""
+        return _add_hook(self._forward_pre_hooks, hook, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                              with_kwargs: bool = False) -> RemovableHandle:
+        """Call `hook(module, args, output)` after `forward`; what it returns, unless None, replaces the output."""
+        return _add_hook(self._forward_hooks, hook, (hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` when backward has passed through the module.
+
+        Both are tuples, one entry per positional argument of forward and per output, None where there is no gradient.
+        What the hook returns, unless None, replaces grad_input.
+        """
+        return _add_hook(self._backward_hooks, hook, hook, prepend)
+
+    # ---- printing -----------------------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets in `repr`; layers override it."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = [f"({name}): {_indent(repr(child))}" for name, child in self._own(MODULE).items()]
+        if len(lines) == 1 and not children:
+            return f"{self._get_name()}({extra})"
+        body = "".join(f"\n  {line}" for line in lines + children)
+        return f"{self._get_name()}({body}\n)" if body else f"{self._get_name()}()"
+
+
+def _add_hook(table: OrderedDict[int, Any], hook: Callable[..., Any], entry: Any, prepend: bool) -> RemovableHandle:
+    if not callable(hook):
+        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
+    handle = RemovableHandle(table, entry)
+    if prepend:
+        table.move_to_end(handle.id, last=False)
+    return handle
+
+
+def _indent(text: str) -> str:
+    return text.replace("\n", "\n  ")

@@ -1,0 +1,28 @@
+"""Axis numbers as users give them: negative, several, or none."""
+
+from typing import Any
+
+from tinygrad_course.errors import ShapeError
+
+
+def normalise_axis(op: str, axis: Any, ndim: int) -> int:
+    """A non-negative axis number."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise TypeError(f"{op}: an axis is an integer, got {axis!r}")
+    axis = axis.__index__()
+    limit = max(ndim, 1)
+    if not -limit <= axis < limit:
+        raise ShapeError(f"{op}: dim {axis} does not exist in a tensor with {ndim} axes; it must be between {-limit} and "
+                         f"{limit - 1}")
+    return axis % limit
+
+
+def normalise_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as sorted non-negative numbers; None means all."""
+    if axis is None or (isinstance(axis, tuple | list) and len(axis) == 0):
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, tuple | list) else (axis,)
+    axes = sorted(normalise_axis(op, a, ndim) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{op}: dim {axis} names an axis twice")
+    return tuple(a for a in axes if a < ndim)  # a 0-d tensor has the axes 0 and -1 as in PyTorch, and none to reduce

@@ -1,0 +1,125 @@
+"""Matrix products: matmul and the affine map of a linear layer."""
+
+from typing import Any
+
+from tinygrad_course.autograd.base import Shape
+from tinygrad_course.autograd.function import Op, apply
+from tinygrad_course.autograd.node import Node
+from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.dtypes import require_tensors
+from tinygrad_course.ops.elementwise import broadcast_shape, sum_to
+from tinygrad_course.ops.reduce import sum
+from tinygrad_course.ops.shape import reshape, transpose
+
+
+class MatMul(Op):
+    """Z = X Y over the last two axes, (..., n, k) @ (..., k, m) -> (..., n, m); leading axes broadcast.
+
+    dX = G Y^T, dY = X^T G, summed over the axes that were broadcast."""
+
+    name = "matmul"
+
+    @staticmethod
+    def shape(x: Shape, y: Shape) -> Shape:
+        if x[-1] != y[-2]:
+            raise ShapeError(f"matmul: {x} @ {y}: the last axis of the first has size {x[-1]}, the second-to-last of the "
+                             f"second {y[-2]}; they must be equal.{_suggest_transpose(x, y)}")
+        return (*broadcast_shape("matmul (leading axes)", x[:-2], y[:-2]), x[-2], y[-1])
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
+        ctx.save(x, y)
+        return k.matmul(x, y)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        needs, (x, y) = ctx.needs, ctx.saved
+        return (sum_to(apply(MatMul, (g, transpose(y, -1, -2))), x.array.shape) if needs[0] else None,
+                sum_to(apply(MatMul, (transpose(x, -1, -2), g)), y.array.shape) if needs[1] else None)
+
+
+class Linear(Op):
+    """Y = X W^T + b, with X (n, k), W (m, k), b (m,).  dX = G W, dW = G^T X, db = sum of the rows of G."""
+
+    name = "linear"
+
+    @staticmethod
+    def shape(x: Shape, w: Shape, b: Shape | None) -> Shape:
+        if len(w) != 2:
+            raise ShapeError(f"linear: the weight must be a matrix (out_features, in_features), got {w}")
+        if x[-1] != w[1]:
+            raise ShapeError(f"linear: the input has {x[-1]} features in its last axis {x}, the weight {w} needs in_features "
+                             f"= {w[1]}. Make the layer Linear({x[-1]}, {w[0]}), or flatten or transpose the input.")
+        if b is not None and b != (w[0],):
+            raise ShapeError(f"linear: the bias has shape {b}, the weight {w} needs ({w[0]},)")
+        return (x[0], w[0])
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, x: Any, w: Any, b: Any) -> Any:
+        ctx.save(x, w)
+        return k.linear(x, w, b)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        needs, (x, w) = ctx.needs, ctx.saved
+        return (apply(MatMul, (g, w)) if needs[0] else None,
+                apply(MatMul, (transpose(g, 0, 1), x)) if needs[1] else None,
+                sum(g, 0) if needs[2] else None)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Matrix product; vectors count as a row on the left and as a column on the right, as in PyTorch."""
+    require_tensors("matmul", x, y)
+    _same_dtype("matmul", x, y)
+    if x.array.ndim == 0 or y.array.ndim == 0:
+        raise ShapeError(f"matmul: both operands need at least one axis, got {x.array.shape} and {y.array.shape}; multiply "
+                         "by a number with *")
+    if x.array.ndim > 1 and y.array.ndim > 1:
+        return apply(MatMul, (x, y))
+    if x.array.ndim == 1 and y.array.ndim == 1 and x.array.shape != y.array.shape:
+        raise ShapeError(f"matmul: the vectors {x.array.shape} and {y.array.shape} must have the same size for a dot product")
+    row = reshape(x, (1, *x.array.shape)) if x.array.ndim == 1 else x
+    column = reshape(y, (*y.array.shape, 1)) if y.array.ndim == 1 else y
+    z = apply(MatMul, (row, column))
+    shape = z.array.shape
+    if y.array.ndim == 1:
+        shape = shape[:-1]
+    if x.array.ndim == 1:
+        shape = shape[:-2] + shape[-1:] if y.array.ndim > 1 else shape[:-1]
+    return reshape(z, shape)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x W^T + b over the last axis of x."""
+    require_tensors("linear", x, weight, bias)
+    _same_dtype("linear", x, weight)
+    shape = x.array.shape
+    if len(shape) == 2:
+        return apply(Linear, (x, weight, bias))
+    if not shape:
+        raise ShapeError("linear: the input needs at least one axis of features, got a 0-d tensor")
+    if weight.array.ndim != 2 or shape[-1] != weight.array.shape[-1]:
+        Linear.shape(shape, weight.array.shape, None)  # raises with the shape the user knows
+    y = apply(Linear, (reshape(x, (-1, shape[-1]) if x.array.size else (_product(shape[:-1]), shape[-1])), weight, bias))
+    return reshape(y, (*shape[:-1], weight.array.shape[0]))
+
+
+def _product(sizes: Shape) -> int:
+    n = 1
+    for size in sizes:
+        n *= size
+    return n
+
+
+def _same_dtype(op: str, x: Any, y: Any) -> None:
+    if x.array.dtype != y.array.dtype:
+        raise DTypeError(f"{op}: the operands have the dtypes {x.array.dtype} and {y.array.dtype}; they must be equal. "
+                         "Convert one: x.to(y.dtype)")
+
+
+def _suggest_transpose(x: Shape, y: Shape) -> str:
+    if x[-1] == y[-1]:
+        return " Did you mean x @ y.mT?"
+    if x[-2] == y[-2]:
+        return " Did you mean x.mT @ y?"
+    return ""

@@ -1,0 +1,81 @@
+"""Checkpoints: nested state dicts in one safetensors file.
+
+Tensors are stored as such, everything else as JSON in the file's metadata.  One file, because two cannot be replaced in
+one step: a run killed between them would leave halves that do not belong together.  Nothing is pickled, so a checkpoint
+from a stranger is safe to open.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_course.errors import DataError
+from tinygrad_course.io import load_file, load_metadata, save_file
+from tinygrad_course.tensor import Tensor
+
+_KEY = "tinygrad_course.checkpoint.v1"
+
+
+def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
+    """Write `state` to `path`; an old file is replaced only by a complete new one.
+
+    `state` may nest dicts, lists and tuples of tensors, arrays, numbers, texts, True, False and None.
+    Raises DataError for anything else, or an unwritable path.
+    """
+    tensors: dict[str, Tensor | np.ndarray] = {}
+    tree = _pack(state, "state", tensors)
+    # One entry of metadata: safetensors writes several in random order, and equal states shall give equal files.
+    save_file(tensors, path, {_KEY: json.dumps(tree)})
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote; arrays come back as tensors.  Raises DataError if it is missing or broken."""
+    metadata = load_metadata(path)
+    if _KEY not in metadata:
+        raise DataError(f"{path} is no checkpoint: it may hold weights, but not the state of a run. "
+                        "Give a file of save_checkpoint.")
+    try:
+        state = _unpack(json.loads(metadata[_KEY]), load_file(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is a damaged checkpoint ({error!r}). Start a new run.") from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path} is a damaged checkpoint: it holds no dict. Start a new run.")
+    return state
+
+
+def _pack(value: Any, name: str, tensors: dict[str, Tensor | np.ndarray]) -> Any:
+    """`value` as JSON; tensors go to `tensors` and leave {"tensor": their name} behind.
+
+    Containers become {"dict": [[key, value], ...]}, {"list": [...]}, {"tuple": [...]}: JSON alone would turn the
+    integer keys of an optimiser's state into texts and tuples into lists.
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str | int):
+                raise DataError(f"save_checkpoint: {name} has the key {key!r}; keys must be texts or whole numbers.")
+        return {"dict": [[key, _pack(entry, f"{name}.{key}", tensors)] for key, entry in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_pack(entry, f"{name}.{number}", tensors) for number, entry in enumerate(value)]}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise DataError(f"save_checkpoint: {name} is of type {type(value).__name__}. Convert it to numbers, texts, lists, "
+                    "dicts or tensors.")
+
+
+def _unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    (kind, content), = tree.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _unpack(entry, tensors) for key, entry in content}
+    entries = [_unpack(entry, tensors) for entry in content]
+    return tuple(entries) if kind == "tuple" else entries

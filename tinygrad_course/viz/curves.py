@@ -1,0 +1,88 @@
+"""Learning curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tinygrad_course.errors import DataError
+from tinygrad_course.viz.figure import GREY, TICK_SIZE, TRAIN_COLOUR, VALIDATION_COLOUR, label_axes, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+
+
+def plot_loss(train: Sequence[float], validation: Sequence[float] | None = None, best_epoch: int | None = None, *,
+              unit: str = "mean cross-entropy (nats)", ax: "Axes | None" = None) -> "Axes":
+    """Loss after each epoch; `best_epoch`, counted from 1, is marked (early stopping keeps its weights).
+
+    The axis is logarithmic once the largest loss is over 30 times the smallest.
+    Raises DataError for curves of different lengths, or a best epoch outside them.
+    """
+    curves = [train] if validation is None else [train, validation]
+    ax = _plot_curves("Loss", unit, "{:.3g}", curves, best_epoch, ax)
+    values = [value for curve in curves for value in curve if value == value]  # without NaN
+    if values and min(values) > 0 and max(values) > 30 * min(values):
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=min([0.0, *values]))
+    return ax
+
+
+def plot_accuracy(train: Sequence[float], validation: Sequence[float] | None = None, best_epoch: int | None = None, *,
+                  ax: "Axes | None" = None) -> "Axes":
+    """Accuracy (shares from 0 to 1, drawn in percent) after each epoch; otherwise as `plot_loss`."""
+    curves = [[100 * share for share in curve] for curve in (train, validation) if curve is not None]
+    ax = _plot_curves("Accuracy", "correct (%)", "{:.1f} %", curves, best_epoch, ax)
+    ax.set_ylim(top=100 + 0.03 * (100 - ax.get_ylim()[0]))
+    return ax
+
+
+def plot_learning_curves(history: Mapping[str, Sequence[float]], best_epoch: int | None = None, *,
+                         unit: str = "mean cross-entropy (nats)", fig: "FigureBase | None" = None) -> "FigureBase":
+    """Loss and accuracy side by side.
+
+    `history` has one value per epoch under the keys train_loss and train_accuracy, and, if there was a validation set,
+    val_loss and val_accuracy.  Raises DataError if train_loss or train_accuracy is missing, or as `plot_loss`.
+    """
+    missing = [key for key in ("train_loss", "train_accuracy") if key not in history]
+    if missing:
+        raise DataError(f"plot_learning_curves: history has no {' and no '.join(missing)}, only "
+                        f"{', '.join(history) or 'nothing'}. Give one list per key.")
+    fig = fig or new_figure(14, 5.6)
+    loss_axes, accuracy_axes = fig.subplots(1, 2)
+    plot_loss(history["train_loss"], history.get("val_loss"), best_epoch, unit=unit, ax=loss_axes)
+    plot_accuracy(history["train_accuracy"], history.get("val_accuracy"), best_epoch, ax=accuracy_axes)
+    return fig
+
+
+def _plot_curves(title: str, y: str, number: str, curves: Sequence[Sequence[float]], best_epoch: int | None,
+                 ax: "Axes | None") -> "Axes":
+    n_epochs = len(curves[0])
+    if not n_epochs:
+        raise DataError(f"{title} curve: there are no values. Train at least one epoch.")
+    if any(len(curve) != n_epochs for curve in curves):
+        raise DataError(f"{title} curve: {n_epochs} training values, {len(curves[1])} validation values. "
+                        "Give one of each per epoch.")
+    if best_epoch is not None and not 1 <= best_epoch <= n_epochs:
+        raise DataError(f"{title} curve: best_epoch is {best_epoch}, but there are epochs 1 to {n_epochs}.")
+    ax = ax or new_figure(7.5, 5.6).subplots()
+    from matplotlib.ticker import MaxNLocator  # after new_figure, which says what to install
+
+    epochs = range(1, n_epochs + 1)
+    # Points show single epochs; beyond some dozens they would hide the line.
+    marker = "o" if n_epochs <= 40 else ""
+    for curve, name, colour in zip(curves, ("training", "validation"), (TRAIN_COLOUR, VALIDATION_COLOUR), strict=False):
+        ax.plot(epochs, curve, label=name, color=colour, linewidth=2.4, marker=marker, markersize=5)
+    if best_epoch is not None:
+        value = curves[-1][best_epoch - 1]
+        ax.axvline(best_epoch, color=GREY, linestyle="--", linewidth=1.6, zorder=1)
+        ax.plot([best_epoch], [value], linestyle="", marker="*", markersize=18, color=VALIDATION_COLOUR,
+                markeredgecolor="black", zorder=4, label=f"best, epoch {best_epoch}: {number.format(value)}")
+    label_axes(ax, title, "epoch", y)
+    ax.set_xlim(1 - max(0.03 * n_epochs, 0.1), n_epochs + max(0.03 * n_epochs, 0.1))  # there is no epoch 0
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.grid(color="#DDDDDD", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=TICK_SIZE + 1, framealpha=0.9)
+    return ax
