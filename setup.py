@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.editable_wheel import editable_wheel
 
@@ -27,16 +28,21 @@ TARGET = Path("tinygrad_course/kernels")
 # The engine and the ops that small networks spend their time in: Python files with a .pxd twin of the same name.
 TYPED_PYTHON = [*sorted(Path("tinygrad_course/autograd").glob("*.pxd")), Path("tinygrad_course/ops/elementwise.pxd")]
 UTILITY = "tinygrad_course.kernels._cyutility"  # Cython's memoryview code once, not in every module: 4x faster build
-CYTHON_OUTPUT = Path("build/cython")
 WITH_EXTENSIONS = os.environ.get("TINYGRAD_COURSE_NO_EXT") != "1"
 
 PYTHON_H = "#include <Python.h>\nint probe(void) { return 0; }\n"
 OPENMP = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
-NO_COMPILER = """
-tinygrad_course: {problem}. Install gcc or clang, or set TINYGRAD_COURSE_NO_EXT=1 to do without (NumPy, same results, slower).
-                 Debian, Ubuntu: apt-get install gcc python3-dev      macOS: xcode-select --install
-"""
+NO_COMPILER = (
+    "tinygrad_course: {problem}. Install gcc or clang (Debian: apt-get install gcc python3-dev; macOS: xcode-select "
+    "--install), or set TINYGRAD_COURSE_NO_EXT=1 to install without compiled kernels (NumPy: same results, slower)."
+)
+
+
+class Build(build):
+    """The extensions first: without a compiler the reason shall not come after 200 lines about copied files."""
+
+    sub_commands = sorted(build.sub_commands, key=lambda command: command[0] != "build_ext")
 
 
 class BuildExt(build_ext):
@@ -58,10 +64,10 @@ class BuildExt(build_ext):
     def _flags(self) -> tuple[list[str], list[str]]:
         """Flags of the compiler and of the linker; ends the build with a message if there is no usable compiler."""
         if self.compiler.compiler_type == "msvc":
-            raise SystemExit(NO_COMPILER.format(problem="MSVC cannot compile the kernels, they use GNU C's vector types"))
+            raise SystemExit(NO_COMPILER.format(problem="MSVC lacks the vector types of GNU C that the kernels use"))
         if not self._compiles(PYTHON_H, [], link=False):
-            tried = " ".join(getattr(self.compiler, "compiler", [])[:1])
-            raise SystemExit(NO_COMPILER.format(problem=f"no C compiler that finds Python.h (tried: {tried})"))
+            tried = self.compiler.compiler[0]
+            raise SystemExit(NO_COMPILER.format(problem=f"there is no C compiler that finds Python.h (tried {tried})"))
         flags = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
         link_flags = ["-s"] if sys.platform == "linux" else []
         if os.environ.get("TINYGRAD_COURSE_NO_OPENMP") != "1":
@@ -93,9 +99,14 @@ class BuildExt(build_ext):
         import numpy
         from Cython.Build import cythonize
 
+        for extension in self.extensions:
+            extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
+            extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
+            if extension.name == UTILITY:
+                extension.sources = ["_cyutility.c"]  # not there yet: Cython writes it
         written = cythonize(
-            [extension for extension in self.extensions if extension.name != UTILITY],
-            build_dir=CYTHON_OUTPUT.as_posix(),
+            self.extensions,
+            build_dir="build/cython",
             quiet=True,
             language_level=3,
             shared_utility_qualified_name=UTILITY,
@@ -103,11 +114,8 @@ class BuildExt(build_ext):
                                  "cdivision": True, "embedsignature": True, "binding": True},
         )
         sources = {extension.name: extension.sources for extension in written}
-        sources[UTILITY] = [(CYTHON_OUTPUT / "_cyutility.c").as_posix()]
         for extension in self.extensions:
             extension.sources = sources[extension.name]
-            extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
-            extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
 
 
 class EditableWheel(editable_wheel):
@@ -136,7 +144,7 @@ def extensions() -> list[Extension]:
     modules = {f"tinygrad_course.kernels.{source.stem}": source for source in sorted(KERNELS.glob("*.pyx"))}
     modules |= {".".join(twin.with_suffix("").parts): twin.with_suffix(".py") for twin in TYPED_PYTHON}
     return [*(Extension(name, [source.as_posix()], depends=headers) for name, source in modules.items()),
-            Extension(UTILITY, [])]  # Cython writes its source
+            Extension(UTILITY, [])]
 
 
 if WITH_EXTENSIONS:
@@ -145,5 +153,5 @@ setup(
     # A plain .pth file for editable installs (not an import hook), so that other extensions can cimport our headers.
     package_dir={"": "."},
     ext_modules=extensions() if WITH_EXTENSIONS else [],
-    cmdclass={"build_ext": BuildExt, "editable_wheel": EditableWheel},
+    cmdclass={"build": Build, "build_ext": BuildExt, "editable_wheel": EditableWheel},
 )

@@ -119,7 +119,7 @@ def conv2d_input(cnp.ndarray g not None, cnp.ndarray w not None, shape, stride=(
 
 def conv2d_weight(cnp.ndarray x not None, cnp.ndarray g not None, shape, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
                   Py_ssize_t groups=1):
-    """gw of `shape` (O, C/groups, kh, kw): adjoint of conv2d in w, applied to g (N, O, oh, ow).  Errors as in conv2d."""
+    """gw of `shape` (O, C/groups, kh, kw): adjoint of conv2d in w, applied to g (N, O, oh, ow).  Errors as there."""
     cdef tc_conv_problem p
     cdef int t = cnp.PyArray_TYPE(x), kind = float_kind("conv2d_weight", x)
     x = _contiguous("conv2d_weight", x, t)

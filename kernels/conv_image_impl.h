@@ -1,7 +1,7 @@
 /* The image as the convolution kernels read it: zero-padded, split by stride phase, a slice of the channels at a time.
  *
- * Tap t of an output grid reads   x[r * step_h + row_t, q * step_w + col_t]   for grid position (r, q).  In a padded copy
- * that keeps apart the rows and columns of equal remainder modulo the step ("planes"), every tap is a constant offset:
+ * Tap t of an output grid reads   x[r * step_h + row_t, q * step_w + col_t]   for grid position (r, q).  In a padded
+ * copy that keeps apart the rows and columns of equal remainder modulo the step ("planes"), it is a constant offset:
  *
  *     copy[plane_t + (r + a_t) * pitch + (q + b_t)]
  *

@@ -4,10 +4,10 @@
  *
  * A is the weight, packed once per call.  B exists only as offsets into a padded copy of the image (conv_image_impl.h).
  *
- * The adjoint is the same thing: with stride 1 the convolution of g with the weights turned by 180 degrees; with stride s
- * the pixels of gx fall into s x s classes ("phases") by their remainder, each class sees its own subset of taps, and is
- * an ordinary stride-1 convolution of g whose results are stored s apart.  Hence one routine, `taps_run`, which knows
- * taps, a source and a destination with steps, and nothing of what they mean.
+ * The adjoint is the same thing: with stride 1 the convolution of g with the weights turned by 180 degrees; with stride
+ * s the pixels of gx fall into s x s classes ("phases") by their remainder, each class sees its own subset of taps, and
+ * is an ordinary stride-1 convolution of g whose results are stored s apart.  Hence one routine, `taps_run`, which
+ * knows taps, a source and a destination with steps, and nothing of what they mean.
  *
  * A task is one unit of columns (some images, or a band of one), for a group and a range of row blocks:
  *
@@ -174,8 +174,9 @@ static void TC_FN(weight_task)(const void *plan, tc_int task, void *scratch) {
 }
 
 /* Copy one vector of columns that comes from n rows of the image: all n are loaded so that their columns fall into the
- * right lanes, and each replaces the lanes from its first column on.  (Storing the pieces one after another instead means
- * stores across cache lines, three times slower.)  Lane 0 of a load may lie before the piece, even before the copy. */
+ * right lanes, and each replaces the lanes from its first column on.  (Storing the pieces one after another instead
+ * means stores across cache lines, three times slower.)  Lane 0 of a load may lie before the piece, even before the
+ * copy: there is room for it. */
 TC_INLINE void TC_FN(pack_vector)(int n, const tc_segment *runs, tc_int k, const TC_T *copy, const tc_int *table,
                                   TC_T *restrict to) {
     TC_IVEC mask[4];
@@ -273,11 +274,12 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     for (int mode = TC_ROWS; mode <= TC_PACK; mode++)
         vectors[mode] = TC_FN(count_vectors)(q, mode, m->unit_images, m->unit_rows);
     q->mode = vectors[TC_ROWS] <= vectors[TC_FLAT] ? TC_ROWS : TC_FLAT;
-    if (vectors[TC_PACK] * (q->out / q->row_groups + 3) < vectors[q->mode] * (q->out / q->row_groups)) q->mode = TC_PACK;
+    tc_int rows = q->out / q->row_groups;
+    if (vectors[TC_PACK] * (rows + 3) < vectors[q->mode] * rows) q->mode = TC_PACK;
     q->table = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)(channels * m->taps));
     q->packed_weight = (TC_T *)tc_take(arena, sizeof(TC_T) * (size_t)(q->groups * q->out * q->in * m->taps));
     TC_FN(build_columns)(q, m->unit_images, m->unit_rows, &q->full, arena);
-    tc_int n0, images, r0, rows;
+    tc_int n0, images, r0;
     TC_FN(image_unit)(m, q->images, m->units - 1, &n0, &images, &r0, &rows);
     TC_FN(build_columns)(q, images, rows, &q->last, arena);
     for (tc_int c = 0; arena->base && c < channels; c++)
@@ -328,8 +330,8 @@ static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
     return failed;
 }
 
-/* Taps i of a kernel of `size` that reach positions h with (h + pad) mod stride == phase, and the index into g at h0, the
- * first such h:  (h0 + pad - i * dilation) / stride.  Returns how many. */
+/* Taps i of a kernel of `size` that reach positions h0, h0 + stride, ... of gx, and the row of g that they read for h0:
+ * (h0 + pad - i * dilation) / stride, where that is whole.  Returns how many. */
 static tc_int TC_FN(phase_taps)(tc_int size, tc_int stride, tc_int pad, tc_int dilation, tc_int h0, tc_int *tap,
                                 tc_int *at) {
     tc_int n = 0;

@@ -2,8 +2,8 @@
  *
  *     sum over n, o, c, i, j, p, q of   y[n, o, p, q] * w[o, c', i, j] * x[n, c, p*sh - ph + i*dh, q*sw - pw + j*dw]
  *
- * (c = group(o) * C/groups + c', x is 0 outside the image).  The convolution and its two adjoints are the derivatives of
- * this number by y, x and w.  All arrays are C-contiguous.
+ * (c = group(o) * C/groups + c', x is 0 outside the image).  The convolution and its two adjoints are the derivatives
+ * of this number by y, x and w.  All arrays are C-contiguous.
  */
 #ifndef TC_CONV_TYPES_H
 #define TC_CONV_TYPES_H

@@ -9,8 +9,8 @@
  *             row, for DOT_O channels x DOT_K offsets at a time, and the lanes are added at the end.  Past the end of a
  *             row x is masked, since 0 * Inf would not be 0.
  *
- * Determinism.  The units (images, bands of rows) are cut into a number of chunks that depends on the shape only.  A chunk
- * is summed in order into its own partial gradient; the partial gradients are added in order.
+ * Determinism.  The units (images, bands of rows) are cut into a number of chunks that depends on the shape only.  A
+ * chunk is summed in order into its own partial gradient; the partial gradients are added in order.
  *
  * A task is one chunk, for one group, one panel of output channels and one slice of input channels.
  */
@@ -167,7 +167,8 @@ static void TC_FN(grad_sum_task)(const void *plan, tc_int task, void *scratch) {
     tc_int all_k = q->in * q->image.taps, group = task / q->out, o = task % q->out, panel = o / q->panel_width;
     tc_int lane = o - panel * q->panel_width, step = q->dot ? 1 : q->panel_width;
     tc_int chunk_size = q->groups * q->panels * all_k * q->panel_width;
-    const TC_T *from = q->partial + (group * q->panels + panel) * all_k * q->panel_width + (q->dot ? lane * all_k : lane);
+    const TC_T *from = q->partial + (group * q->panels + panel) * all_k * q->panel_width;
+    from += q->dot ? lane * all_k : lane;
     TC_T *to = q->gw + task * all_k;
     (void)scratch;
     for (tc_int k = 0; k < all_k; k++) {

@@ -1,4 +1,4 @@
-"""What the front door of a kernel does: choose the instruction set, check types once, copy only what is not contiguous."""
+"""The front door of a kernel: choose the instruction set, check types once, copy only what is not contiguous."""
 
 cimport numpy as cnp
 from tinygrad_course.kernels.memory cimport pool_empty

@@ -239,7 +239,14 @@ def pow(cnp.ndarray x not None, cnp.ndarray y not None):
             e = (<float *>cnp.PyArray_DATA(y))[0]
         else:
             e = (<double *>cnp.PyArray_DATA(y))[0]
-        which = TC_SQUARE if e == 2 else TC_SQRT if e == 0.5 else TC_COPY if e == 1 else TC_RECIPROCAL if e == -1 else -1
+        if e == 2:
+            which = TC_SQUARE
+        elif e == 0.5:
+            which = TC_SQRT
+        elif e == 1:
+            which = TC_COPY
+        elif e == -1:
+            which = TC_RECIPROCAL
         if which >= 0:
             return _unary("pow", which, x, False, LIGHT)
     z = _binary("pow", TC_POW, x, y, False, HEAVY)

@@ -1,4 +1,7 @@
-"""The matrix product for other Cython modules:  from tinygrad_course.kernels.gemm cimport gemm, tc_gemm_problem, TC_F32"""
+"""The matrix product for other Cython modules.
+
+    from tinygrad_course.kernels.gemm cimport gemm, tc_gemm_problem, TC_F32
+"""
 
 cdef extern from "gemm_types.h" nogil:
     ctypedef Py_ssize_t tc_int

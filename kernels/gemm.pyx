@@ -91,7 +91,7 @@ def matmul(cnp.ndarray x not None, cnp.ndarray y not None):
     """
     cdef int type = _number_type("matmul", x, y)
     cdef int dx = cnp.PyArray_NDIM(x) - 2, dy = cnp.PyArray_NDIM(y) - 2, d, dims
-    cdef Py_ssize_t item, sx, sy, rows
+    cdef Py_ssize_t item, sx, sy
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef tc_int batch_shape[MAX_DIMS]
     cdef tc_int x_batch[MAX_DIMS]
@@ -124,7 +124,7 @@ def matmul(cnp.ndarray x not None, cnp.ndarray y not None):
     shape[dims], shape[dims + 1] = p.m, p.n
     z = pool_empty(dims + 2, shape, cnp.PyArray_TYPE(x))
     p.c, p.c_row = cnp.PyArray_DATA(z), p.n
-    # Merge batch axes into the rows of x, last first, while y does not depend on them and x continues at the same pitch.
+    # Merge batch axes into the rows of x, last first, while y does not depend on them and x goes on at the same pitch.
     while dims and y_batch[dims - 1] == 0 and (batch_shape[dims - 1] == 1 or p.m == 1 or
                                                x_batch[dims - 1] == p.m * p.a_row):
         if p.m == 1 and batch_shape[dims - 1] != 1:

@@ -154,7 +154,10 @@ static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
         int cols = end - j >= 4 ? 4 : 1;
         if (cols == 4) TC_FN(dots)(4, p->k, a, b + j * p->b_col, p->b_col, sums);
         else TC_FN(dots)(1, p->k, a, b + j * p->b_col, p->b_col, sums);
-        for (int i = 0; i < cols; i++, j++) c[j] = p->add ? c[j] + sums[i] : bias ? sums[i] + bias[j * q->bias_step] : sums[i];
+        for (int i = 0; i < cols; i++, j++) {
+            if (p->add) sums[i] += c[j];
+            c[j] = bias ? sums[i] + bias[j * q->bias_step] : sums[i];
+        }
     }
 }
 

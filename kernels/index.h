@@ -5,16 +5,22 @@
 #include <string.h>
 #include "tc_omp.h"
 
-enum { TC_ROWS = 16384 /* elements of one task */, TC_INNER_TILE = 4096 /* neighbours that one task of a scatter owns */ };
+enum {
+    TC_ROWS = 16384,      /* elements that one task of a gather moves */
+    TC_INNER_TILE = 4096, /* neighbours that one task of a scatter owns */
+};
 
-/* Position of the first index outside [low, high), or -1. */
+/* Position of the first index outside [low, high), or -1.  In range, i - low and high - 1 - i are both non-negative;
+ * their sign bits are collected without a comparison, which SSE2 has not for 64 bits (unsigned, so that wrapping is
+ * defined).  Blocks, because a loop that may stop early does not vectorise. */
 static ptrdiff_t tc_first_bad(const int64_t *index, ptrdiff_t n, int64_t low, int64_t high) {
-    for (ptrdiff_t start = 0; start < n; start += 1024) { /* a loop that may stop early does not vectorise */
+    for (ptrdiff_t start = 0; start < n; start += 1024) {
         const ptrdiff_t stop = start + 1024 < n ? start + 1024 : n;
-        int bad = 0;
-#pragma omp simd reduction(| : bad)
-        for (ptrdiff_t i = start; i < stop; i++) bad |= index[i] < low || index[i] >= high;
-        if (bad)
+        uint64_t signs = 0;
+#pragma omp simd reduction(| : signs)
+        for (ptrdiff_t i = start; i < stop; i++)
+            signs |= ((uint64_t)index[i] - (uint64_t)low) | ((uint64_t)(high - 1) - (uint64_t)index[i]);
+        if (signs >> 63)
             for (ptrdiff_t i = start; i < stop; i++)
                 if (index[i] < low || index[i] >= high) return i;
     }

@@ -52,6 +52,10 @@ TC_INLINE tc_int tc_cut(tc_int n, tc_int parts, tc_int i) { return n * i / parts
 enum { TC_BASE = 0, TC_V3 = 1, TC_V4 = 2, TC_LEVELS = 3 };
 static const char *const tc_level_names[TC_LEVELS] = {"base", "v3", "v4"};
 
+/* clang's attribute takes features, not the names of the levels. */
+#define TC_CLANG_V3 "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"
+#define TC_CLANG_V4 TC_CLANG_V3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
+
 /* A table with one entry per level; where a level is not compiled its entry repeats the base. */
 #if TC_X86
 #define TC_PER_LEVEL(name, type) {&name##_##type##_base, &name##_##type##_v3, &name##_##type##_v4}
@@ -93,7 +97,7 @@ static int tc_choose_level(void) {
 
 #if TC_X86
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target(TC_CLANG_V3))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3")
@@ -107,7 +111,7 @@ static int tc_choose_level(void) {
 #undef TC_MR
 #ifdef __clang__
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target(TC_CLANG_V4))), apply_to = function)
 #else
 #pragma GCC pop_options
 #pragma GCC push_options

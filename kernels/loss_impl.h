@@ -18,46 +18,43 @@ TC_INLINE double TC_FN(log1p_unit)(double u) { return log1p(u); }
 #endif
 
 /* loss (n,) and logp (n, c) of x (n, c); `target` has been checked, `weight` (c,) is NULL for ones. */
-static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const void *weight_, void *loss_, void *logp_, tc_int n,
-                              tc_int c, int64_t ignore_index, double smoothing, int threads) {
-    const TC_T *x = x_;
-    const TC_T *weight = weight_;
-    TC_T *loss = loss_;
-    TC_T *logp = logp_;
+static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const void *weight_, void *loss_, void *logp_,
+                                 tc_int n, tc_int c, int64_t ignore_index, double smoothing, int threads) {
+    const TC_T *x = x_, *weight = weight_, keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
+    TC_T *loss = loss_, *logp = logp_;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (tc_int i = 0; i < n; i++) {
+        const int64_t t = target[i];
         TC_T *row = logp + i * c;
         TC_FN(log_softmax_row)(x + i * c, row, c);
-        const int64_t t = target[i];
         if (t == ignore_index) {
             loss[i] = 0;
             continue;
         }
-        TC_T nll = weight ? -row[t] * weight[t] : -row[t];
-        loss[i] = smoothing ? (TC_T)(1 - smoothing) * nll - (TC_T)(smoothing / c) * TC_FN(row_dot)(row, weight, c) : nll;
+        loss[i] = weight ? -row[t] * weight[t] : -row[t];
+        if (smoothing) loss[i] = keep * loss[i] - spread * TC_FN(row_dot)(row, weight, c);
     }
 }
 
 /* gx (n, c) = p * a - b * w, minus g (1 - e) w_t at the target, with a = g ((1 - e) w_t + e / c sum w), b = g e / c. */
-static void TC_FN(cross_entropy_grad)(const void *g_, const void *logp_, const int64_t *target, const void *weight_, void *gx_,
-                                   tc_int n, tc_int c, int64_t ignore_index, double smoothing, int threads) {
-    const TC_T *g = g_;
-    const TC_T *logp = logp_;
-    const TC_T *weight = weight_;
-    TC_T *gx = gx_;
+static void TC_FN(cross_entropy_grad)(const void *g_, const void *logp_, const int64_t *target, const void *weight_,
+                                      void *gx_, tc_int n, tc_int c, int64_t ignore_index, double smoothing,
+                                      int threads) {
+    const TC_T *g = g_, *logp = logp_, *weight = weight_;
+    const TC_T keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
     const TC_T weight_sum = weight ? TC_FN(row_dot)(weight, NULL, c) : (TC_T)c;
+    TC_T *gx = gx_;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (tc_int i = 0; i < n; i++) {
-        const TC_T *row = logp + i * c;
-        TC_T *out = gx + i * c;
         const int64_t t = target[i];
+        TC_T *out = gx + i * c;
         if (t == ignore_index) {
             memset(out, 0, (size_t)c * sizeof(TC_T));
             continue;
         }
-        const TC_T at_target = g[i] * (TC_T)(1 - smoothing) * (weight ? weight[t] : 1), b = g[i] * (TC_T)(smoothing / c);
+        const TC_T at_target = g[i] * keep * (weight ? weight[t] : 1), b = g[i] * spread;
         const TC_T a = at_target + b * weight_sum;
-        TC_FN(exp_of)(row, 0, out, c);
+        TC_FN(exp_of)(logp + i * c, 0, out, c);
 #pragma omp simd
         for (tc_int k = 0; k < c; k++) out[k] *= a;
         if (smoothing)

@@ -130,11 +130,12 @@ cdef int _update(bint adam, const void *settings, params, grads, list state, lis
     return 0
 
 
-# The numbers of x, contiguous and of the parameter's type; a copy of a written array goes to `copies` (None: read only).
+# The numbers of x, contiguous and of the parameter's type.  The copy of an array to be written goes to `copies`, which
+# is None for arrays that are only read.
 cdef void *_data(cnp.ndarray x, cnp.ndarray p, int kind, list alive, list copies) except NULL:
     if not cnp.PyArray_SAMESHAPE(x, p):
-        raise ShapeError(f"optimiser step: a gradient or state array of shape {(<object>x).shape} belongs to a parameter "
-                         f"of shape {(<object>p).shape}")
+        raise ShapeError(f"optimiser step: a gradient or state array of shape {(<object>x).shape} belongs to a "
+                         f"parameter of shape {(<object>p).shape}")
     if copies is not None and not cnp.PyArray_ISWRITEABLE(x):
         raise ValueError("optimiser step: a parameter or state array is read-only")
     cdef cnp.ndarray c = contiguous_as(x, cnp.NPY_FLOAT64 if kind else cnp.NPY_FLOAT32)

@@ -48,10 +48,10 @@ static inline tc_range tc_interior(const tc_axis *a) {
     return range;
 }
 
-/* Rows of input that the outputs of row r see. */
-static inline ptrdiff_t tc_rows(const tc_pool *p, ptrdiff_t r) {
-    tc_range rows = tc_window(&p->row, r);
-    return (rows.end - rows.first + p->row.dilation - 1) / p->row.dilation;
+/* Taps in a window. */
+static inline ptrdiff_t tc_taps(tc_range window, ptrdiff_t dilation) {
+    ptrdiff_t span = window.end - window.first;
+    return dilation == 1 ? span : (span + dilation - 1) / dilation;
 }
 
 /* Taps of window o along an axis that count for the mean (dilation 1). */

@@ -161,8 +161,8 @@ cdef int _geometry(tc_pool *p, str op, cnp.ndarray x, kernel_size, stride, paddi
     p.row.out, p.col.out = tc_pool_size(&p.row, ceil_mode), tc_pool_size(&p.col, ceil_mode)
     if p.row.n < 1 or p.col.n < 1 or p.row.out < 1 or p.col.out < 1:
         raise ShapeError(
-            f"{op}: kernel_size {kernel_size} with padding {padding} and dilation {dilation} does not fit into an input "
-            f"plane of {p.row.n} x {p.col.n}: the output would be {p.row.out} x {p.col.out}. "
+            f"{op}: kernel_size {kernel_size} with padding {padding} and dilation {dilation} does not fit into an "
+            f"input plane of {p.row.n} x {p.col.n}: the output would be {p.row.out} x {p.col.out}. "
             "Use a smaller kernel or more padding.")
     return 0
 

@@ -1,125 +1,171 @@
 /* Pooling over planes, written against isa.h and simd.h.
  *
- * A row of outputs has a border, windows that stick out of the input, and an interior, where all taps exist.  The border
- * goes window by window.  The interior goes in pieces of 16, 8 or 4 outputs whose running result stays in registers while
- * the taps are visited; kernel, stride and dilation of the common geometries are constants of inlined copies, so that
- * the compiler reads with shuffles.  The last piece of a row overlaps the one before it: writing a few outputs twice is
- * cheaper than scalar code, whose branches depend on the data and are guessed wrong.
+ * A row of outputs has a border, windows that stick out of the input, and an interior, where all taps exist.  The
+ * border goes window by window.  The interior goes vector by vector: the running result of a few outputs stays in
+ * registers while the taps are visited; the last vector of a row overlaps the one before it.  Kernel, stride and
+ * dilation of the common geometries are constants of inlined copies.
+ * Values are selected by masks, not by `better ? v : best`: which value is larger cannot be guessed, so a jump costs
+ * more than the rest of the window, and GCC 12 makes jumps of conditionals even where it could vectorise them.
  */
 
-/* CALL(at, width) for pieces that cover lo <= o < hi; REST(o) for each output if there are fewer than 4. */
-#define TC_PIECES(lo, hi, width, CALL) \
-    for (tc_int o_ = (lo); o_ < (hi); o_ += (width)) CALL(tc_min(o_, (hi) - (width)), width)
-#define TC_COVER(lo, hi, CALL, REST)                                 \
-    do {                                                             \
-        if ((hi) - (lo) >= 16) TC_PIECES(lo, hi, 16, CALL);          \
-        else if ((hi) - (lo) >= 8) TC_PIECES(lo, hi, 8, CALL);       \
-        else if ((hi) - (lo) >= 4) TC_PIECES(lo, hi, 4, CALL);       \
-        else for (tc_int o_ = (lo); o_ < (hi); o_++) REST(o_);       \
-    } while (0)
+#if TC_TBYTES == 4
+typedef int32_t TC_FN(bits) __attribute__((may_alias));
+#else
+typedef int64_t TC_FN(bits) __attribute__((may_alias));
+#endif
+#define TC_BITS TC_FN(bits)
 
-/* One window, by its input rows and columns (first, end, step); index counts from x. */
-TC_INLINE void TC_FN(max_window)(const TC_T *x, TC_T *y, int32_t *index, const tc_pool *p, tc_int r, tc_int o) {
-    const tc_range rows = tc_window(&p->row, r), cols = tc_window(&p->col, o);
+/* Vectors of at most 32 bytes also where the CPU has 64: rows of feature maps are short. */
+#define TC_SHORT (TC_VBYTES < 32 ? TC_VBYTES : 32)
+#define TC_SL (TC_SHORT / TC_TBYTES)
+typedef TC_T TC_FN(row) __attribute__((vector_size(TC_SHORT), aligned(TC_TBYTES), may_alias));
+typedef TC_BITS TC_FN(mask) __attribute__((vector_size(TC_SHORT)));
+#define TC_ROW TC_FN(row)
+#define TC_MASK TC_FN(mask)
+
+#define TC_SELECT(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+
+TC_INLINE TC_BITS TC_FN(to_bits)(TC_T x) {
+    union { TC_T x; TC_BITS i; } u = {.x = x};
+    return u.i;
+}
+TC_INLINE TC_T TC_FN(from_bits)(TC_BITS i) {
+    union { TC_BITS i; TC_T x; } u = {.i = i};
+    return u.x;
+}
+
+/* p[0], p[s], p[2 s], ... without touching anything behind the last of them. */
+TC_INLINE TC_ROW TC_FN(every)(const TC_T *p, tc_int s) {
+    if (s == 1) return *(const TC_ROW *)p;
+    if (s == 2) { /* the second load begins one number early, so that it ends with the last one wanted */
+        const TC_ROW a = *(const TC_ROW *)p, b = *(const TC_ROW *)(p + TC_SL - 1);
+#if TC_VBYTES / TC_TBYTES == 2
+        return __builtin_shufflevector(a, b, 0, 3);
+#elif TC_VBYTES / TC_TBYTES == 4 || TC_TBYTES == 8
+        return __builtin_shufflevector(a, b, 0, 2, 5, 7);
+#else
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
+#endif
+    }
+    TC_ROW lanes;
+    for (int l = 0; l < TC_SL; l++) lanes[l] = p[s * l];
+    return lanes;
+}
+
+/* The window of kh x kw taps whose first one is x[at], rows of taps `step` apart.  A NaN beats everything, also an
+ * earlier NaN. */
+TC_INLINE void TC_FN(max_window)(const TC_T *x, tc_int at, tc_int step, tc_int kh, tc_int kw, tc_int dw, TC_T *y,
+                                 int32_t *index) {
     TC_T best = -INFINITY;
-    tc_int at = rows.first * p->col.n + cols.first;
-    for (tc_int h = rows.first; h < rows.end; h += p->row.dilation) {
-        const TC_T *row = x + h * p->col.n;
-        for (tc_int c = cols.first; c < cols.end; c += p->col.dilation) {
-            if (row[c] > best || row[c] != row[c]) {
-                best = row[c];
-                at = h * p->col.n + c;
-            }
+    int32_t place = (int32_t)at;
+    for (tc_int i = 0; i < kh; i++) {
+        for (tc_int j = 0; j < kw; j++) {
+            const tc_int here = at + i * step + j * dw;
+            const TC_T v = x[here];
+            const int32_t better = -(int32_t)((v > best) | (v != v));
+            best = TC_FN(from_bits)(TC_SELECT((TC_BITS)better, TC_FN(to_bits)(v), TC_FN(to_bits)(best)));
+            place = TC_SELECT(better, (int32_t)here, place);
         }
     }
-    y[o] = best;
-    index[o] = (int32_t)at;
+    *y = best;
+    *index = place;
 }
 
-/* `width` neighbouring windows of kh x kw taps that all exist; the first tap of the first one is x[at], s apart.  A NaN
- * beats everything, also an earlier NaN. */
-TC_INLINE void TC_FN(max_piece)(const TC_T *x, TC_T *restrict y, int32_t *restrict index, int32_t at, int32_t w,
-                                int32_t kh, int32_t kw, int32_t dh, int32_t dw, int32_t s, int width) {
-    TC_T best[16];
-    int32_t tap[16];
-    for (int l = 0; l < width; l++) {
-        best[l] = -INFINITY;
-        tap[l] = 0;
-    }
-    for (int32_t i = 0; i < kh; i++) {
-        for (int32_t j = 0; j < kw; j++) {
-            const int32_t here = i * dh * w + j * dw;
-            const TC_T *from = x + at + here;
-#pragma omp simd
-            for (int l = 0; l < width; l++) {
-                const TC_T v = from[s * l];
-                const int better = (v > best[l]) | (v != v);
-                best[l] = better ? v : best[l];
-                tap[l] = better ? here : tap[l];
-            }
+/* A window that may stick out of the input. */
+static void TC_FN(max_border)(const TC_T *x, TC_T *y, int32_t *index, const tc_pool *p, tc_int r, tc_int o) {
+    const tc_range rows = tc_window(&p->row, r), cols = tc_window(&p->col, o);
+    TC_FN(max_window)(x, rows.first * p->col.n + cols.first, p->row.dilation * p->col.n, tc_taps(rows, p->row.dilation),
+                      tc_taps(cols, p->col.dilation), p->col.dilation, y + o, index + o);
+}
+
+/* The same for TC_SL neighbouring windows, s apart, whose taps all exist. */
+TC_INLINE void TC_FN(max_vector)(const TC_T *x, tc_int at, tc_int step, tc_int kh, tc_int kw, tc_int dw, tc_int s,
+                                 TC_T *y, int32_t *index) {
+    TC_ROW best = -(TC_T)INFINITY - (TC_ROW){0};
+    TC_MASK tap = {0};
+    for (tc_int i = 0; i < kh; i++) {
+        for (tc_int j = 0; j < kw; j++) {
+            const TC_ROW v = TC_FN(every)(x + at + i * step + j * dw, s);
+            const TC_MASK better = (TC_MASK)(v > best) | (TC_MASK)(v != v);
+            best = (TC_ROW)TC_SELECT(better, (TC_MASK)v, (TC_MASK)best);
+            tap = TC_SELECT(better, (TC_BITS)(i * step + j * dw), tap);
         }
     }
-    for (int l = 0; l < width; l++) {
-        y[l] = best[l];
-        index[l] = at + s * l + tap[l];
-    }
+    *(TC_ROW *)y = best;
+    for (int l = 0; l < TC_SL; l++) index[l] = (int32_t)(at + s * l + (tc_int)tap[l]);
 }
 
-/* One row of outputs. */
-TC_INLINE void TC_FN(max_row)(const TC_T *x, TC_T *y, int32_t *index, const tc_pool *p, tc_int r, int32_t kh, int32_t kw,
-                              int32_t dh, int32_t dw, int32_t s) {
-    const tc_int ow = p->col.out, w = p->col.n;
-    const tc_range rows = tc_window(&p->row, r), whole = tc_interior(&p->col);
-    const int32_t height = kh ? kh : (int32_t)tc_ceil_div(rows.end - rows.first, dh);
-    const tc_int start = rows.first * w - p->col.padding;
-    for (tc_int o = 0; o < whole.first; o++) TC_FN(max_window)(x, y, index, p, r, o);
-    for (tc_int o = whole.end; o < ow; o++) TC_FN(max_window)(x, y, index, p, r, o);
-#define TC_CALL(o, width)                                                                                          \
-    TC_FN(max_piece)(x, y + (o), index + (o), (int32_t)(start + s * (o)), (int32_t)w, height, kw, dh, dw, s, width)
-#define TC_REST(o) TC_FN(max_window)(x, y, index, p, r, o)
-    TC_COVER(whole.first, whole.end, TC_CALL, TC_REST);
-#undef TC_CALL
-#undef TC_REST
+/* One row of outputs: kh rows of input from `top` on, `whole` = the outputs of the interior. */
+TC_INLINE void TC_FN(max_row)(const TC_T *x, TC_T *y, int32_t *index, const tc_pool *p, tc_range whole, tc_int r,
+                              tc_int top, tc_int kh, tc_int kw, tc_int dh, tc_int dw, tc_int s) {
+    const tc_int step = dh * p->col.n, start = top * p->col.n - p->col.padding;
+    for (tc_int o = 0; o < whole.first; o++) TC_FN(max_border)(x, y, index, p, r, o);
+    for (tc_int o = whole.end; o < p->col.out; o++) TC_FN(max_border)(x, y, index, p, r, o);
+    if (whole.end - whole.first >= TC_SL) {
+        for (tc_int i = whole.first; i < whole.end; i += TC_SL) {
+            const tc_int o = tc_min(i, whole.end - TC_SL);
+            TC_FN(max_vector)(x, start + s * o, step, kh, kw, dw, s, y + o, index + o);
+        }
+    } else {
+        for (tc_int o = whole.first; o < whole.end; o++)
+            TC_FN(max_window)(x, start + s * o, step, kh, kw, dw, y + o, index + o);
+    }
 }
 
 static void TC_FN(max_pool)(const void *x_, void *y_, int32_t *index_, const tc_pool *p, int threads) {
-    const tc_int plane = p->row.n * p->col.n, oh = p->row.out, ow = p->col.out;
-    const int32_t kw = (int32_t)p->col.kernel, dh = (int32_t)p->row.dilation, dw = (int32_t)p->col.dilation;
-    const int32_t s = (int32_t)p->col.stride;
+    const tc_int planes = p->planes, oh = p->row.out, ow = p->col.out;
+    const tc_int kw = p->col.kernel, dh = p->row.dilation, dw = p->col.dilation, s = p->col.stride;
+    const tc_range whole = tc_interior(&p->col);
     const int close = dh == 1 && dw == 1 && s == 2;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (tc_int t = 0; t < p->planes * oh; t++) {
-        const TC_T *x = (const TC_T *)x_ + t / oh * plane;
-        TC_T *y = (TC_T *)y_ + t * ow;
-        int32_t *index = index_ + t * ow;
-        const tc_int r = t % oh;
-        if (close && kw == 2 && tc_rows(p, r) == 2) TC_FN(max_row)(x, y, index, p, r, 2, 2, 1, 1, 2);
-        else if (close && kw == 3 && tc_rows(p, r) == 3) TC_FN(max_row)(x, y, index, p, r, 3, 3, 1, 1, 2);
-        else if (s == 1) TC_FN(max_row)(x, y, index, p, r, 0, kw, dh, dw, 1);
-        else TC_FN(max_row)(x, y, index, p, r, 0, kw, dh, dw, s);
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
+    for (tc_int t = 0; t < planes; t++) {
+        for (tc_int r = 0; r < oh; r++) {
+            const TC_T *x = (const TC_T *)x_ + t * p->row.n * p->col.n;
+            TC_T *y = (TC_T *)y_ + (t * oh + r) * ow;
+            int32_t *index = index_ + (t * oh + r) * ow;
+            const tc_range rows = tc_window(&p->row, r);
+            const tc_int kh = tc_taps(rows, dh), top = rows.first;
+            if (close && kw == 2 && kh == 2) TC_FN(max_row)(x, y, index, p, whole, r, top, 2, 2, 1, 1, 2);
+            else if (close && kw == 3 && kh == 3) TC_FN(max_row)(x, y, index, p, whole, r, top, 3, 3, 1, 1, 2);
+            else if (s == 1) TC_FN(max_row)(x, y, index, p, whole, r, top, kh, kw, dh, dw, 1);
+            else TC_FN(max_row)(x, y, index, p, whole, r, top, kh, kw, dh, dw, s);
+        }
     }
 }
 
-/* The 2x2 cells of `width` outputs; the first cell is at a[0], which is position `base`.  Nonzero if an index is in none. */
-TC_INLINE int32_t TC_FN(unpool_piece)(const TC_T *restrict g, const int32_t *restrict index, TC_T *restrict a,
-                                      int32_t base, int32_t w, int width) {
-    int32_t stray = 0;
-    TC_T *restrict b = a + w;
+/* CALL(at, width) for pieces of 16, 8 or 4 that cover 0 <= o < n, the last one overlapping; REST(o) if n < 4. */
+#define TC_PIECES(n, width, CALL) \
+    for (tc_int o_ = 0; o_ < (n); o_ += (width)) CALL(tc_min(o_, (n) - (width)), width)
+#define TC_COVER(n, CALL, REST)                               \
+    do {                                                      \
+        if ((n) >= 16) TC_PIECES(n, 16, CALL);                \
+        else if ((n) >= 8) TC_PIECES(n, 8, CALL);             \
+        else if ((n) >= 4) TC_PIECES(n, 4, CALL);             \
+        else for (tc_int o_ = 0; o_ < (n); o_++) REST(o_);    \
+    } while (0)
+
+/* The 2x2 cells of `width` outputs; the first cell is at gx[0], which is position `base`.  1 if an index is in none. */
+TC_INLINE int TC_FN(unpool_piece)(const TC_T *g, const int32_t *restrict index, TC_T *gx, int32_t base, int32_t w,
+                                  int width) {
+    const TC_BITS *v = (const TC_BITS *)g;
+    TC_BITS *restrict a = (TC_BITS *)gx, *restrict b = a + w, stray = 0;
 #pragma omp simd reduction(| : stray)
     for (int l = 0; l < width; l++) {
-        const int32_t k = index[l] - base - 2 * l;
-        a[2 * l] = k == 0 ? g[l] : 0;
-        a[2 * l + 1] = k == 1 ? g[l] : 0;
-        b[2 * l] = k == w ? g[l] : 0;
-        b[2 * l + 1] = k == w + 1 ? g[l] : 0;
-        stray |= (k != 0) & (k != 1) & (k != w) & (k != w + 1);
+        const TC_BITS k = index[l] - base - 2 * l;
+        const TC_BITS in0 = -(TC_BITS)(k == 0), in1 = -(TC_BITS)(k == 1);
+        const TC_BITS in2 = -(TC_BITS)(k == w), in3 = -(TC_BITS)(k == w + 1);
+        a[2 * l] = v[l] & in0;
+        a[2 * l + 1] = v[l] & in1;
+        b[2 * l] = v[l] & in2;
+        b[2 * l + 1] = v[l] & in3;
+        stray |= ~(in0 | in1 | in2 | in3);
     }
-    return stray;
+    return stray != 0;
 }
 
 /* gx of one plane if every index lies in its own 2x2 cell: then each cell is written once, in order, and no zeroing or
  * scattering is needed.  Returns 0 if one index does not; gx is then to be overwritten. */
-static int TC_FN(unpool_2x2)(const TC_T *restrict g, const int32_t *restrict index, TC_T *restrict gx, int32_t h, int32_t w) {
+static int TC_FN(unpool_2x2)(const TC_T *g, const int32_t *index, TC_T *gx, int32_t h, int32_t w) {
     const int32_t oh = h / 2, ow = w / 2;
     int32_t stray = 0;
     for (int32_t r = 0; r < oh; r++) {
@@ -129,7 +175,7 @@ static int TC_FN(unpool_2x2)(const TC_T *restrict g, const int32_t *restrict ind
 #define TC_CALL(o, width) \
     stray |= TC_FN(unpool_piece)(gr + (o), ir + (o), a + 2 * (o), base + 2 * (int32_t)(o), w, width)
 #define TC_REST(o) TC_CALL(o, 1)
-        TC_COVER(0, ow, TC_CALL, TC_REST);
+        TC_COVER(ow, TC_CALL, TC_REST);
 #undef TC_CALL
 #undef TC_REST
         if (w % 2) a[w - 1] = a[2 * w - 1] = 0;
@@ -182,62 +228,71 @@ static int TC_FN(max_pool_gather)(const void *x_, const int32_t *index, void *y_
     return outside;
 }
 
-/* Sum over the window of output o in row r. */
-TC_INLINE TC_T TC_FN(sum_window)(const TC_T *x, const tc_pool *p, tc_int r, tc_int o) {
-    const tc_range rows = tc_window(&p->row, r), cols = tc_window(&p->col, o);
-    const tc_int w = p->col.n;
-    tc_int height = rows.end - rows.first, width = cols.end - cols.first;
-    if (width == w) { /* whole rows, as in global pooling: one run */
-        width *= height;
-        height = 1;
-    }
+/* Sum of kh x kw numbers, rows `step` apart. */
+TC_INLINE TC_T TC_FN(sum_window)(const TC_T *from, tc_int step, tc_int kh, tc_int kw) {
     TC_T sum = 0;
-    for (tc_int h = 0; h < height; h++) {
-        const TC_T *row = x + (rows.first + h) * w + cols.first;
-#pragma omp simd reduction(+ : sum)
-        for (tc_int c = 0; c < width; c++) sum += row[c];
-    }
+    for (tc_int i = 0; i < kh; i++)
+        for (tc_int j = 0; j < kw; j++) sum += from[i * step + j];
     return sum;
 }
 
-/* y = scale * sum over `width` neighbouring windows of kh x kw taps that all exist. */
-TC_INLINE void TC_FN(avg_piece)(const TC_T *x, TC_T *restrict y, tc_int w, tc_int kh, tc_int kw, tc_int s, TC_T divisor,
-                                int width) {
-    TC_T sum[16];
-    for (int l = 0; l < width; l++) sum[l] = 0;
-    for (tc_int i = 0; i < kh; i++)
-        for (tc_int j = 0; j < kw; j++) {
-#pragma omp simd
-            for (int l = 0; l < width; l++) sum[l] += x[i * w + j + s * l];
-        }
-    for (int l = 0; l < width; l++) y[l] = sum[l] / divisor;
+/* The mean over a window that may stick out of the input. */
+static TC_T TC_FN(avg_border)(const TC_T *x, const tc_pool *p, tc_int r, tc_int o) {
+    const tc_range rows = tc_window(&p->row, r), cols = tc_window(&p->col, o);
+    return TC_FN(sum_window)(x + rows.first * p->col.n + cols.first, p->col.n, rows.end - rows.first,
+                             cols.end - cols.first) / (TC_T)tc_divisor(p, r, o);
 }
 
-TC_INLINE void TC_FN(avg_row)(const TC_T *x, TC_T *y, const tc_pool *p, tc_int r, tc_int kh, tc_int kw, tc_int s) {
-    const tc_int ow = p->col.out, w = p->col.n;
-    const tc_range rows = tc_window(&p->row, r), whole = tc_interior(&p->col);
-    const TC_T *start = x + rows.first * w - p->col.padding;
+/* Means of TC_SL neighbouring windows of kh x kw taps that all exist, s apart. */
+TC_INLINE void TC_FN(avg_vector)(const TC_T *from, tc_int step, tc_int kh, tc_int kw, tc_int s, TC_T divisor, TC_T *y) {
+    TC_ROW sum = {0};
+    for (tc_int i = 0; i < kh; i++)
+        for (tc_int j = 0; j < kw; j++) sum += TC_FN(every)(from + i * step + j, s);
+    *(TC_ROW *)y = sum / divisor;
+}
+
+/* Mean of a run of numbers: a window that spans whole rows, as in global pooling. */
+TC_INLINE TC_T TC_FN(avg_run)(const TC_T *x, tc_int n, TC_T divisor) {
+    TC_T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (tc_int i = 0; i < n; i++) sum += x[i];
+    return sum / divisor;
+}
+
+TC_INLINE void TC_FN(avg_row)(const TC_T *x, TC_T *y, const tc_pool *p, tc_range whole, tc_int r, tc_int top, tc_int kh,
+                              tc_int kw, tc_int s) {
+    const tc_int w = p->col.n;
+    const TC_T *start = x + top * w - p->col.padding;
     const TC_T divisor = (TC_T)tc_divisor(p, r, whole.first);
-#define TC_REST(o) y[o] = TC_FN(sum_window)(x, p, r, o) / (TC_T)tc_divisor(p, r, o)
-    for (tc_int o = 0; o < whole.first; o++) TC_REST(o);
-    for (tc_int o = whole.end; o < ow; o++) TC_REST(o);
-#define TC_CALL(o, width) \
-    TC_FN(avg_piece)(start + s * (o), y + (o), w, kh ? kh : rows.end - rows.first, kw, s, divisor, width)
-    TC_COVER(whole.first, whole.end, TC_CALL, TC_REST);
-#undef TC_CALL
-#undef TC_REST
+    for (tc_int o = 0; o < whole.first; o++) y[o] = TC_FN(avg_border)(x, p, r, o);
+    for (tc_int o = whole.end; o < p->col.out; o++) y[o] = TC_FN(avg_border)(x, p, r, o);
+    if (whole.end - whole.first >= TC_SL) {
+        for (tc_int i = whole.first; i < whole.end; i += TC_SL) {
+            const tc_int o = tc_min(i, whole.end - TC_SL);
+            TC_FN(avg_vector)(start + s * o, w, kh, kw, s, divisor, y + o);
+        }
+    } else if (kw == w && whole.first < whole.end) {
+        y[whole.first] = TC_FN(avg_run)(start + s * whole.first, kh * kw, divisor);
+    } else {
+        for (tc_int o = whole.first; o < whole.end; o++) y[o] = TC_FN(sum_window)(start + s * o, w, kh, kw) / divisor;
+    }
 }
 
 static void TC_FN(avg_pool)(const void *x_, void *y_, const tc_pool *p, int threads) {
-    const tc_int plane = p->row.n * p->col.n, oh = p->row.out, ow = p->col.out, kw = p->col.kernel, s = p->col.stride;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (tc_int t = 0; t < p->planes * oh; t++) {
-        const TC_T *x = (const TC_T *)x_ + t / oh * plane;
-        TC_T *y = (TC_T *)y_ + t * ow;
-        const tc_int r = t % oh;
-        if (kw == 2 && s == 2 && tc_rows(p, r) == 2) TC_FN(avg_row)(x, y, p, r, 2, 2, 2);
-        else if (s == 1) TC_FN(avg_row)(x, y, p, r, 0, kw, 1);
-        else TC_FN(avg_row)(x, y, p, r, 0, kw, s);
+    const tc_int planes = p->planes, oh = p->row.out, ow = p->col.out, kw = p->col.kernel, s = p->col.stride;
+    const tc_range whole = tc_interior(&p->col);
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
+    for (tc_int t = 0; t < planes; t++) {
+        for (tc_int r = 0; r < oh; r++) {
+            const TC_T *x = (const TC_T *)x_ + t * p->row.n * p->col.n;
+            TC_T *y = (TC_T *)y_ + (t * oh + r) * ow;
+            const tc_range rows = tc_window(&p->row, r);
+            const tc_int kh = rows.end - rows.first, top = rows.first;
+            if (kw == 2 && kh == 2 && s == 2) TC_FN(avg_row)(x, y, p, whole, r, top, 2, 2, 2);
+            else if (kw == 3 && kh == 3 && s == 2) TC_FN(avg_row)(x, y, p, whole, r, top, 3, 3, 2);
+            else if (s == 1) TC_FN(avg_row)(x, y, p, whole, r, top, kh, kw, 1);
+            else TC_FN(avg_row)(x, y, p, whole, r, top, kh, kw, s);
+        }
     }
 }
 
@@ -257,7 +312,7 @@ TC_INLINE void TC_FN(spread)(TC_T share, TC_T *gx, const tc_pool *p, tc_int r, t
     }
 }
 
-/* Stride 1, interior: for each tap, a run of outputs adds to a run of inputs. */
+/* Stride 1: for each tap, the run of outputs `whole` adds to a run of inputs. */
 TC_INLINE void TC_FN(spread_run)(const TC_T *g, TC_T *gx, const tc_pool *p, tc_int r, tc_range whole) {
     const tc_range rows = tc_window(&p->row, r);
     const TC_T divisor = (TC_T)tc_divisor(p, r, whole.first);
@@ -285,6 +340,9 @@ TC_INLINE void TC_FN(spread_2x2)(const TC_T *restrict g, TC_T *restrict a, tc_in
 static void TC_FN(avg_pool_backward)(const void *g_, void *gx_, const tc_pool *p, int threads) {
     const tc_int h = p->row.n, w = p->col.n, oh = p->row.out, ow = p->col.out;
     const int cells = tc_is_2x2(p);
+    /* Runs of outputs that add to runs of inputs: where the stride is 1 and the row is longer than its windows. */
+    tc_range runs = {0, 0};
+    if (p->col.stride == 1 && p->col.kernel < ow) runs = tc_interior(&p->col);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (tc_int t = 0; t < p->planes; t++) {
         TC_T *gx = (TC_T *)gx_ + t * h * w;
@@ -296,18 +354,14 @@ static void TC_FN(avg_pool_backward)(const void *g_, void *gx_, const tc_pool *p
                 TC_T *a = gx + 2 * r * w;
 #define TC_CALL(o, width) TC_FN(spread_2x2)(g + (o), a + 2 * (o), w, divisor, width)
 #define TC_REST(o) TC_CALL(o, 1)
-                TC_COVER(0, ow, TC_CALL, TC_REST);
+                TC_COVER(ow, TC_CALL, TC_REST);
 #undef TC_CALL
 #undef TC_REST
                 continue;
             }
-            tc_range whole = {0, 0};
-            if (p->col.stride == 1 && p->col.kernel < ow) {
-                whole = tc_interior(&p->col);
-                TC_FN(spread_run)(g, gx, p, r, whole);
-            }
-            for (tc_int o = 0; o < whole.first; o++) TC_FN(spread)(g[o] / (TC_T)tc_divisor(p, r, o), gx, p, r, o);
-            for (tc_int o = whole.end; o < ow; o++) TC_FN(spread)(g[o] / (TC_T)tc_divisor(p, r, o), gx, p, r, o);
+            if (runs.first < runs.end) TC_FN(spread_run)(g, gx, p, r, runs);
+            for (tc_int o = 0; o < runs.first; o++) TC_FN(spread)(g[o] / (TC_T)tc_divisor(p, r, o), gx, p, r, o);
+            for (tc_int o = runs.end; o < ow; o++) TC_FN(spread)(g[o] / (TC_T)tc_divisor(p, r, o), gx, p, r, o);
         }
     }
 }

@@ -156,8 +156,8 @@ cdef int _mark(str name, cnp.ndarray x, tuple axis, bint *reduced) except -1:
     for item in axis:
         a = item
         if a < 0 or a >= cnp.PyArray_NDIM(x) or reduced[a]:
-            raise ValueError(f"{name}: axis {axis} of an input with {cnp.PyArray_NDIM(x)} dimensions; each axis must be "
-                             "in range and named once")
+            raise ValueError(f"{name}: axis {axis} of an input with {cnp.PyArray_NDIM(x)} dimensions; "
+                             "each axis must be in range and named once")
         reduced[a] = True
     return 0
 

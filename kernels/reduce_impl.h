@@ -1,7 +1,8 @@
 /* Sums and maxima of blocks, compiled once per instruction set and number type (see isa.h).
  *
- * A sum runs in 128 / sizeof(T) lanes over at most TC_LEAF numbers; lanes and leaves are then added in pairs.  The error
- * so grows with the logarithm of the length, as in NumPy's pairwise sum, and the lanes are the same at every level.
+ * A sum runs in 128 / sizeof(T) lanes over at most TC_LEAF numbers; leaves and at last the lanes are added in pairs.
+ * The error so grows with the logarithm of the length, as in NumPy's pairwise sum, and the lanes are the same at every
+ * level.
  */
 #include <math.h>
 #include <string.h>

@@ -4,12 +4,12 @@
  * otherwise they run along TC_TILE neighbouring columns, so no axis is ever moved in memory.  Partial sums go into a
  * double after every block (or TC_FLUSH rows of a tile), so that rows of any length keep their precision.
  *
- * The loops are short and many on purpose.  One that does more than exp is not vectorised: GCC 12 turns the clamp inside
- * vexp into a jump around the polynomial.  What a loop leaves for the next one is in the first cache.
+ * The loops are short and many on purpose.  One that does more than exp is not vectorised: GCC 12 turns the clamp
+ * inside vexp into a jump around the polynomial.  What a loop leaves for the next one is in the first cache.
  */
 #include "vmath_impl.h"
 
-#define TC_BLOCK 1024
+#define TC_BLOCK 256
 #define TC_TILE 128
 #define TC_FLUSH 64
 
@@ -41,7 +41,8 @@ TC_INLINE TC_T TC_FN(block_dot)(const TC_T *g, const TC_T *y, tc_int n) {
 
 TC_INLINE TC_T TC_FN(row_dot)(const TC_T *g, const TC_T *y, tc_int n) {
     double total = 0;
-    for (tc_int i = 0; i < n; i += TC_BLOCK) total += TC_FN(block_dot)(g + i, y ? y + i : NULL, tc_min(n - i, TC_BLOCK));
+    for (tc_int i = 0; i < n; i += TC_BLOCK)
+        total += TC_FN(block_dot)(g + i, y ? y + i : NULL, tc_min(n - i, TC_BLOCK));
     return (TC_T)total;
 }
 

@@ -7,10 +7,10 @@
  * chains hide the latency of the FMA, and 14 + 2 loads feed 28 FMAs, so that loads do not limit.
  *
  * Three ways to find A and B, otherwise one body:
- *     tile_panels   A packed [k][m],            B rows at b + k * ldb               (matmul; convolution, packed columns)
- *     tile_table    A packed [k][m],            B vector j at b[j] + table[k]       (convolution read from the image)
- *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb               (matmul with A in place; weight
- *                   in `rows` runs of `len`, a_skip apart                            gradient, A = the image)
+ *     tile_panels   A packed [k][m],            B rows at b + k * ldb          matmul; convolution with packed columns
+ *     tile_table    A packed [k][m],            B vector j at b[j] + table[k]  convolution read from the image
+ *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb          matmul with A in place; weight gradient:
+ *                   in `rows` runs of `len`, a_skip apart                      A is the image
  *
  * m and nv are compile-time constants in every copy: an accumulator array with a variable bound lives in memory.  The
  * function tables are indexed [nv - 1][m - 1].  A sum is always taken in the order of k, whatever m, nv and the way of

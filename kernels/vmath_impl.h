@@ -4,8 +4,8 @@
  * own vector types cannot express in C without a detour.  Nothing here relies on -ffast-math; NaN, infinities, signed
  * zeros and denormals come out as in libm.
  *
- * float: range reduction and polynomials of the Cephes library (S. Moshier, single/expf.c, logf.c, tanhf.c).  Errors
- * against float64, largest over all floats: exp @EXP@, log @LOG@, tanh @TANH@, sigmoid @SIGMOID@ ulp.
+ * float: range reduction and polynomials of the Cephes library (S. Moshier, single/expf.c, logf.c, tanhf.c).  Largest
+ * error against long double, over every 997th float: exp 0.98, log 0.76, tanh 1.25, sigmoid 2.18, pow 0.51 ulp.
  * double: libm, for now one call per element; float64 is for checking gradients.
  */
 #include <math.h>
@@ -131,14 +131,17 @@ TC_INLINE float TC_FN(vpow)(float x, float y) {
     float m = (float)(q * scale.f);
     m = a == 1.0f ? 1.0f : m; /* also to the power of infinity */
     m = x != x || y != y ? x + y : m;
-    /* the sign: floats from 2^24 on are even */
-    float c = y < -33554432.0f ? -33554432.0f : y;
-    c = c > 33554432.0f ? 33554432.0f : c;
-    int32_t whole = (int32_t)(c == c ? c : 0.0f);
-    int integer = (float)whole == c;
-    m = (TC_FN(vbits)(x) < 0) & integer & whole ? -m : m;
-    m = (x < 0.0f) & (a <= 3.40282347e38f) & !integer ? NAN : m;
-    return y == 0.0f || x == 1.0f ? 1.0f : m;
+    /* the sign: is |y| whole, and odd?  Compared as bits; floats from 2^24 on are even */
+    int32_t size = TC_FN(vbits)(y) & 0x7FFFFFFF;
+    float c = TC_FN(vfloat)(size < 0x4C000000 ? size : 0x4C000000);
+    int32_t whole = (int32_t)c;
+    float fraction = c - (float)whole;
+    int32_t odd = fraction == 0.0f ? whole : 0;
+    m = TC_FN(vfloat)(TC_FN(vbits)(m) ^ (int32_t)((uint32_t)odd << 31 & (uint32_t)TC_FN(vbits)(x)));
+    float low = a > 3.40282347e38f ? 0.0f : x;
+    m = low < 0.0f && fraction != 0.0f ? NAN : m;
+    m = y == 0.0f ? 1.0f : m;
+    return x == 1.0f ? 1.0f : m;
 }
 
 #else

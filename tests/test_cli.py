@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
 
 
 def run(*arguments, code=0, **environment):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False,
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=900, check=False,
                           env={**ENVIRONMENT, **environment})
     assert done.returncode == code, done.stdout + done.stderr
     return done
@@ -281,7 +281,8 @@ def test_info_tells_everything(capsys):
     assert max(map(len, out.splitlines())) < 80
 
 
-def test_version_and_help(capsys):
+def test_version_and_help(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
     for arguments in (["--version"], ["--help"], *([name, "--help"] for name in ("train", "predict", "info"))):
         with pytest.raises(SystemExit) as exit:
             main(arguments)
@@ -398,6 +399,6 @@ def test_ctrl_c_outside_training_is_130(monkeypatch, capsys):
 
 
 def test_a_reader_that_leaves_gets_no_traceback():
-    done = subprocess.run(f"{sys.executable} -m tinygrad_course info | true", shell=True, capture_output=True, text=True,
-                          env=ENVIRONMENT, timeout=60, check=False)
+    done = subprocess.run(f"{sys.executable} -m tinygrad_course info | true", shell=True, capture_output=True,
+                          text=True, env=ENVIRONMENT, timeout=60, check=False)
     assert "Traceback" not in done.stderr

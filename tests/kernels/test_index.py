@@ -1,6 +1,7 @@
 """Index kernels: against loops over elements and PyTorch, errors, layouts, thread counts."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -40,23 +41,23 @@ def scattered(x, dim, index, src):
 
 
 @cases
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_gather(k, shape, dim, index_shape, dtype, layout):
-    x, index = layout(draw(shape, dtype)), layout(places(shape, dim, index_shape))
-    before = x.copy(), index.copy()
-    got = k.gather(x, dim, index)
-    assert got.dtype == dtype
-    assert got.shape == index_shape
-    np.testing.assert_array_equal(got, gathered(x, dim, index))
-    assert np.array_equal(x, before[0])
-    assert np.array_equal(index, before[1])
+def test_gather(k, shape, dim, index_shape, layout):
+    for dtype in DTYPES:
+        x, index = layout(draw(shape, dtype)), layout(places(shape, dim, index_shape))
+        before = x.copy(), index.copy()
+        got = k.gather(x, dim, index)
+        assert got.dtype == dtype
+        assert got.shape == index_shape
+        np.testing.assert_array_equal(got, gathered(x, dim, index))
+        assert np.array_equal(x, before[0])
+        assert np.array_equal(index, before[1])
 
 
 @cases
-@pytest.mark.parametrize("dtype", DTYPES[:-1])
-def test_scatter_add(k, shape, dim, index_shape, dtype, layout):
-    x, index = layout(draw(shape, dtype)), layout(places(shape, dim, index_shape))
-    for src in (layout(draw(index_shape, dtype, 2)), layout(draw([n + 1 for n in index_shape], dtype, 2))):
+def test_scatter_add(k, shape, dim, index_shape, layout):
+    for dtype, extra in itertools.product(DTYPES[:-1], (0, 1)):  # src may be larger than the index
+        x, index = layout(draw(shape, dtype)), layout(places(shape, dim, index_shape))
+        src = layout(draw([n + extra for n in index_shape], dtype, 2))
         before = x.copy(), src.copy()
         got = k.scatter_add(x, dim, index, src)
         assert got.dtype == dtype
@@ -96,7 +97,7 @@ def test_index_out_of_bounds(k, dtype, bad):
         k.gather(x, 1, index)
     with pytest.raises(IndexError, match=message):
         k.scatter_add(x, 1, index, np.zeros((2, 3000), dtype))
-    with pytest.raises(IndexError, match=f"one_hot: index {bad} is out of bounds for dimension 2 with size 5"):
+    with pytest.raises(IndexError, match=message.replace("dimension 1", "dimension 2")):
         k.one_hot(index, 5, dtype)
 
 
@@ -108,7 +109,7 @@ def test_row_index_out_of_bounds(k, dtype, bad):
 
 def test_shapes_that_do_not_fit(k):
     x = np.zeros((2, 3), np.float32)
-    with pytest.raises(ValueError, match="has 1 dimensions, input .* has 2"):
+    with pytest.raises(ValueError, match=r"has 1 dimensions, input .* has 2"):
         k.gather(x, 1, np.zeros(3, np.int64))
     with pytest.raises(ValueError, match=r"larger than input .* along dimension 0 \(3 > 2\)"):
         k.gather(x, 1, np.zeros((3, 1), np.int64))
@@ -147,44 +148,44 @@ keys = pytest.mark.parametrize("case", list(KEYS))
 
 
 @keys
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_take_slice(k, case, dtype, layout):
+def test_take_slice(k, case, layout):
     shape, key = KEYS[case]
-    x = layout(draw(shape, dtype)) if shape else draw(shape, dtype)
-    got = k.take_slice(x, key)
-    assert isinstance(got, np.ndarray)
-    assert got.flags.c_contiguous
-    assert got.flags.owndata
-    assert not np.shares_memory(got, x)
-    np.testing.assert_array_equal(got, x[key])
+    for dtype in DTYPES:
+        x = layout(draw(shape, dtype)) if shape else draw(shape, dtype)
+        got = k.take_slice(x, key)
+        assert isinstance(got, np.ndarray)
+        assert got.flags.c_contiguous
+        assert got.flags.owndata
+        assert not np.shares_memory(got, x)
+        np.testing.assert_array_equal(got, x[key])
 
 
 @keys
-@pytest.mark.parametrize("dtype", DTYPES[:-1])
-def test_slice_adjoint(k, case, dtype):
+def test_slice_adjoint(k, case):
     """Every element of g lands where `take_slice` took it from, which an array of positions tells."""
     shape, key = KEYS[case]
     positions = np.asarray(np.arange(int(np.prod(shape))).reshape(shape)[key])
-    g = draw(positions.shape, dtype, 3)
-    want = np.zeros(int(np.prod(shape)), dtype)
-    for p, v in zip(positions.ravel(), g.ravel(), strict=True):
-        want[p] += v
-    before = g.copy()
-    for view in (g, np.array(g, order="F")):
-        got = k.slice_adjoint(view, shape, key)
-        assert got.dtype == dtype
-        assert got.flags.c_contiguous
-        np.testing.assert_array_equal(got, want.reshape(shape))
-    assert np.array_equal(g, before)
+    for dtype in DTYPES[:-1]:
+        g = draw(positions.shape, dtype, 3)
+        want = np.zeros(int(np.prod(shape)), dtype)
+        for p, v in zip(positions.ravel(), g.ravel(), strict=True):
+            want[p] += v
+        before = g.copy()
+        for view in (g, np.array(g, order="F")):
+            got = k.slice_adjoint(view, shape, key)
+            assert got.dtype == dtype
+            assert got.flags.c_contiguous
+            np.testing.assert_array_equal(got, want.reshape(shape))
+        assert np.array_equal(g, before)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (1,), (6,), (0,), (2, 3)], ids=str)
-def test_one_hot(k, shape, dtype):
-    index = np.random.default_rng(0).integers(0, 4, shape)
-    got = k.one_hot(np.asarray(index), 4, np.dtype(dtype))
-    assert got.dtype == dtype
-    np.testing.assert_array_equal(got, (np.asarray(index)[..., None] == np.arange(4)).astype(dtype))
+def test_one_hot(k, shape):
+    index = np.asarray(np.random.default_rng(0).integers(0, 4, shape))
+    for dtype in DTYPES:
+        got = k.one_hot(index, 4, np.dtype(dtype))
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, (index[..., None] == np.arange(4)).astype(dtype))
 
 
 def test_threads(compiled, same_for_all_thread_counts, dtype):

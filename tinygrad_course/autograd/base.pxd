@@ -22,6 +22,6 @@ cdef class TensorBase:
     cpdef _bump_version(self, str writer)
 
 
-cdef object tensor_type
+cdef type tensor_type
 
 cpdef new_tensor(array, node=*)

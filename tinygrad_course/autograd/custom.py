@@ -138,7 +138,7 @@ class FunctionNode(Node):
                 places.append(tensor.detach())
                 self.once = self.once or tensor.array.dtype.kind == "f"
         if arrays:
-            self.save(*arrays)
+            self._saved = tuple([self._link(array) for array in arrays])
         self.places = tuple(places)
         self.seal(results)
         self.ctx._to_save = ()

@@ -1,4 +1,6 @@
-from tinygrad_course.autograd.node cimport Node
+from tinygrad_course.autograd.base cimport new_tensor
+from tinygrad_course.autograd.grad_mode cimport is_grad_enabled
+from tinygrad_course.autograd.node cimport Node, new_node
 
 cdef Node _unrecorded
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from tinygrad_course.autograd.base cimport TensorBase, Version
+from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
 
 
 @cython.final
@@ -30,16 +30,19 @@ cdef class Node:
     cdef public object _versions
     cdef public object _needs
 
+    cpdef save(self, first, second=*, third=*, fourth=*)
     cpdef input_shape(self, Py_ssize_t index)
     cpdef tuple run(self, tuple gradients, bint create_graph)
     cpdef seal(self, tuple outputs)
     cpdef release(self)
+    cpdef _link(self, array)
     cdef _link_to_output(self, array, tuple outputs)
     cdef _check_versions(self)
     cdef _current_versions(self)
     cdef _restore(self, link)
 
 
+cdef _edge(value)
 cpdef new_node(op, tuple inputs, tuple args)
 cpdef start_node(node, op, tuple inputs, tuple args)
 

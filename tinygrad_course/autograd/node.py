@@ -47,23 +47,16 @@ class Node:
 
     # -- what ops use --------------------------------------------------------------------------------------------------
 
-    def save(self, *arrays: Any) -> None:
-        """Keep inputs or outputs of forward for backward, where `saved` gives them back as tensors."""
-        tensor: TensorBase
+    def save(self, first: Any, second: Any = None, third: Any = None, fourth: Any = None) -> None:
+        """Keep inputs or outputs of forward for backward, where `saved` gives them back as tensors; None is left out."""
         if self.closed:
             return
-        links = []
-        for array in arrays:
-            for value in self._inputs:
-                if value is not None:
-                    tensor = value
-                    if tensor.array is array:
-                        links.append(tensor)
-                        break
-            else:
-                self._outputs_saved = True
-                links.append(array)  # an output, whose tensor does not exist yet: seal() makes the link
-        self._saved = tuple(links)
+        if second is None:
+            self._saved = (self._link(first),)
+        elif third is None:
+            self._saved = (self._link(first), self._link(second))
+        else:
+            self._saved = tuple([self._link(array) for array in (first, second, third, fourth) if array is not None])
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -120,27 +113,31 @@ class Node:
 
     def seal(self, outputs: tuple[Any, ...]) -> None:
         """After forward: turn the inputs into edges, and saved outputs into links that make no cycle."""
-        tensor: TensorBase
-        edges = []
-        for value in self._inputs:
-            if value is None:
-                edges.append(None)
-                continue
-            tensor = value
-            if not tensor.track:
-                edges.append(None)
-            elif tensor.node is None:
-                edges.append(tensor)
-            else:
-                edges.append(tensor.node)
-        self.edges = tuple(edges)
+        inputs = self._inputs
         self._inputs = None
+        if len(inputs) == 2:
+            self.edges = (_edge(inputs[0]), _edge(inputs[1]))
+        elif len(inputs) == 1:
+            self.edges = (_edge(inputs[0]),)
+        else:
+            self.edges = tuple([_edge(value) for value in inputs])
         if self._saved is None:
             return
         if self._outputs_saved:
             self._saved = tuple([value if isinstance(value, TensorBase) else self._link_to_output(value, outputs)
                                  for value in self._saved])
         self._versions = self._current_versions()
+
+    def _link(self, array: Any) -> Any:
+        """The input tensor that holds `array`; else `array` itself, an output whose tensor does not exist yet."""
+        tensor: TensorBase
+        for value in self._inputs:
+            if value is not None:
+                tensor = value
+                if tensor.array is array:
+                    return tensor
+        self._outputs_saved = True
+        return array
 
     def _current_versions(self) -> Any:
         """Write counters of what is saved; None if all are 0, as they mostly are."""
@@ -210,6 +207,17 @@ class Node:
                                         else self)
         tensor.version = output.version
         return tensor
+
+
+def _edge(value: Any) -> Any:
+    """Where the gradient of an input goes: to its node, to itself if it is a leaf, nowhere if it is not tracked."""
+    tensor: TensorBase
+    if value is None:
+        return None
+    tensor = value
+    if not tensor.track:
+        return None
+    return tensor if tensor.node is None else tensor.node
 
 
 def new_node(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:

@@ -28,10 +28,10 @@ exit codes:
 
 _EXAMPLES = """\
 examples:
-  tinygrad-course train lenet              train on the shipped digits, 20 seconds
-  tinygrad-course predict --test 20        label test images with the new weights
-  tinygrad-course predict scan.png         label an image file
-  tinygrad-course info                     what is installed and what it runs on
+  tinygrad-course train lenet           train on the shipped digits
+  tinygrad-course predict --test 20     label test images with the new weights
+  tinygrad-course predict scan.png      label an image file
+  tinygrad-course info                  what is installed and what it runs on
 
 """
 

@@ -12,7 +12,7 @@ from tinygrad_course.backend import cpu, cuda
 from tinygrad_course.cli.usage import DONE, INSTALL_ALL
 
 HELP = "what is installed and what it runs on"
-DESCRIPTION = "Show version, kernels, instruction set, threads, memory pool and optional packages."
+DESCRIPTION = "Show version, kernels, instruction set, threads, memory pool, packages."
 EXAMPLES = ""
 
 
@@ -41,7 +41,7 @@ def _facts() -> list[tuple[str, str]]:
             ("instruction set", _isa(gemm.isa())),
             ("threads", f"{backend.get_num_threads()} of {os.cpu_count()} logical cores"),
             ("OpenMP", "yes" if threads.have_openmp() else "no: kernels run on one thread"),
-            ("memory pool", _pool(memory.stats()) if memory.available() else "not on this platform"),
+            *(_pool(memory.stats()) if memory.available() else [("memory pool", "not on this platform")]),
         ]
     else:
         facts += [
@@ -65,9 +65,10 @@ def _isa(level: str) -> str:
     return f"{level} ({meaning.get(level, 'unknown')})" + (f", limited by TINYGRAD_COURSE_ISA={limit}" if limit else "")
 
 
-def _pool(stats: dict[str, int]) -> str:
-    waiting, used, limit = (f"{stats[key] / 2**20:.0f} MiB" for key in ("cached", "live", "cap"))
-    return f"{waiting} waiting (at most {limit}), {used} in use, {stats['hits']:,} hits, {stats['misses']:,} misses"
+def _pool(stats: dict[str, int]) -> list[tuple[str, str]]:
+    waiting, used, limit = (f"{stats[key] / 2**20:.1f} MiB" for key in ("cached", "live", "cap"))
+    return [("memory pool", f"{used} in use, {waiting} free, at most {limit} free"),
+            ("pool requests", f"{stats['hits']:,} served by the pool, {stats['misses']:,} by the system")]
 
 
 def _version(package: str) -> str | None:

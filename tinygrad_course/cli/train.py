@@ -55,13 +55,13 @@ if TYPE_CHECKING:
 HELP = "train a network; weights, figures and history go to a folder"
 DESCRIPTION = """\
 Train LeNet-5 on images of 32 x 32 pixels.  A tenth of the training images is
-set aside for validation: training ends early when the validation loss no longer
-falls, and the weights with the smallest one are kept.  The test images are
-looked at once, at the end.
+set aside for validation: training ends early when the validation loss no
+longer falls, and the weights with the smallest one are kept.  The test images
+are looked at once, at the end.
 
-Ctrl-C stops after the current step; `--resume` continues to the same result, to
-the last bit, as if nothing had happened.  The same seed gives the same weights
-for any number of threads.
+Ctrl-C stops after the current step; `--resume` continues to the same result,
+to the last bit, as if nothing had happened.  The same seed gives the same
+weights for any number of threads.
 """
 EXAMPLES = """\
 examples:

@@ -34,7 +34,7 @@ class CrossEntropy(Op):
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float) -> Any:
         loss, logp = k.cross_entropy(x, target, weight, ignore_index, label_smoothing)
-        ctx.save(logp, target, weight) if weight is not None else ctx.save(logp, target)
+        ctx.save(logp, target, weight)
         return loss, logp
 
     @staticmethod
@@ -63,7 +63,7 @@ class CrossEntropyGrad(Op):
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, logp: Any, target: Any, weight: Any, ignore_index: int,
                 label_smoothing: float) -> Any:
-        ctx.save(g, logp, target, weight) if weight is not None else ctx.save(g, logp, target)
+        ctx.save(g, logp, target, weight)
         return k.cross_entropy_grad(g, logp, target, weight, ignore_index, label_smoothing)
 
     @staticmethod

@@ -37,8 +37,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if _KEY not in metadata:
         raise DataError(f"{path} is no checkpoint: it may hold weights, but not the state of a run. "
                         "Give a file of save_checkpoint.")
+    tensors = load_file(path)
     try:
-        state = _unpack(json.loads(metadata[_KEY]), load_file(path))
+        state = _unpack(json.loads(metadata[_KEY]), tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is a damaged checkpoint ({error!r}). Start a new run.") from error
     if not isinstance(state, dict):

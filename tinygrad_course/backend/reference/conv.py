@@ -34,7 +34,8 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
 def _tap_slices(i: int, j: int, oh: int, ow: int, stride: Pair, dilation: Pair) -> tuple[slice, slice]:
     """Rows and columns of the padded image that tap (i, j) multiplies, in the order of the output."""
     top, left = i * dilation[0], j * dilation[1]
-    return (slice(top, top + (oh - 1) * stride[0] + 1, stride[0]), slice(left, left + (ow - 1) * stride[1] + 1, stride[1]))
+    rows = slice(top, top + (oh - 1) * stride[0] + 1, stride[0])
+    return rows, slice(left, left + (ow - 1) * stride[1] + 1, stride[1])
 
 
 def _padded_zeros(like: Array, shape: tuple[int, ...], padding: Pair) -> Array:
@@ -47,7 +48,10 @@ def _interior(x: Array, h: int, w: int, padding: Pair) -> Array:
 
 
 def columns(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
-    """cols[n, c, i, j, p, q] = x[n, c, p*sh - ph + i*dh, q*sw - pw + j*dw].  x (N, C, H, W) -> (N, C, kh, kw, oh, ow)."""
+    """cols[n, c, i, j, p, q] = x[n, c, p*sh - ph + i*dh, q*sw - pw + j*dw].
+
+    x (N, C, H, W)  ->  (N, C, kh, kw, oh, ow).
+    """
     n, c, h, w = x.shape
     kh, kw = kernel
     oh = max(0, output_size(h, kh, stride[0], padding[0], dilation[0]))

@@ -47,7 +47,7 @@ def cross_entropy_grad(
 
     g (N,), logp (N, C)  ->  gx (N, C); rows of ignored samples are 0.
     """
-    n, c = logp.shape
+    c = logp.shape[1]
     if logp.size == 0:
         return np.zeros_like(logp)
     counts, classes = _classes(target, c, ignore_index)
@@ -77,6 +77,7 @@ def _classes(target: Array, n_classes: int, ignore_index: int) -> tuple[Array, A
         sample = int(np.argmax(wrong))
         raise IndexError(
             f"cross_entropy: target[{sample}] is {int(target[sample])}, but there are {n_classes} classes: targets "
-            f"must be 0 to {n_classes - 1}, or ignore_index={ignore_index}. Check the labels or the size of the last layer."
+            f"must be 0 to {n_classes - 1}, or ignore_index={ignore_index}. Check the labels or the size of the last "
+            "layer."
         )
     return counts, np.where(counts, target, 0)

@@ -1,7 +1,7 @@
 """Optimiser steps over a list of parameters in NumPy, in place.
 
 Formulas and the order of operations are those of PyTorch's single-tensor SGD and Adam, so that training runs can be
-compared step by step.  All lists have one entry per parameter, and the arrays of one parameter have one shape and dtype.
+compared step by step.  All lists have one entry per parameter; the arrays of one parameter have one shape and dtype.
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ def _out_size(
     if oh < 1 or ow < 1:
         raise ShapeError(
             f"{op}: kernel_size {kernel_size} with padding {padding} and dilation {dilation} does not fit into an "
-            f"input plane of {size[0]} x {size[1]}: the output would be {oh} x {ow}. Use a smaller kernel or more padding."
+            f"input plane of {size[0]} x {size[1]}: the output would be {oh} x {ow}. "
+            "Use a smaller kernel or more padding."
         )
     return oh, ow
 

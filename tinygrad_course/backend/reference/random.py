@@ -34,15 +34,12 @@ Words = NDArray[np.uint32]
 _LOW32 = np.uint64(0xFFFFFFFF)
 _MULTIPLIER = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) - 1: added to the key after each round
-_WORDS = {"philox": 1, "dropout_mask": 1, "normal": 2, "randint": 2}
+_WORDS = {"philox": 1, "uniform": 1, "dropout_mask": 1, "normal": 2, "randint": 2}
 
 
 def words(kind: str, n: int, dtype: DTypeLike = np.float32) -> int:
     """Words of the stream that kernel `kind` uses up for `n` values: a multiple of 4, what the next offset grows by."""
-    if kind == "uniform":
-        per_value = 2 if np.dtype(dtype) == np.float64 else 1
-    else:
-        per_value = _WORDS[kind]
+    per_value = 2 if kind == "uniform" and np.dtype(dtype) == np.float64 else _WORDS[kind]
     return -(-n * per_value // 4) * 4
 
 

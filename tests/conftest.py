@@ -1,0 +1,46 @@
+"""Fixtures of all tests: the backend, the number of threads, a seeded generator, PyTorch.
+
+    TGC_REQUIRE_EXT=1     a missing compiled backend is a failure, not a skip
+    TGC_REQUIRE_TORCH=1   likewise PyTorch
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tests.nn.torch_oracle import torch_or_skip
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once with the compiled kernels and once with the NumPy bodies."""
+    if request.param == "compiled" and not tgc.backend.COMPILED:
+        if os.environ.get("TGC_REQUIRE_EXT") == "1":
+            pytest.fail("TGC_REQUIRE_EXT=1, but the package was built without extensions")
+        pytest.skip("built without compiled kernels")
+    with tgc.backend.using(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def torch() -> Any:
+    """PyTorch, or a skip."""
+    return torch_or_skip()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator with a fixed seed."""
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    """`set_num_threads`, set back afterwards."""
+    before = tgc.get_num_threads()
+    yield tgc.set_num_threads
+    tgc.set_num_threads(before)
