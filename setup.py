@@ -25,8 +25,8 @@ os.chdir(Path(__file__).resolve().parent)
 
 KERNELS = Path("kernels")
 TARGET = Path("tinygrad_course/kernels")
-# The engine and the ops that small networks spend their time in: Python files with a .pxd twin of the same name.
-TYPED_PYTHON = [*sorted(Path("tinygrad_course/autograd").glob("*.pxd")), Path("tinygrad_course/ops/elementwise.pxd")]
+# The engine, Tensor, and the ops that small networks spend their time in: Python files with a .pxd twin of the same name.
+TYPED_PYTHON = sorted(twin for twin in Path("tinygrad_course").rglob("*.pxd") if twin.with_suffix(".py").exists() and twin.parent != TARGET)
 UTILITY = "tinygrad_course.kernels._cyutility"  # Cython's memoryview code once, not in every module: 4x faster build
 WITH_EXTENSIONS = os.environ.get("TINYGRAD_COURSE_NO_EXT") != "1"
 
@@ -40,9 +40,15 @@ NO_COMPILER = (
 
 
 class Build(build):
-    """The extensions first: without a compiler the reason shall not come after 200 lines about copied files."""
+    """What `pip install .` and `python -m build` run."""
 
+    # The extensions first: without a compiler the reason shall not come after 200 lines about copied files.
     sub_commands = sorted(build.sub_commands, key=lambda command: command[0] != "build_ext")
+
+    def run(self) -> None:
+        # Left-overs would be packed: deleted Python files, and modules that were compiled with other flags.
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
 
 
 class BuildExt(build_ext):

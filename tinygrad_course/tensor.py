@@ -39,6 +39,7 @@ from tinygrad_course.ops.creation import (
 )
 from tinygrad_course.ops.dtypes import as_dtype, float16, float32, float64, int32, int64, uint8
 from tinygrad_course.ops.dtypes import bool_ as bool_dtype
+from tinygrad_course.ops.elementwise import add, mul, sub
 from tinygrad_course.ops.index import plain_key
 from tinygrad_course.ops.random import Generator, bernoulli, default_generator, initial_seed, manual_seed
 
@@ -53,7 +54,6 @@ class Tensor(TensorBase):
 
     __slots__ = ()
     __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
-    __hash__ = TensorBase.__hash__
 
     def __init__(self, data: Any = (), requires_grad: builtins.bool = False) -> None:
         self._set(tensor(data).array, None, False)
@@ -133,6 +133,9 @@ class Tensor(TensorBase):
         if self.track and value.dtype.kind != "f":
             raise DTypeError(f"data of type {value.dtype} cannot replace that of a tensor that requires a gradient; convert "
                              "it with .float()")
+        if self.track and value.shape != self.shape:
+            raise ShapeError(f"data of shape {value.shape} cannot replace {self.shape} in a tensor that requires a gradient: a "
+                             "graph may know it by its shape. Make a new tensor.")
         self.array = value.array
         self._bump_version("data =")
 
@@ -328,19 +331,19 @@ class Tensor(TensorBase):
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> "Tensor":
-        return ops.add(self, other)
+        return add(self, other)
 
     def __radd__(self, other: Any) -> "Tensor":
         return ops.add(other, self)
 
     def __sub__(self, other: Any) -> "Tensor":
-        return ops.sub(self, other)
+        return sub(self, other)
 
     def __rsub__(self, other: Any) -> "Tensor":
         return ops.sub(other, self)
 
     def __mul__(self, other: Any) -> "Tensor":
-        return ops.mul(self, other)
+        return mul(self, other)
 
     def __rmul__(self, other: Any) -> "Tensor":
         return ops.mul(other, self)
@@ -368,6 +371,9 @@ class Tensor(TensorBase):
 
     def __abs__(self) -> "Tensor":
         return ops.abs(self)
+
+    def __hash__(self) -> builtins.int:
+        return self._identity()
 
     def __eq__(self, other: Any) -> Any:
         return ops.eq(self, other) if _comparable(other) else NotImplemented
@@ -781,7 +787,11 @@ def _plain(value: Any) -> Any:
     return value.array if isinstance(value, Tensor) else value
 
 
-base.set_tensor_type(Tensor)
+def _blank() -> Tensor:
+    return Tensor.__new__(Tensor)
+
+
+base.set_tensor_maker(_blank)
 
 __all__ = [
     "Generator", "Tensor", "arange", "as_tensor", "bernoulli", "default_generator", "empty", "empty_like", "eye",

@@ -125,6 +125,15 @@ def test_large(k, shape, axis, dtype):
     np.testing.assert_array_equal(k.max(x, axis, False).reshape(-1), rows.max(1))
 
 
+def test_sums_of_equal_numbers_do_not_drift(compiled):
+    """Adding 0.1 again and again rounds the same way each time; pairs, lanes and blocks keep the chains short."""
+    one = np.float32(0.1)
+    assert compiled.sum(np.full(1 << 20, one), (0,), False) == pytest.approx(float(one) * (1 << 20), rel=1e-6)
+    for inner in (3, 64, 1000):
+        got = compiled.sum(np.full((1 << 14, inner), one), (0,), False)
+        np.testing.assert_allclose(got, float(one) * (1 << 14), rtol=1e-5)
+
+
 def test_threads(compiled, same_for_all_thread_counts, dtype):
     for shape, axis in LARGE:
         x = draw(shape, dtype)

@@ -8,6 +8,7 @@ cdef class Version:
     cdef public str last_write
 
 
+@cython.freelist(256)
 cdef class TensorBase:
     cdef public object array
     cdef public object node
@@ -15,13 +16,15 @@ cdef class TensorBase:
     cdef public Version version
     cdef public object hooks
     cdef public bint track
+    cdef public Py_hash_t _hash
     cdef object __weakref__
 
     cpdef _set(self, array, node, bint track)
+    cpdef Py_hash_t _identity(self)
     cpdef Version _shared_version(self)
     cpdef _bump_version(self, str writer)
 
 
-cdef type tensor_type
+cdef object make_tensor
 
 cpdef new_tensor(array, node=*)

@@ -30,9 +30,15 @@ class TensorBase:
     hooks    functions to call with the gradient of a leaf
     """
 
-    __slots__ = ("__weakref__", "_grad", "array", "hooks", "node", "track", "version")
+    __slots__ = ("__weakref__", "_grad", "_hash", "array", "hooks", "node", "track", "version")
 
+    array: Any
+    hooks: Any
+    node: Any
+    track: bool
     version: Version | None
+    _grad: Any
+    _hash: int
 
     def _set(self, array: Any, node: Any, track: bool) -> None:
         self.array = array
@@ -41,6 +47,13 @@ class TensorBase:
         self._grad = None
         self.version = None
         self.hooks = None
+        self._hash = 0
+
+    def _identity(self) -> int:
+        """A hash by identity, since == is elementwise; kept, because the engine asks it for every gradient."""
+        if self._hash == 0:
+            self._hash = id(self) >> 4
+        return self._hash
 
     def _shared_version(self) -> Version:
         """The counter, made now if nobody needed it before: for views and for saved outputs."""
@@ -55,26 +68,30 @@ class TensorBase:
         version.count += 1
         version.last_write = writer
 
-    def __hash__(self) -> int:
-        return id(self) >> 4  # by identity: == is elementwise
+
+def _blank() -> Any:
+    return TensorBase.__new__(TensorBase)
 
 
-tensor_type: Any = TensorBase
+make_tensor: Any = _blank
 
 
-def set_tensor_type(kind: type) -> None:
-    """Tell the engine which class its results have.  Called once, by tinygrad_course/tensor.py."""
-    global tensor_type
-    tensor_type = kind
+def set_tensor_maker(maker: Any) -> None:
+    """Tell the engine how a blank tensor is made, so that ops return Tensors without importing upwards.
+
+    Called once, by tinygrad_course/tensor.py."""
+    global make_tensor
+    make_tensor = maker
 
 
 def new_tensor(array: Any, node: Any = None) -> Any:
     """A tensor around `array`, without copying; tracked if a node made it."""
-    tensor: TensorBase = TensorBase.__new__(tensor_type)
+    tensor: TensorBase = make_tensor()
     tensor.array = array
     tensor.node = node
     tensor.track = node is not None
     tensor._grad = None
     tensor.version = None
     tensor.hooks = None
+    tensor._hash = 0
     return tensor

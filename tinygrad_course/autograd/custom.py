@@ -62,7 +62,7 @@ class Function:
                 raise GraphError(f"{cls.name}.forward must return a Tensor or a tuple of Tensors, it returned "
                                  f"{type(value).__name__}")
         node = FunctionNode(cls, inputs, ctx, given) if any(ctx.needs_input_grad) else None
-        results = tuple([_result(value, index, given, inputs, ctx, node) for index, value in enumerate(given)])
+        results = tuple([_result(value, index, given, ctx, node) for index, value in enumerate(given)])
         if node is not None:
             node.seal_function(inputs, given, results)
         return results if isinstance(out, tuple) else results[0]
@@ -114,6 +114,13 @@ class FunctionNode(Node):
 
     __slots__ = ("ctx", "input_types", "once", "output_types", "places", "xp")
 
+    ctx: "FunctionCtx"
+    input_types: tuple[Any, ...]
+    output_types: tuple[Any, ...]
+    places: tuple[Any, ...]
+    once: bool
+    xp: Any
+
     def __init__(self, op: Any, inputs: tuple[Any, ...], ctx: FunctionCtx, outputs: tuple[Any, ...]) -> None:
         start_node(self, op, inputs, ())
         self.ctx = ctx
@@ -121,7 +128,7 @@ class FunctionNode(Node):
         self.output_types = tuple([(t.array.shape, t.array.dtype) for t in outputs])
         self.shape = self.output_types[0][0] if len(outputs) == 1 else tuple([shape for shape, _ in self.output_types])
         self.xp = backend.array_module(outputs[0].array)
-        self.places: tuple[Any, ...] = ()  # per saved tensor: position in Node.saved, or a constant tensor, or None
+        self.places = ()  # per saved tensor: position in Node.saved, or a constant tensor, or None
         self.once = False  # backward uses something that cannot be differentiated again
 
     def seal_function(self, inputs: tuple[Any, ...], given: tuple[Any, ...], results: tuple[Any, ...]) -> None:
@@ -143,6 +150,11 @@ class FunctionNode(Node):
         self.seal(results)
         self.ctx._to_save = ()
         self.ctx._not_differentiable = ()
+
+    def _copy_to(self, other: Any) -> None:
+        super()._copy_to(other)
+        for name in FunctionNode.__slots__:
+            setattr(other, name, getattr(self, name))
 
     def run(self, gradients: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
         """Call the user's backward and check its answer."""
@@ -198,6 +210,7 @@ class FunctionNode(Node):
     def _barrier(self, g: Any) -> Any:
         """A gradient that raises when it is differentiated, since its own derivative would be silently wrong."""
         node = new_node(NotTwiceDifferentiable, (), (self.op.name,))
+        node.needs = tuple([edge is not None for edge in self.edges])
         node.edges = self.edges  # it lies on every path that the second derivative would take
         node.shape = g.array.shape
         return new_tensor(g.array, node)
@@ -233,6 +246,7 @@ def _tracked(g: Any) -> Any:
         return g
     node = new_node(_Tracked, (), ())
     node.edges = (None,)
+    node.needs = (False,)
     node.shape = g.array.shape
     return new_tensor(g.array, node)
 
@@ -242,11 +256,10 @@ def _zeros(node: FunctionNode, index: int) -> Any:
     return new_tensor(node.xp.zeros(shape, dtype))
 
 
-def _result(value: Any, index: int, given: tuple[Any, ...], inputs: tuple[Any, ...], ctx: FunctionCtx, node: Any) -> Any:
+def _result(value: Any, index: int, given: tuple[Any, ...], ctx: FunctionCtx, node: Any) -> Any:
     """A new tensor for one output; what forward returned may be an argument, which keeps its own place in the graph."""
     result = new_tensor(value.array)
-    if any(value is other for other in inputs):
-        result.version = value._shared_version()
+    result.version = value._shared_version()  # it may be an argument, or a view of one
     constant = any(value is other for other in ctx._not_differentiable)
     if node is not None and not constant and value.array.dtype.kind in "fc":
         result.node = Output(node, index, value.array.shape) if len(given) > 1 else node

@@ -14,7 +14,7 @@ from typing import Any
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import switch_grad
 from tinygrad_course.autograd.node import Node, Output
-from tinygrad_course.errors import GraphError, ShapeError
+from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -82,8 +82,11 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
           create_graph: bool) -> tuple[list[Any], dict[Any, Any]]:
     """Go through the graph; returns [(leaf, gradient)] and {target node: gradient}."""
     node: Node
+    active: Node
     parent: Node
     output: Output
+    edges: tuple[Any, ...]
+    answer: Any
     pending: dict[Any, Any] = {}  # node or leaf -> the gradient gathered so far
     slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
     heap: list[Any] = []
@@ -93,8 +96,14 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             edge, g = _start(root, g)
             _deliver(pending, heap, edge, g)
         g = None
-        wanted = None if targets is None else _on_the_way(heap, targets)
         captured: dict[Any, Any] = {}
+        goal: Any = None
+        run: Any = None
+        wanted: Any = None
+        if targets is not None:
+            goal = set(targets)
+            run = _on_the_way(heap, goal)
+            wanted = run | goal
         while heap:
             node = heappop(heap)
             g = pending.pop(node)
@@ -104,10 +113,10 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 tensor = node.retained()
                 if tensor is not None:
                     _accumulate(tensor, g, create_graph)
-            if wanted is not None:
-                if node in wanted[1]:
+            if run is not None:
+                if node in goal:
                     captured[node] = g
-                if node not in wanted[0]:
+                if node not in run:
                     continue
             if isinstance(node, Output):
                 output = node
@@ -118,17 +127,14 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                     pending[parent] = None
                 slots[parent][output.index] = g
                 continue
-            if wanted is not None:
-                node._needs = tuple([edge is not None and (edge in wanted[0] or edge in wanted[1]) for edge in node.edges])
             several = slots.pop(node, None) if slots else None
-            try:
-                answer = node.run((g,) if several is None else tuple(several), create_graph)
-            finally:
-                node._needs = None
+            edges = node.edges
+            active = node if run is None else node.narrowed(wanted)
+            answer = active.run((g,) if several is None else tuple(several), create_graph)
             if not keep:
                 node.release()
             index = 0
-            for edge in node.edges:
+            for edge in edges:
                 if edge is not None:
                     g = answer[index]
                     if g is not None:
@@ -139,8 +145,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
         found = []
         while pending:  # only leaves are left
             leaf, g = pending.popitem()
-            if wanted is not None and leaf not in wanted[1]:
-                continue
+            if not leaf.track or (goal is not None and leaf not in goal):
+                continue  # requires_grad was switched off since, or nobody asked
             if leaf.hooks is not None:
                 g = call_hooks(leaf.hooks, g)
             found.append((leaf, g))
@@ -184,7 +190,10 @@ def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any) -> Non
     """Add `g` to what `edge`, a node or a leaf, has gathered."""
     node: Node
     tensor: TensorBase
-    gradient: TensorBase = g
+    gradient: TensorBase
+    if not isinstance(g, TensorBase):
+        raise GraphError(f"a backward rule returned {type(g).__name__} as a gradient; it must return Tensors or None")
+    gradient = g
     before = pending.get(edge)
     if before is not None:
         pending[edge] = before + g
@@ -198,6 +207,9 @@ def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any) -> Non
         tensor = edge
         if gradient.array.shape != tensor.array.shape:
             raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
+        if gradient.array.dtype is not tensor.array.dtype and gradient.array.dtype != tensor.array.dtype:
+            raise DTypeError(f"a gradient of type {gradient.array.dtype} arrived at a leaf of type {tensor.array.dtype}: the "
+                             "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
     pending[edge] = g
 
 
@@ -207,10 +219,9 @@ def _wrong_shape(name: str, got: Any, expected: Any) -> ShapeError:
                       "to transpose. gradcheck() on that op tells which.")
 
 
-def _on_the_way(heap: list[Any], targets: list[Any]) -> tuple[set[Any], set[Any]]:
-    """(nodes whose backward must run to reach a target, the targets)."""
+def _on_the_way(heap: list[Any], goal: set[Any]) -> set[Any]:
+    """The nodes whose backward must run to reach the goal."""
     node: Node
-    goal = set(targets)
     found = list(heap)
     seen = set(found)
     for node in found:  # grows while it is walked
@@ -225,7 +236,7 @@ def _on_the_way(heap: list[Any], targets: list[Any]) -> tuple[set[Any], set[Any]
             if edge is not None and (edge in goal or edge in run):
                 run.add(node)
                 break
-    return run, goal
+    return run
 
 
 def _creation(node: Any) -> int:
@@ -236,17 +247,28 @@ def _creation(node: Any) -> int:
 def call_hooks(hooks: Any, g: Any) -> Any:
     """Let every hook see the gradient; what it returns replaces it."""
     tensor: TensorBase
+    given: TensorBase
     for hook in list(hooks.values()):
+        given = g
+        writes = given._shared_version().count
         answer = hook(g)
+        if given._shared_version().count != writes:
+            raise GraphError("a gradient hook wrote into its argument, which other gradients share; return the new gradient "
+                             "instead")
         if answer is None:
             continue
         if not isinstance(answer, TensorBase):
             raise GraphError(f"a gradient hook must return a Tensor or None, it returned {type(answer).__name__}")
         tensor = answer
-        if tensor.array.shape != g.array.shape:
-            raise ShapeError(f"a gradient hook returned shape {tensor.array.shape} for a gradient of shape {g.array.shape}")
-        g = answer if tensor.track else new_tensor(tensor.array)
-    return g
+        if tensor.array.shape != given.array.shape:
+            raise ShapeError(f"a gradient hook returned shape {tensor.array.shape} for a gradient of shape "
+                             f"{given.array.shape}")
+        if tensor.array.dtype != given.array.dtype:
+            raise DTypeError(f"a gradient hook returned {tensor.array.dtype} for a gradient of {given.array.dtype}")
+        g = answer
+    # The hooks may have kept what they saw: a second holder of the array, so that the leaf copies it.
+    given = g
+    return g if given.track else new_tensor(given.array)
 
 
 def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
@@ -263,7 +285,7 @@ def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
             grad._bump_version("backward")
         return
     if create_graph:
-        leaf._grad = g
+        leaf._grad = g.clone()  # recorded, and nobody else's memory
         return
     # The array becomes the leaf's own if nobody else has it: another leaf may have been given the same gradient (x + y),
     # or the user may have passed it in.  Whoever changes one .grad in place must not change another.

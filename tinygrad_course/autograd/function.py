@@ -15,10 +15,12 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import is_grad_enabled
 from tinygrad_course.autograd.node import Node, Output, new_node
+from tinygrad_course.kernels.arrays import alike
 
 registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
 
 
+_cpu_kernels = backend.cpu_kernels
 _unrecorded: Node = new_node(None, (), ())  # the ctx of every op that is not recorded: what it is given is forgotten
 _unrecorded.closed = True
 
@@ -62,7 +64,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     track = False
     alike = True  # NumPy arrays of one dtype: the common case needs no further check
     dtype = None
-    arrays = []
+    arrays: list[Any] = []
     for value in inputs:
         if value is None:
             arrays.append(None)
@@ -78,11 +80,16 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         arrays.append(array)
         if tensor.track:
             track = True
-    kernels = backend.cpu_kernels if alike else backend.kernels_for(op.name, arrays)
+    kernels = _cpu_kernels if alike else backend.kernels_for(op.name, arrays)
     shape = op.shape(*[None if array is None else array.shape for array in arrays], *args)
     track = track and op.differentiable and is_grad_enabled()
-    node = new_node(op, inputs, args) if track else _unrecorded
+    node = _unrecorded
+    if track:
+        node = new_node(op, inputs, args)
+        arrays = _told_apart(inputs, arrays)
     out = op.forward(node, kernels, *arrays, *args)
+    if track and type(out) is not tuple and out.dtype.kind not in "fc":
+        track = False  # a float cast to an integer has no derivative
     if not track:
         _unrecorded.constants = None
         if type(out) is tuple:
@@ -96,7 +103,9 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         node.seal((result,))
     if op.view:
         tensor = inputs[0]
-        result.version = tensor._shared_version()
+        array = tensor.array
+        if out.base is not None and (out.base is array or out.base is array.base):  # not where NumPy had to copy
+            result.version = tensor._shared_version()
     return result
 
 
@@ -106,7 +115,7 @@ def unary(op: Any, value: Any) -> Any:
     node: Node
     result: TensorBase
     a = x.array
-    kernels = backend.cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
+    kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
     if not (x.track and op.differentiable and is_grad_enabled()):
         return new_tensor(op.forward(_unrecorded, kernels, a))
     node = new_node(op, (x,), ())
@@ -132,15 +141,19 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     y = right
     a = x.array
     b = y.array
-    if type(a) is ndarray and type(b) is ndarray and a.dtype is b.dtype:
-        kernels = backend.cpu_kernels
+    if alike(a, b):
+        kernels = _cpu_kernels
     else:
         x, y = op.operands(x, y)
         a = x.array
         b = y.array
         kernels = backend.kernels_for(op.name, [a, b])
     track = (x.track or y.track) and op.differentiable and is_grad_enabled()
-    node = new_node(op, (x, y), ()) if track else _unrecorded
+    node = _unrecorded
+    if track:
+        node = new_node(op, (x, y), ())
+        if a is b and x is not y:
+            b = _own_view(y)
     try:
         out = op.forward(node, kernels, a, b)
     except ValueError:
@@ -152,6 +165,25 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     result = new_tensor(out, node)
     node.seal((result,))
     return result
+
+
+def _own_view(tensor: Any) -> Any:
+    """Give a tensor an array object of its own, on the same memory.
+
+    x and x.detach() share one.  Node.save() tells inputs apart by their arrays: what came from x.detach() must not be taken
+    for x, whose second derivative would then include it."""
+    target: TensorBase = tensor
+    target.array = target.array.view()
+    return target.array
+
+
+def _told_apart(inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
+    """The arrays, one object per tensor."""
+    seen: dict[int, Any] = {}
+    for index, array in enumerate(arrays):
+        if array is not None and seen.setdefault(id(array), inputs[index]) is not inputs[index]:
+            arrays[index] = _own_view(inputs[index])
+    return arrays
 
 
 def _wrap_several(node: Node, arrays: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ recording off is counted: while it is zero, and in a training step's forward pas
 """
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -71,6 +72,10 @@ class _Block:
         switch_grad(self._before.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(f"@{type(self).__name__} cannot decorate the generator function {function.__name__}: its body runs "
+                            f"later; write `with {type(self).__name__}():` inside it")
+
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             before = switch_grad(self.mode)

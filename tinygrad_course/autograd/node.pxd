@@ -9,6 +9,10 @@ cdef class _Counter:
 
 
 cdef _Counter _counter
+cdef tuple _YES
+cdef tuple _NO
+cdef tuple _PAIRS
+
 
 
 @cython.freelist(256)
@@ -16,6 +20,7 @@ cdef _Counter _counter
 cdef class Node:
     cdef public object op
     cdef public tuple edges
+    cdef public tuple needs
     cdef public tuple args
     cdef public object constants
     cdef public tuple shape
@@ -28,11 +33,12 @@ cdef class Node:
     cdef public tuple _inputs
     cdef public tuple _saved
     cdef public object _versions
-    cdef public object _needs
 
     cpdef save(self, first, second=*, third=*, fourth=*)
     cpdef input_shape(self, Py_ssize_t index)
     cpdef tuple run(self, tuple gradients, bint create_graph)
+    cpdef narrowed(self, wanted)
+    cpdef _copy_to(self, other)
     cpdef seal(self, tuple outputs)
     cpdef release(self)
     cpdef _link(self, array)

@@ -21,17 +21,22 @@ class _Counter:
 
     __slots__ = ("last",)
 
+    last: int
+
     def __init__(self) -> None:
         self.last = 0
 
 
 _counter = _Counter()
+_YES, _NO = (True,), (False,)
+_PAIRS = ((False, False), (False, True), (True, False), (True, True))  # the same few tuples for a million nodes
 
 
 class Node:
     """A recorded op.
 
     op          the Op (or Function) class
+    needs       per input: whether its gradient is wanted; backward returns None where it is not
     edges       per input: the Node that made it, the leaf tensor itself, or None where no gradient is wanted
     args        arguments that are not tensors
     order       number in order of creation
@@ -42,8 +47,24 @@ class Node:
     closed      whether save() forgets what it is given: nothing is being recorded
     """
 
-    __slots__ = ("_inputs", "_needs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "op", "order", "retained", "shape")
+    __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
+                 "freed", "hooks", "needs", "op", "order", "retained", "shape")
+
+    op: Any
+    needs: tuple[bool, ...]
+    edges: tuple[Any, ...]
+    args: tuple[Any, ...]
+    order: int
+    shape: Any
+    constants: Any
+    hooks: Any
+    retained: Any
+    freed: bool
+    closed: bool
+    _inputs: Any
+    _saved: Any
+    _versions: Any
+    _outputs_saved: bool
 
     # -- what ops use --------------------------------------------------------------------------------------------------
 
@@ -66,14 +87,10 @@ class Node:
         if self._saved is None:
             return ()
         self._check_versions()
+        if not self._outputs_saved:
+            saved: tuple[Any, ...] = self._saved
+            return saved
         return tuple([self._restore(value) for value in self._saved])
-
-    @property
-    def needs(self) -> tuple[bool, ...]:
-        """Per input: whether its gradient is wanted.  Backward returns None where it is not."""
-        if self._needs is not None:
-            return self._needs
-        return tuple([edge is not None for edge in self.edges])
 
     def input_shape(self, index: Any) -> Any:
         """Shape of an input whose gradient is wanted."""
@@ -116,11 +133,16 @@ class Node:
         inputs = self._inputs
         self._inputs = None
         if len(inputs) == 2:
-            self.edges = (_edge(inputs[0]), _edge(inputs[1]))
+            first, second = _edge(inputs[0]), _edge(inputs[1])
+            self.edges = (first, second)
+            self.needs = _PAIRS[2 * (first is not None) + (second is not None)]
         elif len(inputs) == 1:
-            self.edges = (_edge(inputs[0]),)
+            first = _edge(inputs[0])
+            self.edges = (first,)
+            self.needs = _NO if first is None else _YES
         else:
             self.edges = tuple([_edge(value) for value in inputs])
+            self.needs = tuple([edge is not None for edge in self.edges])
         if self._saved is None:
             return
         if self._outputs_saved:
@@ -161,8 +183,35 @@ class Node:
                 f"{self.name}: backward was called a second time, but the first call freed what {self.name} had saved. Call "
                 "backward(retain_graph=True) the first time if the graph is needed again, or compute the loss anew: in a "
                 "training loop this usually means that a tensor of the last step is still in use; detach() it.")
-        answer: tuple[Any, ...] = self.op.backward(self, *gradients)
+        answer = self.op.backward(self, gradients[0]) if len(gradients) == 1 else self.op.backward(self, *gradients)
+        if type(answer) is not tuple or len(answer) != len(self.edges):
+            what = f"{len(answer)} gradients" if type(answer) is tuple else type(answer).__name__
+            raise GraphError(f"{self.name}.backward returned {what}; it must return a tuple with one Tensor or None for each "
+                             f"of its {len(self.edges)} inputs")
         return answer
+
+    def narrowed(self, wanted: Any) -> Any:
+        """This node, or a copy of it that needs only the inputs in `wanted`.
+
+        A copy, because another thread may walk the same graph towards other inputs."""
+        needs = tuple([edge is not None and edge in wanted for edge in self.edges])
+        if needs == self.needs:
+            return self
+        copy: Node = type(self).__new__(type(self))
+        self._copy_to(copy)
+        copy.needs = needs
+        return copy
+
+    def _copy_to(self, other: Any) -> None:
+        copy: Node = start_node(other, self.op, (), self.args)
+        copy.edges = self.edges
+        copy.constants = self.constants
+        copy.shape = self.shape
+        copy.freed = self.freed
+        copy._inputs = None
+        copy._saved = self._saved
+        copy._versions = self._versions
+        copy._outputs_saved = self._outputs_saved
 
     def release(self) -> None:
         """Drop what forward saved.  A node that saved nothing can be walked again, as in PyTorch."""
@@ -237,8 +286,8 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     fresh._saved = None
     fresh._outputs_saved = False
     fresh._versions = None
-    fresh._needs = None
     fresh.edges = ()
+    fresh.needs = ()
     fresh.constants = None
     fresh.shape = None
     fresh.hooks = None
@@ -253,6 +302,11 @@ class SavedOutput:
 
     __slots__ = ("array", "index", "shared", "version")
 
+    array: Any
+    index: int
+    shared: bool
+    version: Version
+
     def __init__(self, array: Any, index: int, shared: bool, version: Version) -> None:
         self.array = array
         self.index = index
@@ -264,6 +318,8 @@ class Output(Node):
     """Stands behind one output of an op that has several, and hands its gradient to the op's node."""
 
     __slots__ = ("index",)
+
+    index: int
 
     def __init__(self, node: Any, index: int, shape: Any) -> None:
         start_node(self, node.op, (), ())

@@ -19,7 +19,8 @@ from tinygrad_course.backend import cpu
 from tinygrad_course.errors import DeviceError, DTypeError
 
 COMPILED = cpu.COMPILED
-cpu_kernels: SimpleNamespace = cpu.namespace(os.environ.get("TINYGRAD_COURSE_BACKEND", ""))
+# One object for the life of the process, refilled by using(): the engine holds it, so that no op has to look it up.
+cpu_kernels = SimpleNamespace(**cpu.table(os.environ.get("TINYGRAD_COURSE_BACKEND", "")))
 _cuda_kernels: SimpleNamespace | None = None
 
 
@@ -32,13 +33,12 @@ def backend_name() -> str:
 @contextlib.contextmanager
 def using(name: str) -> Iterator[None]:
     """Run the block on the 'compiled' or the 'reference' kernels of the CPU (for the whole process)."""
-    global cpu_kernels
-    before = cpu_kernels
-    cpu_kernels = cpu.namespace(name)
+    before = dict(vars(cpu_kernels))
+    vars(cpu_kernels).update(cpu.table(name))
     try:
         yield
     finally:
-        cpu_kernels = before
+        vars(cpu_kernels).update(before)
 
 
 def get(device_type: str) -> SimpleNamespace:

@@ -5,7 +5,7 @@ import importlib
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 from tinygrad_course import kernels
@@ -32,8 +32,8 @@ def compiled_module(family: str) -> ModuleType:
 
 
 @functools.cache
-def namespace(name: str = "") -> SimpleNamespace:
-    """'compiled', 'reference', or '' for the best there is."""
+def table(name: str = "") -> dict[str, Any]:
+    """Kernels by name: 'compiled', 'reference', or '' for the best there is."""
     if name not in ("", "compiled", "reference"):
         raise KernelError(f"unknown backend {name!r}: TINYGRAD_COURSE_BACKEND can be 'compiled' or 'reference'")
     if name == "compiled" and not COMPILED:
@@ -44,16 +44,17 @@ def namespace(name: str = "") -> SimpleNamespace:
                       "slower. Reinstall with a C compiler and without TINYGRAD_COURSE_NO_EXT=1 for the fast ones, or set "
                       "TINYGRAD_COURSE_BACKEND=reference to silence this.", stacklevel=2)
     compiled = COMPILED and name != "reference"
-    table: dict[str, Any] = {"name": "compiled" if compiled else "reference"}
+    kernels_by_name: dict[str, Any] = {"name": "compiled" if compiled else "reference"}
     for family in FAMILIES:
         bodies = reference_module(family)
-        table.update({kernel: getattr(bodies, kernel) for kernel in bodies.KERNELS})
+        kernels_by_name.update({kernel: getattr(bodies, kernel) for kernel in bodies.KERNELS})
         if compiled and family not in _REFERENCE_ONLY:
             twins = compiled_module(family)
             for kernel in twins.KERNELS:
                 twin = getattr(twins, kernel)
-                table[kernel] = twin if family in _ANY_DTYPE else _with_fallback(kernel, twin, table[kernel])
-    return SimpleNamespace(**table)
+                kernels_by_name[kernel] = (twin if family in _ANY_DTYPE
+                                           else _with_fallback(kernel, twin, kernels_by_name[kernel]))
+    return kernels_by_name
 
 
 def _with_fallback(name: str, twin: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:

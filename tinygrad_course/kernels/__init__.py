@@ -9,8 +9,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
-AVAILABLE: bool = any(name.startswith("threads.") and name.endswith(tuple(EXTENSION_SUFFIXES))
-                      for name in os.listdir(_FOLDER))
+# By full name: a module of another Python version also ends in ".so".
+AVAILABLE: bool = not {f"threads{suffix}" for suffix in EXTENSION_SUFFIXES}.isdisjoint(os.listdir(_FOLDER))
 
 
 def get_include() -> str:

@@ -116,6 +116,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any 
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise ShapeError(f"conv2d: groups must be a positive integer, got {groups!r}")
     _same_dtype("conv2d", x, weight)
+    _same_dtype("conv2d", x, bias)
     if x.array.ndim == 3:
         y = conv2d(reshape(x, (1, *x.array.shape)), weight, bias, stride, padding, dilation, groups)
         return reshape(y, y.array.shape[1:])

@@ -91,7 +91,7 @@ def constant(value: Any, like: TensorBase) -> Any:
             dtype = int64
         return new_tensor(xp.array(value, dtype))
     if isinstance(value, np.ndarray | np.generic):
-        array = xp.asarray(value)
+        array = xp.array(value)  # a copy: the graph must not depend on what happens to the caller's array
         if array.dtype not in SUPPORTED:
             raise DTypeError(f"arrays of {array.dtype} cannot take part in tensor arithmetic; convert with .astype()")
         return new_tensor(array)

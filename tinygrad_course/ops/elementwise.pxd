@@ -2,3 +2,12 @@
 from tinygrad_course.autograd.base cimport TensorBase
 from tinygrad_course.autograd.function cimport apply, binary, unary
 from tinygrad_course.autograd.node cimport Node
+from tinygrad_course.kernels.arrays cimport same_shape
+
+cpdef sum_like(g, x)
+cpdef sum_to(x, shape)
+cpdef expand(x, shape)
+cpdef add(x, y)
+cpdef sub(x, y)
+cpdef mul(x, y)
+cpdef neg(x)

@@ -9,6 +9,7 @@ from typing import Any
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
+from tinygrad_course.kernels.arrays import same_shape
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.dtypes import _CATEGORY, as_dtype, bool_, constant, get_default_dtype, require_tensors, result_type
 
@@ -111,6 +112,13 @@ def sum_to(x: Any, shape: Shape) -> Any:
     return apply(SumTo, (x,), (shape,))
 
 
+def sum_like(g: Any, x: Any) -> Any:
+    """sum_to the shape of x: what a gradient of a broadcast x needs, and mostly nothing."""
+    gradient: TensorBase = g
+    operand: TensorBase = x
+    return g if same_shape(gradient.array, operand.array) else sum_to(g, operand.array.shape)
+
+
 def expand(x: Any, shape: Shape) -> Any:
     """x stretched to `shape`, without copying."""
     if x.array.shape == shape:
@@ -166,8 +174,7 @@ class Mul(Elementwise):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         needs, (x, y) = ctx.needs, ctx.saved
-        return (sum_to(mul(g, y), x.array.shape) if needs[0] else None,
-                sum_to(mul(g, x), y.array.shape) if needs[1] else None)
+        return sum_like(mul(g, y), x) if needs[0] else None, sum_like(mul(g, x), y) if needs[1] else None
 
 
 class Div(Elementwise):
@@ -184,8 +191,8 @@ class Div(Elementwise):
     def backward(ctx: Node, g: Any) -> Any:
         needs, (x, y) = ctx.needs, ctx.saved
         gx = div(g, y)
-        return (sum_to(gx, x.array.shape) if needs[0] else None,
-                sum_to(neg(mul(gx, div(x, y))), y.array.shape) if needs[1] else None)
+        return (sum_like(gx, x) if needs[0] else None,
+                sum_like(neg(mul(gx, div(x, y))), y) if needs[1] else None)
 
 
 class Pow(Elementwise):
@@ -203,13 +210,12 @@ class Pow(Elementwise):
         needs, (x, y) = ctx.needs, ctx.saved
         gx = gy = None
         if needs[0]:
-            # x = 0, y = 0 would give 0 * inf: where y is 0 the power is constant
-            slope = mul(y, pow(x, sub(y, 1.0)))
-            gx = sum_to(mul(g, where(eq(y, 0.0), 0.0, slope)), x.array.shape)
+            # Where y = 0 the power is constant; any base but 0 keeps 0 * 0^-1 from becoming nan, here and in the derivatives.
+            base = where(eq(y, 0.0), 1.0, x)
+            gx = sum_to(mul(g, mul(y, pow(base, sub(y, 1.0)))), x.array.shape)
         if needs[1]:
-            flat = logical_and(eq(x, 0.0), ge(y, 0.0))  # 0 * log 0 would be nan, the limit is 0
-            slope = mul(pow(x, y), log(where(flat, 1.0, x)))
-            gy = sum_to(mul(g, where(flat, 0.0, slope)), y.array.shape)
+            base = where(logical_and(eq(x, 0.0), ge(y, 0.0)), 1.0, x)  # 0^y ln 0 would be nan, its limit is 0 = 1^y ln 1
+            gy = sum_to(mul(g, mul(pow(base, y), log(base))), y.array.shape)
         return gx, gy
 
 
@@ -663,7 +669,7 @@ def relu(x: Any) -> Any:
 def where(condition: Any, x: Any, y: Any) -> Any:
     """x where the condition holds, else y; all three broadcast."""
     if not isinstance(x, TensorBase) and not isinstance(y, TensorBase):
-        x = constant(x, condition if isinstance(x, bool) else cast(condition, get_default_dtype()))
+        x = constant(x, cast(condition, bool_))
     x, y = operands(x, y)
     return apply(Where, (cast(condition, bool_), x, y))
 

@@ -179,6 +179,7 @@ def plain_key(key: Any) -> tuple[Any, bool]:
                 part = int(part)
             else:
                 advanced = True
+                part = part.copy()  # backward needs it as it is now
         elif isinstance(part, bool):
             advanced = True
         elif not (part is None or part is Ellipsis or isinstance(part, slice)):
@@ -207,6 +208,8 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of x with `src` added at the positions `index` along `dim`."""
     axis = normalise_axis("scatter_add", dim, x.array.ndim)
     _check_index("scatter_add", x.array.shape, axis, index)
+    if src.array.dtype != x.array.dtype:
+        raise DTypeError(f"scatter_add: src has dtype {src.array.dtype}, the input {x.array.dtype}; use src.to(x.dtype)")
     return apply(ScatterAdd, (x, index, src), (axis,))
 
 

@@ -93,6 +93,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x W^T + b over the last axis of x."""
     require_tensors("linear", x, weight, bias)
     _same_dtype("linear", x, weight)
+    _same_dtype("linear", x, bias)
     shape = x.array.shape
     if len(shape) == 2:
         return apply(Linear, (x, weight, bias))
@@ -112,7 +113,7 @@ def _product(sizes: Shape) -> int:
 
 
 def _same_dtype(op: str, x: Any, y: Any) -> None:
-    if x.array.dtype != y.array.dtype:
+    if y is not None and x.array.dtype != y.array.dtype:
         raise DTypeError(f"{op}: the operands have the dtypes {x.array.dtype} and {y.array.dtype}; they must be equal. "
                          "Convert one: x.to(y.dtype)")
 

@@ -5,7 +5,7 @@ from typing import Any
 from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
-from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.ops.dtypes import constant, full_like, int64, require_tensors
 from tinygrad_course.ops.elementwise import add, cast, div, mul, ne, neg, sigmoid, sub, where
 from tinygrad_course.ops.index import gather
@@ -146,7 +146,8 @@ def binary_cross_entropy_with_logits(x: Any, target: Any, weight: Any = None, re
     if target.array.dtype.kind != "f":
         raise DTypeError(f"binary_cross_entropy_with_logits: the target must be floating point, got {target.array.dtype}; "
                          "use target.float()")
-    loss = apply(BCEWithLogits, (x, cast(target, x.array.dtype)))
+    target = cast(target, x.array.dtype)
+    loss = apply(BCEWithLogits, (x, target))
     if pos_weight is not None:
         # -w t ln s - (1-t) ln(1-s) is the plain loss plus (w - 1) times the loss of the positives, -t ln s
         positives = mul(target, apply(BCEWithLogits, (x, full_like(x, x.array.shape, 1.0))))
@@ -185,6 +186,9 @@ def cross_entropy(x: Any, target: Any, weight: Any = None, ignore_index: int = -
         raise DTypeError(f"cross_entropy: the logits must be floating point, got {x.array.dtype}")
     if target.array.dtype.kind == "f":
         return _cross_entropy_with_probabilities(x, target, weight, reduction, label_smoothing)
+    if weight is not None and weight.track:
+        raise GraphError("cross_entropy: the class weights require a gradient, which this loss does not give; use "
+                         "weight.detach()")
     x, target, shape = _classes_last("cross_entropy", x, target)
     _check_classes("cross_entropy", target, x.array.shape[1], ignore_index)
     loss, _ = apply(CrossEntropy, (x, target, weight), (int(ignore_index), float(label_smoothing)))

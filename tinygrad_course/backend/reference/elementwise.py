@@ -201,4 +201,4 @@ def where(cond: Array, x: Array, y: Array) -> Array:
 @_quiet
 def cast(x: Array, dtype: npt.DTypeLike) -> Array:
     """A copy of x in `dtype`, also if x has that dtype already.  What does not fit wraps or truncates as in C."""
-    return _array(x.astype(dtype))
+    return _array(x.astype(dtype, order="C"))

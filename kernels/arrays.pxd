@@ -1,0 +1,2 @@
+cpdef bint alike(object a, object b)
+cpdef bint same_shape(object a, object b)

@@ -1,0 +1,181 @@
+"""Graphs die by reference count alone: no garbage collector runs in these tests."""
+
+import contextlib
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tinygrad_course.autograd import Function, Node, grad
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # what exists already need not be looked through when nodes are counted
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def nodes() -> int:
+    """Live nodes.  Compiled nodes are seen by the collector too."""
+    return sum(isinstance(thing, Node) for thing in gc.get_objects())
+
+
+class TwoOutputs(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y, z = x.exp(), x * x
+        ctx.save_for_backward(x, y, z)
+        return y, z
+
+    @staticmethod
+    def backward(ctx: Any, g1: Any, g2: Any) -> Any:
+        x, y, _ = ctx.saved_tensors
+        return g1 * y + g2 * x * 2
+
+
+class Constant(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = x.exp()
+        ctx.save_for_backward(y * 1, y)
+        ctx.note = x.detach()
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * ctx.saved_tensors[0]
+
+
+PROGRAMS: dict[str, Callable[[Any], Any]] = {
+    "mul": lambda x: x * x * 2,
+    "saved outputs": lambda x: x.exp().tanh().sigmoid().relu().sqrt(),
+    "views": lambda x: x.reshape(2, 2).T[0].expand(3, 2) * x[:2],
+    "advanced index": lambda x: x[[0, 0, 1]] * 2,
+    "max": lambda x: x.max(0)[0] * x.amax(),
+    "softmax": lambda x: x.softmax(0) + x.log_softmax(0),
+    "cross entropy": lambda x: tgc.ops.cross_entropy(x.reshape(2, 2), tgc.tensor([0, 1])),
+    "conv and pool": lambda x: tgc.ops.max_pool2d(tgc.ops.conv2d(x.reshape(1, 1, 2, 2), x.reshape(1, 1, 2, 2), padding=1), 2),
+    "switches": lambda x: tgc.ops.max_pool2d(x.reshape(1, 1, 2, 2), 1, return_indices=True)[0],
+    "matmul": lambda x: x.reshape(2, 2) @ x.reshape(2, 2),
+    "dropout": lambda x: tgc.ops.dropout(x, 0.5),
+    "function": lambda x: TwoOutputs.apply(x)[0] * TwoOutputs.apply(x)[1],
+    "function constant": lambda x: Constant.apply(x),
+    "cat": lambda x: tgc.stack([x, x * 2]),
+}
+
+
+def used(y: Any, x: Any, how: str) -> None:
+    """What may happen to a graph before it is dropped."""
+    if how == "backward":
+        y.sum().backward()
+    elif how == "retained":
+        y.sum().backward(retain_graph=True)
+    elif how == "second derivative":
+        g, = grad((y * y).sum(), x, create_graph=True)
+        with contextlib.suppress(tgc.errors.GraphError):  # a Function that saved an intermediate refuses
+            grad(g.sum(), x, allow_unused=True)
+    elif how == "hooks":
+        y.retain_grad()
+        y.register_hook(lambda g: g * 2)
+        y.sum().backward()
+    elif how == "failed":
+        y.register_hook(lambda g: "wrong")
+        with pytest.raises(tgc.errors.GraphError):
+            y.sum().backward()
+
+
+@pytest.mark.parametrize("how", ["dropped", "backward", "retained", "second derivative", "hooks", "failed"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_graphs_die_at_once(backend: str, name: str, how: str) -> None:
+    x = tgc.tensor(np.array([0.5, 1.0, 1.5, 2.0]), requires_grad=True)
+    before = nodes()
+    y = PROGRAMS[name](x)
+    assert nodes() > before
+    watch = [weakref.ref(y), weakref.ref(y.array)]
+    used(y, x, how)
+    del y
+    x.grad = None
+    assert nodes() == before
+    assert [reference() for reference in watch] == [None, None]
+
+
+def test_backward_with_create_graph_dies_with_the_gradient() -> None:
+    x = tgc.tensor([1.0, 2.0], requires_grad=True)
+    before = nodes()
+    (x ** 3).sum().backward(create_graph=True)
+    assert nodes() > before
+    x.grad = None
+    assert nodes() == before
+
+
+def test_leaves_are_not_kept_by_their_graph_when_that_is_gone() -> None:
+    x = tgc.tensor([1.0], requires_grad=True)
+    x.register_hook(lambda g: None)
+    watch = weakref.ref(x)
+    y = x * 2
+    del x
+    assert watch() is not None
+    y.backward()
+    assert watch() is not None
+    del y
+    assert watch() is None
+
+
+def test_backward_frees_what_forward_saved() -> None:
+    x = tgc.tensor(np.ones(1000), requires_grad=True)
+    middle = x * 2
+    watch = weakref.ref(middle.array)
+    y = (middle * middle).sum()
+    del middle
+    assert watch() is not None
+    y.backward()
+    assert watch() is None  # y lives still
+
+
+def test_gradients_are_dropped_on_the_way() -> None:
+    """While backward runs, at most a few gradients are alive, however long the chain."""
+    alive: list[Any] = []
+    most = 0
+
+    class Probe(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            nonlocal most
+            alive.append(weakref.ref(g.array))
+            most = max(most, sum(reference() is not None for reference in alive))
+            return g * 1.0
+
+    x = tgc.tensor(np.ones(10), requires_grad=True)
+    y = x
+    for _ in range(30):
+        y = Probe.apply(y) * 2.0
+    y.sum().backward()
+    assert most <= 3
+
+
+def test_training_steps_leave_nothing_behind(backend: str) -> None:
+    from tinygrad_course import optim
+    w = tgc.tensor(np.ones((4, 4)), requires_grad=True)
+    optimiser = optim.SGD([w], lr=0.01, momentum=0.9)
+    counts = []
+    for _ in range(5):
+        loss = ((tgc.ones(2, 4, dtype="float64") @ w).tanh() ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        del loss
+        counts.append(nodes())
+    assert counts == counts[:1] * 5
+    assert gc.collect() == 0

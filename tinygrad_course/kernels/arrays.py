@@ -1,0 +1,19 @@
+"""Questions about two arrays that every small op asks, in plain Python.
+
+The compiled module of the same name, from kernels/arrays.pyx, comes before this file where it was built.
+"""
+
+from typing import Any
+
+import numpy as np
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether both are NumPy arrays (not CuPy's) of one dtype."""
+    return type(a) is np.ndarray and type(b) is np.ndarray and a.dtype.num == b.dtype.num
+
+
+def same_shape(a: Any, b: Any) -> bool:
+    """Whether both arrays have one shape."""
+    same: bool = a.shape == b.shape
+    return same
