@@ -1,7 +1,7 @@
 """Build the compiled half of tinygrad_course.  Everything declarative stands in pyproject.toml.
 
     kernels/*.pyx                  ->  tinygrad_course.kernels.*    (the kernels)
-    tinygrad_course/autograd/*.py  ->  tinygrad_course.autograd.*   (the engine: plain Python, typed by its .pxd twins)
+    tinygrad_course/**/*.py with a .pxd beside it, compiled in place (the engine: plain Python, typed by its .pxd twin)
 
 Environment:
     TINYGRAD_COURSE_NO_EXT=1      compile nothing: NumPy reference backend, engine in plain Python
@@ -25,8 +25,8 @@ os.chdir(Path(__file__).resolve().parent)
 
 KERNELS = Path("kernels")
 TARGET = Path("tinygrad_course/kernels")
-# The engine, Tensor, and the ops that small networks spend their time in: Python files with a .pxd twin of the same name.
-TYPED_PYTHON = sorted(twin for twin in Path("tinygrad_course").rglob("*.pxd") if twin.with_suffix(".py").exists() and twin.parent != TARGET)
+# The engine, Tensor, and the ops that small networks spend their time in: Python with a .pxd twin of the same name.
+TYPED_PYTHON = sorted(twin for twin in Path("tinygrad_course").rglob("*.pxd") if twin.with_suffix(".py").exists())
 UTILITY = "tinygrad_course.kernels._cyutility"  # Cython's memoryview code once, not in every module: 4x faster build
 WITH_EXTENSIONS = os.environ.get("TINYGRAD_COURSE_NO_EXT") != "1"
 

@@ -20,8 +20,10 @@ typedef struct {
  * that would start in the right padding is dropped. */
 static inline ptrdiff_t tc_pool_size(const tc_axis *a, int ceil_mode) {
     ptrdiff_t span = a->n + 2 * a->padding - a->dilation * (a->kernel - 1) - 1;
-    if (!ceil_mode || span <= 0) return span < 0 ? 0 : span / a->stride + 1;
-    ptrdiff_t size = (span + a->stride - 1) / a->stride + 1;
+    if (ceil_mode) span += a->stride - 1;
+    if (span < 0) return 0; /* C's division would round towards zero */
+    ptrdiff_t size = span / a->stride + 1;
+    if (!ceil_mode) return size;
     return (size - 1) * a->stride >= a->n + a->padding ? size - 1 : size;
 }
 

@@ -12,8 +12,16 @@ from tinygrad_course import ops
 def train(dtype: str, batch: int = 64) -> bytes:
     """Three steps of a small LeNet with dropout and momentum; all its parameters and losses as bytes."""
     tgc.manual_seed(1234)
-    shapes = {"c1": (6, 1, 5, 5), "b1": (6,), "c2": (16, 6, 5, 5), "b2": (16,), "w1": (120, 400), "v1": (120,), "w2": (10, 120),
-              "v2": (10,)}
+    shapes = {
+        "c1": (6, 1, 5, 5),
+        "b1": (6,),
+        "c2": (16, 6, 5, 5),
+        "b2": (16,),
+        "w1": (120, 400),
+        "v1": (120,),
+        "w2": (10, 120),
+        "v2": (10,),
+    }
     p = {name: (tgc.randn(*shape, dtype=dtype) * 0.1).requires_grad_() for name, shape in shapes.items()}
     momenta = {name: tgc.zeros(*shape, dtype=dtype) for name, shape in shapes.items()}
     images, labels = tgc.rand(3, batch, 1, 32, 32, dtype=dtype), tgc.randint(0, 10, (3, batch))

@@ -12,6 +12,10 @@ class ShapeError(TgcError, ValueError):
     """Shapes that do not fit an op's rule."""
 
 
+class OperandError(TgcError, TypeError):
+    """Something that is no Tensor where an op needs one."""
+
+
 class DTypeError(TgcError, TypeError):
     """A data type that an op cannot take, or a mixture of them."""
 

@@ -787,11 +787,7 @@ def _plain(value: Any) -> Any:
     return value.array if isinstance(value, Tensor) else value
 
 
-def _blank() -> Tensor:
-    return Tensor.__new__(Tensor)
-
-
-base.set_tensor_maker(_blank)
+base.set_tensor_type(Tensor)
 
 __all__ = [
     "Generator", "Tensor", "arange", "as_tensor", "bernoulli", "default_generator", "empty", "empty_like", "eye",

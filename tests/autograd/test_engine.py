@@ -106,26 +106,29 @@ def test_gradient_has_the_type_of_its_leaf(dtype: str) -> None:
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "kind", "message"), [
-    (lambda x: (x * 2).backward(), GraphError, r"shape \(2,\).*single number.*\.sum\(\)"),
-    (lambda x: x.detach().sum().backward(), GraphError, r"does not require a gradient.*no_grad.*detach"),
-    (lambda x: (x * 2).backward(tgc.ones(3, dtype="float64")), ShapeError, r"gradient has shape \(3,\).*\(2,\)"),
-    (lambda x: (x * 2).backward(2.0), GraphError, "gradient must be a Tensor, got float"),
-    (lambda x: backward([x.sum()], [None, None]), GraphError, "1 tensors, but 2 gradients"),
-    (lambda x: grad([x.sum()], x, [None, None]), GraphError, "1 outputs, but 2 grad_outputs"),
-    (lambda x: backward(3.0), GraphError, "expected a Tensor, got float"),
-    (lambda x: grad(x.sum(), leaf(1.0)), GraphError, r"input 0 of shape \(1,\) was not used.*allow_unused"),
-    (lambda x: grad(x.sum(), tgc.ones(1)), GraphError, r"does not require a gradient.*requires_grad_\(\)"),
-    (lambda x: grad(x.sum(), "x"), GraphError, "must be tensors.*str"),
-    (lambda x: x.sum().backward(inputs=[]), GraphError, "inputs must not be empty"),
-    (lambda x: tgc.tensor([1, 2], requires_grad=True), DTypeError, r"floating point.*int64.*float\(\)"),
-    (lambda x: (x * 2).requires_grad_(False), GraphError, r"only for leaves.*detach\(\)"),
-    (lambda x: (x * 2).numpy(), GraphError, r"detach\(\)\.numpy\(\)"),
-    (lambda x: x.detach().register_hook(print), GraphError, "never be called"),
-    (lambda x: x.detach().retain_grad(), GraphError, "retain_grad"),
-    (lambda x: setattr(x, "grad", tgc.ones(3)), ShapeError, r"\(3,\)"),
-    (lambda x: setattr(x, "grad", 3.0), TypeError, "grad must be a Tensor"),
-])
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda x: (x * 2).backward(), GraphError, r"shape \(2,\).*single number.*\.sum\(\)"),
+        (lambda x: x.detach().sum().backward(), GraphError, r"does not require a gradient.*no_grad.*detach"),
+        (lambda x: (x * 2).backward(tgc.ones(3, dtype="float64")), ShapeError, r"gradient has shape \(3,\).*\(2,\)"),
+        (lambda x: (x * 2).backward(2.0), GraphError, "gradient must be a Tensor, got float"),
+        (lambda x: backward([x.sum()], [None, None]), GraphError, "1 tensors, but 2 gradients"),
+        (lambda x: grad([x.sum()], x, [None, None]), GraphError, "1 outputs, but 2 grad_outputs"),
+        (lambda x: backward(3.0), GraphError, "expected a Tensor, got float"),
+        (lambda x: grad(x.sum(), leaf(1.0)), GraphError, r"input 0 of shape \(1,\) was not used.*allow_unused"),
+        (lambda x: grad(x.sum(), tgc.ones(1)), GraphError, r"does not require a gradient.*requires_grad_\(\)"),
+        (lambda x: grad(x.sum(), "x"), GraphError, "must be tensors.*str"),
+        (lambda x: x.sum().backward(inputs=[]), GraphError, "inputs must not be empty"),
+        (lambda x: tgc.tensor([1, 2], requires_grad=True), DTypeError, r"floating point.*int64.*float\(\)"),
+        (lambda x: (x * 2).requires_grad_(False), GraphError, r"only for leaves.*detach\(\)"),
+        (lambda x: (x * 2).numpy(), GraphError, r"detach\(\)\.numpy\(\)"),
+        (lambda x: x.detach().register_hook(print), GraphError, "never be called"),
+        (lambda x: x.detach().retain_grad(), GraphError, "retain_grad"),
+        (lambda x: setattr(x, "grad", tgc.ones(3)), ShapeError, r"\(3,\)"),
+        (lambda x: setattr(x, "grad", 3.0), TypeError, "grad must be a Tensor"),
+    ],
+)
 def test_misuse(call: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call(leaf(1.0, 2.0))
@@ -240,21 +243,25 @@ def test_only_the_needed_part_runs() -> None:
 
 def test_third_derivative() -> None:
     x = leaf(2.0, -1.0)
-    y = (x ** 4 + (x * 2).tanh()).sum()
+    y = (x**4 + (x * 2).tanh()).sum()
     derivatives = []
     for _ in range(4):
-        y, = grad(y.sum(), x, create_graph=True)
+        (y,) = grad(y.sum(), x, create_graph=True)
         derivatives.append(y.detach().array)
     t, v = np.tanh(2 * x.array), x.array
     s = 1 - t * t
-    wanted = [4 * v**3 + 2 * s, 12 * v**2 - 8 * t * s, 24 * v + 16 * s * (3 * t * t - 1),
-              24 + 16 * 2 * (-2 * t * s * (3 * t * t - 1) + s * 6 * t * s)]
+    wanted = [
+        4 * v**3 + 2 * s,
+        12 * v**2 - 8 * t * s,
+        24 * v + 16 * s * (3 * t * t - 1),
+        24 + 16 * 2 * (-2 * t * s * (3 * t * t - 1) + s * 6 * t * s),
+    ]
     np.testing.assert_allclose(derivatives, wanted, rtol=1e-10)
 
 
 def test_create_graph_with_backward() -> None:
     x = leaf(2.0)
-    (x ** 3).backward(create_graph=True)
+    (x**3).backward(create_graph=True)
     assert x.grad.requires_grad
     first = x.grad
     x.grad = None
@@ -264,7 +271,7 @@ def test_create_graph_with_backward() -> None:
 
 def test_gradient_penalty() -> None:
     x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
-    g, = grad((x * x * w).sum(), x, create_graph=True)  # 2 x w
+    (g,) = grad((x * x * w).sum(), x, create_graph=True)  # 2 x w
     (g * g).sum().backward()  # 4 x^2 w^2
     assert w.grad.tolist() == [8 * 3, 8 * 4 * 4]
     assert x.grad.tolist() == [8 * 9, 8 * 2 * 16]
@@ -272,17 +279,17 @@ def test_gradient_penalty() -> None:
 
 def test_derivative_by_the_upstream_gradient() -> None:
     x, v = leaf(2.0), leaf(5.0)
-    g, = grad(x * x, x, v, create_graph=True)
+    (g,) = grad(x * x, x, v, create_graph=True)
     gv, gx = grad(g, [v, x])
     assert (gv.tolist(), gx.tolist()) == ([4], [10])
 
 
 def test_without_create_graph_nothing_is_recorded() -> None:
     x = leaf(2.0)
-    g, = grad(x ** 3, x)
+    (g,) = grad(x**3, x)
     assert g.grad_fn is None
     x.grad = None
-    (x ** 3).backward()
+    (x**3).backward()
     assert not x.grad.requires_grad
 
 
@@ -291,7 +298,7 @@ def test_product_with_its_own_detached_self() -> None:
     x = leaf(1.0, 2.0)
     c = x.detach()
     for y in (x * c, c * x, tgc.where(x > 0, x * c, c), x.reshape(2, 1).mT @ c.reshape(2, 1)):
-        g, = grad(y.sum(), x, create_graph=True)
+        (g,) = grad(y.sum(), x, create_graph=True)
         assert g.tolist() == [1, 2]
         h = grad(g.sum(), x, allow_unused=True)[0] if g.requires_grad else None
         assert h is None or h.tolist() == [0, 0]
@@ -354,16 +361,19 @@ def test_hooks_run_in_grad_too() -> None:
 def test_hook_is_differentiated_with_create_graph() -> None:
     x = leaf(2.0)
     x.register_hook(lambda g: g * g)
-    g, = grad(x * x, x, create_graph=True)  # (2 x)^2
+    (g,) = grad(x * x, x, create_graph=True)  # (2 x)^2
     assert grad(g, x)[0].tolist() == [(8 * 2) ** 2]  # 8 x, through the hook of x once more
 
 
-@pytest.mark.parametrize(("hook", "kind", "message"), [
-    (lambda g: 3.0, GraphError, "hook.*Tensor or None.*float"),
-    (lambda g: g.sum(), ShapeError, r"hook.*\(\).*\(2,\)"),
-    (lambda g: g.float(), (DTypeError, GraphError), "hook.*float32.*float64"),
-    (lambda g: (g.mul_(2.0), None)[1], GraphError, "hook"),
-])
+@pytest.mark.parametrize(
+    ("hook", "kind", "message"),
+    [
+        (lambda g: 3.0, GraphError, "hook.*Tensor or None.*float"),
+        (lambda g: g.sum(), ShapeError, r"hook.*\(\).*\(2,\)"),
+        (lambda g: g.float(), (DTypeError, GraphError), "hook.*float32.*float64"),
+        (lambda g: (g.mul_(2.0), None)[1], GraphError, "hook"),
+    ],
+)
 def test_bad_hooks(hook: Callable[[Any], Any], kind: Any, message: str) -> None:
     x = leaf(1.0, 2.0)
     x.register_hook(hook)
@@ -436,7 +446,9 @@ ALIASES: dict[str, Callable[[Any, Any], Any]] = {
     "function": lambda x, y: Identity.apply(x) + Identity.apply(y),
     "cat": lambda x, y: tgc.cat([x, y])[:3] + tgc.cat([x, y])[3:],
     "cast": lambda x, y: x.to("float64") + y.to("float64"),
-    "linear": lambda x, y: tgc.ops.linear(tgc.ones(1, 3, dtype="float64"), tgc.eye(3, dtype="float64"), x).reshape(3) + y,
+    "linear": lambda x, y: (
+        tgc.ops.linear(tgc.ones(1, 3, dtype="float64"), tgc.eye(3, dtype="float64"), x).reshape(3) + y
+    ),
 }
 
 
@@ -480,7 +492,9 @@ def test_gradients_of_inputs_have_their_own_memory() -> None:
     s = x + y
     v = tgc.ones(1, dtype="float64")
     s.backward(v, inputs=[x, y, s])
-    assert not any(shares(a, b) for a, b in [(x.grad, y.grad), (x.grad, s.grad), (y.grad, s.grad), (x.grad, v), (s.grad, v)])
+    assert not any(
+        shares(a, b) for a, b in [(x.grad, y.grad), (x.grad, s.grad), (y.grad, s.grad), (x.grad, v), (s.grad, v)]
+    )
 
 
 # ---- exceptions, and backward within backward ------------------------------------------------------------------------
@@ -593,6 +607,7 @@ def test_both_outputs_of_an_op(outputs: tuple[int, ...]) -> None:
     x, t = rng.standard_normal((3, 4)), np.array([1, 0, 3])
     gs = [rng.standard_normal(3), rng.standard_normal((3, 4))]
     from tinygrad_course.ops.loss import CrossEntropy
+
     ours, theirs = tgc.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     ys = apply(CrossEntropy, (ours, tgc.tensor(t), None), (-100, 0.0))
     logp = torch.log_softmax(theirs, 1)
@@ -604,23 +619,42 @@ def test_both_outputs_of_an_op(outputs: tuple[int, ...]) -> None:
 
 def custom(name: str, answer: Callable[[Any, Any], Any]) -> Any:
     """Two inputs, one output, and the backward under test."""
-    body = {"name": name, "shape": staticmethod(lambda x, y: x),
-            "forward": staticmethod(lambda ctx, k, x, y: (ctx.save(x, y), k.mul(x, y))[1]), "backward": staticmethod(answer)}
+    body = {
+        "name": name,
+        "shape": staticmethod(lambda x, y: x),
+        "forward": staticmethod(lambda ctx, k, x, y: (ctx.save(x, y), k.mul(x, y))[1]),
+        "backward": staticmethod(answer),
+    }
     return type("Custom", (Op,), body)
 
 
-@pytest.mark.parametrize(("answer", "message"), [
-    (lambda ctx, g: (g,), "tester.*1 gradient.*2"),
-    (lambda ctx, g: (g, g, g), "tester.*3 gradient.*2"),
-    (lambda ctx, g: g, "tester.*tuple"),
-    (lambda ctx, g: (g.array, g.array), "tester.*ndarray"),
-    (lambda ctx, g: (g.sum(), g), r"tester|leaf.*\(\).*\(2,\)"),
-    (lambda ctx, g: (g.float(), g), "float32.*float64"),
-])
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda ctx, g: (g,), "tester.*1 gradient.*2"),
+        (lambda ctx, g: (g, g, g), "tester.*3 gradient.*2"),
+        (lambda ctx, g: g, "tester.*tuple"),
+        (lambda ctx, g: (g.array, g.array), "tester.*ndarray"),
+        (lambda ctx, g: (g.sum(), g), r"tester|leaf.*\(\).*\(2,\)"),
+        (lambda ctx, g: (g.float(), g), "float32.*float64"),
+    ],
+)
 def test_wrong_answers_of_a_users_op_are_named(answer: Callable[[Any, Any], Any], message: str) -> None:
     op = custom("tester", answer)
     with pytest.raises((GraphError, ShapeError, DTypeError), match=message):
         apply(op, (leaf(1.0, 2.0), leaf(3.0, 4.0))).sum().backward()
+
+
+@pytest.mark.parametrize("into", ["a leaf", "a result"])
+def test_wrong_shape_is_noticed_whoever_comes_first(into: str) -> None:
+    """A (1,) added to a (2,) that has arrived already would broadcast silently."""
+    op = custom("tester", lambda ctx, g: (g.sum(0, keepdim=True), None))
+    x = leaf(1.0, 2.0)
+    y = x if into == "a leaf" else x * 1.0
+    for make in (lambda: apply(op, (y, y)) + y * 2, lambda: y * 2 + apply(op, (y, y))):
+        with pytest.raises(ShapeError, match=r"\(1,\).*\(2,\)"):
+            make().sum().backward()
+        assert x.grad is None
 
 
 def test_op_that_saves_an_intermediate_is_refused() -> None:

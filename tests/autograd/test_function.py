@@ -28,7 +28,7 @@ class Cube(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        x, = ctx.saved_tensors
+        (x,) = ctx.saved_tensors
         return 3 * x * x * g
 
 
@@ -53,7 +53,7 @@ def test_derivatives_of_any_order() -> None:
     assert y.requires_grad
     assert repr(y.grad_fn) == "<CubeBackward>"
     for wanted in (12, 12, 6):
-        y, = grad(y, x, create_graph=True)
+        (y,) = grad(y, x, create_graph=True)
         assert y.item() == wanted
 
 
@@ -62,7 +62,7 @@ def test_two_outputs() -> None:
     for use, wanted in [(lambda a, b: a, np.exp(0.5)), (lambda a, b: b, 1.0), (lambda a, b: a * b, np.exp(0.5) * 1.25)]:
         assert grad(use(*ExpTwoOutputs.apply(x)), x)[0].item() == pytest.approx(wanted)
     a, b = ExpTwoOutputs.apply(x)
-    g, = grad(a * b, x, create_graph=True)  # e^x (x^2 + 2 x)
+    (g,) = grad(a * b, x, create_graph=True)  # e^x (x^2 + 2 x)
     assert grad(g, x)[0].item() == pytest.approx(np.exp(0.5) * (0.25 + 4 * 0.5 + 2))
 
 
@@ -71,13 +71,15 @@ def test_saved_output_alone_gives_second_derivatives() -> None:
     x = leaf(0.3)
     y = exp.apply(x)
     for _ in range(3):
-        y, = grad(y, x, create_graph=True)
+        (y,) = grad(y, x, create_graph=True)
         assert y.item() == pytest.approx(np.exp(0.3))
 
 
 def test_arguments_that_are_not_tensors() -> None:
-    scale = function(lambda ctx, x, factor, name=None: (setattr(ctx, "factor", factor), x * factor)[1],
-                     lambda ctx, g: (g * ctx.factor, None))
+    scale = function(
+        lambda ctx, x, factor, name=None: (setattr(ctx, "factor", factor), x * factor)[1],
+        lambda ctx, g: (g * ctx.factor, None),
+    )
     x = leaf(1.0)
     scale.apply(x, 3.0).backward()
     assert x.grad.tolist() == [3]
@@ -101,8 +103,14 @@ def test_needs_input_grad() -> None:
     product.apply(a, b, c, 5).backward()
     product.apply(a, b.detach(), c, 5).backward()
     grad(product.apply(a, b, c, 5), b)
-    assert seen == [(True, True, False, False), (True, True, False, False), (True, False, False, False),
-                    (True, False, False, False), (True, True, False, False), (False, True, False, False)]
+    assert seen == [
+        (True, True, False, False),
+        (True, True, False, False),
+        (True, False, False, False),
+        (True, False, False, False),
+        (True, True, False, False),
+        (False, True, False, False),
+    ]
     assert a.grad.tolist() == [6]
 
 
@@ -146,16 +154,23 @@ def test_gradients_of_unused_outputs(materialize: bool) -> None:
     assert x.grad.tolist() == [2, 2]
 
 
-@pytest.mark.parametrize(("answer", "kind", "message"), [
-    (lambda ctx, g: (g, g), GraphError, r"Tester\.backward returned 2 gradients.*forward takes 3"),
-    (lambda ctx, g: (g, g, None, g), GraphError, r"Tester\.backward returned 4 gradients.*forward takes 3"),
-    (lambda ctx, g: (g, 2.0, None), GraphError, r"Tester\.backward returned float.*argument 1"),
-    (lambda ctx, g: (g, g.detach().numpy(), None), GraphError, r"Tester\.backward returned ndarray.*argument 1"),
-    (lambda ctx, g: (g, g, g), GraphError, r"Tester\.backward.*argument 2, which is not a tensor"),
-    (lambda ctx, g: (g.sum(), g, None), ShapeError, r"Tester\.backward.*shape \(\) for argument 0 of shape \(2,\).*broadcast"),
-    (lambda ctx, g: (g, g.reshape(2, 1), None), ShapeError, r"shape \(2, 1\) for argument 1"),
-    (lambda ctx, g: [g, g, None], GraphError, r"Tester\.backward returned"),
-])
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (lambda ctx, g: (g, g), GraphError, r"Tester\.backward returned 2 gradients.*forward takes 3"),
+        (lambda ctx, g: (g, g, None, g), GraphError, r"Tester\.backward returned 4 gradients.*forward takes 3"),
+        (lambda ctx, g: (g, 2.0, None), GraphError, r"Tester\.backward returned float.*argument 1"),
+        (lambda ctx, g: (g, g.detach().numpy(), None), GraphError, r"Tester\.backward returned ndarray.*argument 1"),
+        (lambda ctx, g: (g, g, g), GraphError, r"Tester\.backward.*argument 2, which is not a tensor"),
+        (
+            lambda ctx, g: (g.sum(), g, None),
+            ShapeError,
+            r"Tester\.backward.*shape \(\) for argument 0 of shape \(2,\).*broadcast",
+        ),
+        (lambda ctx, g: (g, g.reshape(2, 1), None), ShapeError, r"shape \(2, 1\) for argument 1"),
+        (lambda ctx, g: [g, g, None], GraphError, r"Tester\.backward returned"),
+    ],
+)
 def test_wrong_answers_are_named(answer: Callable[..., Any], kind: type[Exception], message: str) -> None:
     op = function(lambda ctx, x, y, n: x * y, answer)
     with pytest.raises(kind, match=message):
@@ -168,9 +183,16 @@ def test_superfluous_none_are_fine() -> None:
     assert x.grad.tolist() == [1]
 
 
-@pytest.mark.parametrize(("result", "message"), [
-    (lambda x: None, r"Tester\.forward must return a Tensor.*NoneType"), (lambda x: x.detach().numpy(), "ndarray"),
-    (lambda x: (x, 3.0), "float"), (lambda x: [x], "list"), (lambda x: (), "Tester.forward must return")])
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda x: None, r"Tester\.forward must return a Tensor.*NoneType"),
+        (lambda x: x.detach().numpy(), "ndarray"),
+        (lambda x: (x, 3.0), "float"),
+        (lambda x: [x], "list"),
+        (lambda x: (), r"Tester\.forward.*must return"),
+    ],
+)
 def test_wrong_results_of_forward(result: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(GraphError, match=message):
         function(lambda ctx, x: result(x), lambda ctx, g: g).apply(leaf(1.0))
@@ -254,10 +276,12 @@ def test_views_of_arguments_share_their_version(look: Callable[[Any], Any]) -> N
 
 
 def test_two_functions_with_product_and_detached_self() -> None:
-    product = function(lambda ctx, a, b: (ctx.save_for_backward(a, b), a * b)[1],
-                       lambda ctx, g: (g * ctx.saved_tensors[1], g * ctx.saved_tensors[0]))
+    product = function(
+        lambda ctx, a, b: (ctx.save_for_backward(a, b), a * b)[1],
+        lambda ctx, g: (g * ctx.saved_tensors[1], g * ctx.saved_tensors[0]),
+    )
     x = leaf(3.0)
-    g, = grad(product.apply(x, x.detach()), x, create_graph=True)
+    (g,) = grad(product.apply(x, x.detach()), x, create_graph=True)
     assert g.item() == 3
     h = grad(g, x, allow_unused=True)[0] if g.requires_grad else None
     assert h is None or h.item() == 0
@@ -277,17 +301,20 @@ def outside(ctx: Any, x: Any) -> Any:
     return x * x * x
 
 
-@pytest.mark.parametrize(("forward", "backward"), [
-    (intermediate, lambda ctx, g: 3 * ctx.saved_tensors[0] * g),
-    (outside, lambda ctx, g: tgc.from_numpy(3 * ctx.x ** 2 * g.detach().numpy())),
-    (outside, lambda ctx, g: tgc.tensor(3 * ctx.x ** 2) * g.detach()),
-])
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        (intermediate, lambda ctx, g: 3 * ctx.saved_tensors[0] * g),
+        (outside, lambda ctx, g: tgc.from_numpy(3 * ctx.x**2 * g.detach().numpy())),
+        (outside, lambda ctx, g: tgc.tensor(3 * ctx.x**2) * g.detach()),
+    ],
+)
 def test_backward_that_cannot_be_differentiated(forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
     op = function(forward, backward)
     x = leaf(2.0)
     op.apply(x).backward()
     assert x.grad.tolist() == [12]
-    g, = grad(op.apply(x), x, create_graph=True)
+    (g,) = grad(op.apply(x), x, create_graph=True)
     assert g.item() == 12
     with pytest.raises(GraphError, match=r"Tester\.backward cannot be differentiated"):
         grad(g, x)
@@ -302,7 +329,7 @@ def test_backward_that_cannot_be_differentiated(forward: Callable[..., Any], bac
 def test_linear_function_has_no_second_derivative() -> None:
     twice = function(lambda ctx, x: x * 2, lambda ctx, g: g * 2)
     x = leaf(1.0)
-    g, = grad(twice.apply(x) * x, x, create_graph=True)  # 4 x
+    (g,) = grad(twice.apply(x) * x, x, create_graph=True)  # 4 x
     assert grad(g, x)[0].item() == 4
 
 

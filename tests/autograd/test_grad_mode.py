@@ -73,6 +73,7 @@ def test_enable_grad_decorator() -> None:
 def test_generators_are_refused() -> None:
     """Their body runs long after the decorator's block has ended."""
     with pytest.raises(TypeError, match=r"generator function batches.*with no_grad"):
+
         @tgc.no_grad()
         def batches() -> Any:
             yield recorded()

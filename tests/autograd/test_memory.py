@@ -62,7 +62,9 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "max": lambda x: x.max(0)[0] * x.amax(),
     "softmax": lambda x: x.softmax(0) + x.log_softmax(0),
     "cross entropy": lambda x: tgc.ops.cross_entropy(x.reshape(2, 2), tgc.tensor([0, 1])),
-    "conv and pool": lambda x: tgc.ops.max_pool2d(tgc.ops.conv2d(x.reshape(1, 1, 2, 2), x.reshape(1, 1, 2, 2), padding=1), 2),
+    "conv and pool": lambda x: tgc.ops.max_pool2d(
+        tgc.ops.conv2d(x.reshape(1, 1, 2, 2), x.reshape(1, 1, 2, 2), padding=1), 2
+    ),
     "switches": lambda x: tgc.ops.max_pool2d(x.reshape(1, 1, 2, 2), 1, return_indices=True)[0],
     "matmul": lambda x: x.reshape(2, 2) @ x.reshape(2, 2),
     "dropout": lambda x: tgc.ops.dropout(x, 0.5),
@@ -79,7 +81,7 @@ def used(y: Any, x: Any, how: str) -> None:
     elif how == "retained":
         y.sum().backward(retain_graph=True)
     elif how == "second derivative":
-        g, = grad((y * y).sum(), x, create_graph=True)
+        (g,) = grad((y * y).sum(), x, create_graph=True)
         with contextlib.suppress(tgc.errors.GraphError):  # a Function that saved an intermediate refuses
             grad(g.sum(), x, allow_unused=True)
     elif how == "hooks":
@@ -110,7 +112,7 @@ def test_graphs_die_at_once(backend: str, name: str, how: str) -> None:
 def test_backward_with_create_graph_dies_with_the_gradient() -> None:
     x = tgc.tensor([1.0, 2.0], requires_grad=True)
     before = nodes()
-    (x ** 3).sum().backward(create_graph=True)
+    (x**3).sum().backward(create_graph=True)
     assert nodes() > before
     x.grad = None
     assert nodes() == before
@@ -167,6 +169,7 @@ def test_gradients_are_dropped_on_the_way() -> None:
 
 def test_training_steps_leave_nothing_behind(backend: str) -> None:
     from tinygrad_course import optim
+
     w = tgc.tensor(np.ones((4, 4)), requires_grad=True)
     optimiser = optim.SGD([w], lr=0.01, momentum=0.9)
     counts = []

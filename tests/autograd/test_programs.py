@@ -22,7 +22,11 @@ def gather(lib: Any, x: Any) -> Any:
 
 def conv(lib: Any, x: Any, y: Any) -> Any:
     function = ops.conv2d if lib is tgc else lib.nn.functional.conv2d
-    return function(x.reshape(1, 1, 2, 3), y.reshape(1, 1, 2, 3)[:, :, :, 1:], padding=(1, 1)).reshape(-1)[:6].reshape(2, 3)
+    return (
+        function(x.reshape(1, 1, 2, 3), y.reshape(1, 1, 2, 3)[:, :, :, 1:], padding=(1, 1))
+        .reshape(-1)[:6]
+        .reshape(2, 3)
+    )
 
 
 def pool(lib: Any, x: Any) -> Any:
@@ -41,21 +45,50 @@ def loss(lib: Any, x: Any) -> Any:
 
 
 ONE: list[Callable[[Any, Any], Any]] = [
-    lambda lib, x: x.tanh(), lambda lib, x: x.sigmoid(), lambda lib, x: (x * 0.3).exp(), lambda lib, x: x.relu() + 0.1 * x,
-    lambda lib, x: (x * x + 1.0).log(), lambda lib, x: (x * x + 0.5).sqrt(), lambda lib, x: x.abs(), lambda lib, x: -x,
-    lambda lib, x: x.sum(0, keepdim=True).expand(2, 3), lambda lib, x: x - x.mean(1, keepdim=True), lambda lib, x: x.amax(0) + x,
-    lambda lib, x: x.max(1)[0].unsqueeze(1) * x, lambda lib, x: x.mT.reshape(2, 3), lambda lib, x: x[:, [2, 0, 1]],
-    lambda lib, x: x.reshape(3, 2).permute(1, 0), lambda lib, x: lib.cat([x[1:], x[:1] * 2.0]), gather, pool, mean_pool, loss,
-    lambda lib, x: lib.stack([x[0], x[1]], 1).mT, lambda lib, x: x.softmax(1), lambda lib, x: x.log_softmax(0) * 0.5,
-    lambda lib, x: x.sign() * x, lambda lib, x: x.float().double() * 0.5, lambda lib, x: x.clone(),
-    lambda lib, x: x ** 2 * 0.3, lambda lib, x: x.detach() * x, lambda lib, x: 1.0 / (x * x + 2.0),
+    lambda lib, x: x.tanh(),
+    lambda lib, x: x.sigmoid(),
+    lambda lib, x: (x * 0.3).exp(),
+    lambda lib, x: x.relu() + 0.1 * x,
+    lambda lib, x: (x * x + 1.0).log(),
+    lambda lib, x: (x * x + 0.5).sqrt(),
+    lambda lib, x: x.abs(),
+    lambda lib, x: -x,
+    lambda lib, x: x.sum(0, keepdim=True).expand(2, 3),
+    lambda lib, x: x - x.mean(1, keepdim=True),
+    lambda lib, x: x.amax(0) + x,
+    lambda lib, x: x.max(1)[0].unsqueeze(1) * x,
+    lambda lib, x: x.mT.reshape(2, 3),
+    lambda lib, x: x[:, [2, 0, 1]],
+    lambda lib, x: x.reshape(3, 2).permute(1, 0),
+    lambda lib, x: lib.cat([x[1:], x[:1] * 2.0]),
+    gather,
+    pool,
+    mean_pool,
+    loss,
+    lambda lib, x: lib.stack([x[0], x[1]], 1).mT,
+    lambda lib, x: x.softmax(1),
+    lambda lib, x: x.log_softmax(0) * 0.5,
+    lambda lib, x: x.sign() * x,
+    lambda lib, x: x.float().double() * 0.5,
+    lambda lib, x: x.clone(),
+    lambda lib, x: x**2 * 0.3,
+    lambda lib, x: x.detach() * x,
+    lambda lib, x: 1.0 / (x * x + 2.0),
 ]
 TWO: list[Callable[[Any, Any, Any], Any]] = [
-    lambda lib, x, y: x + y, lambda lib, x, y: x - y[0], lambda lib, x, y: x * y, lambda lib, x, y: x / (y * y + 1.0),
-    lambda lib, x, y: x @ y.mT @ (y * 0.3), lambda lib, x, y: x.maximum(y) if lib is tgc else lib.maximum(x, y),
-    lambda lib, x, y: x.minimum(y) if lib is tgc else lib.minimum(x, y), lambda lib, x, y: lib.where(x > y, x * 2.0, y),
-    lambda lib, x, y: x * y[:, :1] + y[1], lambda lib, x, y: lib.cat([x, y], 1)[:, 1:4], conv,
-    lambda lib, x, y: x.scatter_add(1, lib.tensor(PLACES), y * 0.5), lambda lib, x, y: (x * x + 0.5) ** (y * 0.2),
+    lambda lib, x, y: x + y,
+    lambda lib, x, y: x - y[0],
+    lambda lib, x, y: x * y,
+    lambda lib, x, y: x / (y * y + 1.0),
+    lambda lib, x, y: x @ y.mT @ (y * 0.3),
+    lambda lib, x, y: x.maximum(y) if lib is tgc else lib.maximum(x, y),
+    lambda lib, x, y: x.minimum(y) if lib is tgc else lib.minimum(x, y),
+    lambda lib, x, y: lib.where(x > y, x * 2.0, y),
+    lambda lib, x, y: x * y[:, :1] + y[1],
+    lambda lib, x, y: lib.cat([x, y], 1)[:, 1:4],
+    conv,
+    lambda lib, x, y: x.scatter_add(1, lib.tensor(PLACES), y * 0.5),
+    lambda lib, x, y: (x * x + 0.5) ** (y * 0.2),
 ]
 
 

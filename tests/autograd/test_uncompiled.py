@@ -12,8 +12,15 @@ import tinygrad_course as tgc
 
 ROOT = Path(tgc.__file__).resolve().parent.parent
 TESTS = Path(__file__).resolve().parent.parent
-FILES = ("autograd/test_engine.py", "autograd/test_function.py", "autograd/test_grad_mode.py", "autograd/test_versions.py",
-         "autograd/test_memory.py", "autograd/test_deep.py", "test_tensor.py")
+FILES = (
+    "autograd/test_engine.py",
+    "autograd/test_function.py",
+    "autograd/test_grad_mode.py",
+    "autograd/test_versions.py",
+    "autograd/test_memory.py",
+    "autograd/test_deep.py",
+    "test_tensor.py",
+)
 
 
 @pytest.mark.skipif(not tgc.backend.COMPILED, reason="nothing is compiled, so the other tests say it already")
@@ -24,9 +31,22 @@ def test_engine_tests_pass_without_extensions(tmp_path: Path) -> None:
     shutil.copy(TESTS.parent / "pyproject.toml", tmp_path)
     env = {**os.environ, "TINYGRAD_COURSE_BACKEND": "reference", "PYTHONPATH": str(tmp_path)}
     env.pop("TGC_REQUIRE_EXT", None)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"tests/{f}" for f in FILES)],
-                          cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"tests/{f}" for f in FILES)],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    where = subprocess.run([sys.executable, "-c", "import tinygrad_course as t; print(t.autograd.engine.__file__, t.backend.COMPILED)"],
-                           cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+    where = subprocess.run(
+        [sys.executable, "-c", "import tinygrad_course as t; print(t.autograd.engine.__file__, t.backend.COMPILED)"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert where.split() == [str(tmp_path / "tinygrad_course/autograd/engine.py"), "False"]

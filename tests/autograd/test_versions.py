@@ -63,7 +63,7 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 SAVERS: dict[str, Callable[[Any], Any]] = {
     "mul": lambda x: x * x,
     "div": lambda x: 1 / x,
-    "pow": lambda x: x ** 3,
+    "pow": lambda x: x**3,
     "log": lambda x: x.log(),
     "abs": lambda x: x.abs(),
     "maximum": lambda x: x.maximum(2.0),
@@ -102,8 +102,12 @@ def test_every_op_that_needs_its_input_notices(op: str) -> None:
 def test_saved_outputs(op: str, through: str) -> None:
     x = leaf(1.0, 2.0)
     y = getattr(x, op)()
-    target = {"itself": lambda: y, "detach": y.detach, "view": lambda: y[:1],
-              "view of a detached view": lambda: y.detach().reshape(2, 1)[1:]}[through]()
+    target = {
+        "itself": lambda: y,
+        "detach": y.detach,
+        "view": lambda: y[:1],
+        "view of a detached view": lambda: y.detach().reshape(2, 1)[1:],
+    }[through]()
     with tgc.no_grad():
         target.mul_(5.0)
     with pytest.raises(GraphError, match=rf"{op}: an output of shape \(2,\).*changed in place by 'mul_'"):
@@ -111,7 +115,11 @@ def test_saved_outputs(op: str, through: str) -> None:
 
 
 def test_saved_index_and_mask() -> None:
-    for make in (lambda x, i: x.gather(0, i), lambda x, i: x.scatter_add(0, i, x), lambda x, i: tgc.where(i > 0, x, 0.0 * x)):
+    for make in (
+        lambda x, i: x.gather(0, i),
+        lambda x, i: x.scatter_add(0, i, x),
+        lambda x, i: tgc.where(i > 0, x, 0.0 * x),
+    ):
         x, i = leaf(1.0, 2.0), tgc.tensor([1, 0])
         y = make(x, i).sum()
         i.fill_(0)
@@ -120,7 +128,7 @@ def test_saved_index_and_mask() -> None:
         except GraphError as error:
             assert "'fill_'" in str(error)  # noqa: PT017
         else:
-            wanted, = grad(make(x, tgc.tensor([1, 0])).sum(), x)
+            (wanted,) = grad(make(x, tgc.tensor([1, 0])).sum(), x)
             assert x.grad.tolist() == wanted.tolist()
     mask = tgc.tensor([True, False])
     x = leaf(1.0, 2.0)
@@ -159,7 +167,7 @@ def test_a_clone_and_a_copying_reshape_are_other_memory() -> None:
 
 def test_second_derivative_notices_too() -> None:
     x = leaf(2.0)
-    g, = grad(x * x * x, x, create_graph=True)
+    (g,) = grad(x * x * x, x, create_graph=True)
     with tgc.no_grad():
         x.mul_(2)
     with pytest.raises(GraphError, match="changed in place by 'mul_'"):
@@ -168,13 +176,14 @@ def test_second_derivative_notices_too() -> None:
 
 def test_backward_before_the_step_of_an_optimiser() -> None:
     from tinygrad_course import optim
+
     x = leaf(1.0, 2.0)
     for kind in (optim.SGD, optim.Adam):
         optimiser = kind([x], lr=0.1)
         loss = (x * x).sum()
         loss.backward(retain_graph=True)
         optimiser.step()
-        with pytest.raises(GraphError, match="mul.*changed in place"):
+        with pytest.raises(GraphError, match=r"mul.*changed in place"):
             loss.backward()
         optimiser.zero_grad()
         (x * x).sum().backward()
@@ -184,8 +193,14 @@ def test_backward_before_the_step_of_an_optimiser() -> None:
 # ---- refused at once -------------------------------------------------------------------------------------------------
 
 ARITHMETIC: dict[str, Callable[[Any], Any]] = {
-    "add_": lambda x: x.add_(1), "sub_": lambda x: x.sub_(1), "mul_": lambda x: x.mul_(1), "div_": lambda x: x.div_(1),
-    "fill_": lambda x: x.fill_(1), "copy_": lambda x: x.copy_(1.0), "+=": plus_equals, "x[...] = value": assign,
+    "add_": lambda x: x.add_(1),
+    "sub_": lambda x: x.sub_(1),
+    "mul_": lambda x: x.mul_(1),
+    "div_": lambda x: x.div_(1),
+    "fill_": lambda x: x.fill_(1),
+    "copy_": lambda x: x.copy_(1.0),
+    "+=": plus_equals,
+    "x[...] = value": assign,
 }
 
 
@@ -229,14 +244,17 @@ def test_outside_a_graph_writing_works() -> None:
     assert x.dtype == np.float32
 
 
-@pytest.mark.parametrize(("write", "kind", "message"), [
-    (lambda x: x.add_(tgc.ones(2, 3)), ShapeError, r"add_.*\(2, 3\).*does not fit.*\(3,\)"),
-    (lambda x: x.copy_(tgc.ones(2)), ShapeError, r"copy_.*\(2,\).*\(3,\)"),
-    (lambda x: x.long().add_(0.5), DTypeError, r"add_.*float32.*int64"),
-    (lambda x: x[:1].expand(3).add_(1), GraphError, r"add_.*expand.*clone\(\)"),
-    (lambda x: x.__setitem__(5, 1.0), IndexError, "5"),
-    (lambda x: x.__setitem__(slice(0, 2), tgc.ones(3)), (ShapeError, ValueError), "3"),
-])
+@pytest.mark.parametrize(
+    ("write", "kind", "message"),
+    [
+        (lambda x: x.add_(tgc.ones(2, 3)), ShapeError, r"add_.*\(2, 3\).*does not fit.*\(3,\)"),
+        (lambda x: x.copy_(tgc.ones(2)), ShapeError, r"copy_.*\(2,\).*\(3,\)"),
+        (lambda x: x.long().add_(0.5), DTypeError, r"add_.*float32.*int64"),
+        (lambda x: x[:1].expand(3).add_(1), GraphError, r"add_.*expand.*clone\(\)"),
+        (lambda x: x.__setitem__(5, 1.0), IndexError, "5"),
+        (lambda x: x.__setitem__(slice(0, 2), tgc.ones(3)), (ShapeError, ValueError), "3"),
+    ],
+)
 def test_bad_writes(write: Callable[[Any], Any], kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         write(tgc.tensor([1.0, 2.0, 3.0]))

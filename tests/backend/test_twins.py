@@ -19,6 +19,12 @@ def twins(family: str) -> tuple[ModuleType, ModuleType]:
     return cpu.reference_module(family), cpu.compiled_module(family)
 
 
+def table(name: str) -> dict[str, Any]:
+    """The kernels of a backend by name."""
+    with tgc.backend.using(name):
+        return dict(vars(tgc.backend.get("cpu")))
+
+
 def parameters(function: Any) -> list[tuple[str, Any]]:
     """Names and defaults in order; types are each side's own affair."""
     return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
@@ -54,7 +60,7 @@ def test_names(family: str) -> None:
 def test_namespaces_offer_the_same() -> None:
     names = {kernel for family in cpu.FAMILIES for kernel in cpu.reference_module(family).KERNELS}
     for backend in ("reference", "compiled") if tgc.backend.COMPILED else ("reference",):
-        assert set(vars(cpu.namespace(backend))) == names | {"name"}
+        assert set(table(backend)) == names | {"name"}
 
 
 def test_using_switches_and_restores() -> None:
@@ -65,7 +71,10 @@ def test_using_switches_and_restores() -> None:
     with pytest.raises(ZeroDivisionError), tgc.backend.using("reference"):
         _ = 1 / 0
     assert tgc.backend.backend_name() == before
-    with pytest.raises(KernelError, match=r"unknown backend 'fast'.*'compiled' or 'reference'"), tgc.backend.using("fast"):
+    with (
+        pytest.raises(KernelError, match=r"unknown backend 'fast'.*'compiled' or 'reference'"),
+        tgc.backend.using("fast"),
+    ):
         pass
 
 
@@ -85,7 +94,9 @@ def test_strict_mode_and_fallbacks() -> None:
         assert (x @ x).sum().item() == 8
 
 
-@pytest.mark.parametrize(("n", "kind"), [(0, ValueError), (-1, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)])
+@pytest.mark.parametrize(
+    ("n", "kind"), [(0, ValueError), (-1, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)]
+)
 def test_number_of_threads(n: Any, kind: type[Exception], threads: Any) -> None:
     with pytest.raises(kind, match="set_num_threads"):
         threads(n)
@@ -105,12 +116,14 @@ def test_kernels_for_refuses_mixtures() -> None:
 @pytest.mark.parametrize("size", [0, 1, 3, 17, 300])
 def test_twins_agree_on_elementwise_kernels(size: int, rng: np.random.Generator) -> None:
     """Also where the size is no multiple of a vector; the battery compares both with their oracles."""
-    reference, compiled = cpu.namespace("reference"), cpu.namespace("compiled")
+    reference, compiled = table("reference"), table("compiled")
     for dtype, tolerance in (("float32", 3e-6), ("float64", 1e-14)):
         x, y = (rng.uniform(0.5, 2.0, size).astype(dtype) for _ in range(2))
         for name in ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "tanh_grad", "sigmoid_grad", "relu_grad"):
-            np.testing.assert_allclose(getattr(compiled, name)(x, y), getattr(reference, name)(x, y), rtol=tolerance,
-                                       atol=tolerance, err_msg=name)
+            np.testing.assert_allclose(
+                compiled[name](x, y), reference[name](x, y), rtol=tolerance, atol=tolerance, err_msg=name
+            )
         for name in ("neg", "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "relu"):
-            np.testing.assert_allclose(getattr(compiled, name)(x), getattr(reference, name)(x), rtol=tolerance, atol=tolerance,
-                                       err_msg=name)
+            np.testing.assert_allclose(
+                compiled[name](x), reference[name](x), rtol=tolerance, atol=tolerance, err_msg=name
+            )

@@ -219,8 +219,9 @@ def gradients(case: Case, sample: Sample, arrays: list[Any], gs: list[Array]) ->
     return [np.zeros_like(t.array) if g is None else g.array for t, g in zip(wanted, found, strict=True)]
 
 
-def second_gradients(case: Case, sample: Sample, arrays: list[Any], gs: list[Array],
-                     vs: list[Array]) -> tuple[list[Array], list[Array]]:
+def second_gradients(
+    case: Case, sample: Sample, arrays: list[Any], gs: list[Array], vs: list[Array]
+) -> tuple[list[Array], list[Array]]:
     """d <vs, gradients> / d inputs and / d gs."""
     tensors = as_tensors(arrays, True)
     outputs = [y for y in several(case.call(*tensors, *sample.args, **sample.kwargs)) if y.is_floating_point()]
@@ -234,7 +235,7 @@ def second_gradients(case: Case, sample: Sample, arrays: list[Any], gs: list[Arr
     else:
         twice = grad([g for g, _ in pairs], points, [v for _, v in pairs], allow_unused=True)
         result = [np.zeros_like(t.array) if h is None else h.array for t, h in zip(points, twice, strict=True)]
-    return result[:len(wanted)], result[len(wanted):]
+    return result[: len(wanted)], result[len(wanted) :]
 
 
 def inner(left: Any, right: Any) -> float:
@@ -243,14 +244,14 @@ def inner(left: Any, right: Any) -> float:
 
 
 def slopes(f: Callable[..., float], arrays: list[Any], i: int, h: float) -> Array:
-    """d f / d arrays[i], element by element: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; the error is of order h^4."""
+    """d f / d arrays[i], per element: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; the error is of order h^4."""
     out = np.empty(arrays[i].shape)
     for place in np.ndindex(out.shape):
         values = []
         for step in (h, -h, 2 * h, -2 * h):
             moved = arrays[i].copy()
             moved[place] += step
-            values.append(f(*arrays[:i], moved, *arrays[i + 1:]))
+            values.append(f(*arrays[:i], moved, *arrays[i + 1 :]))
         out[place] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
     return out
 
@@ -266,8 +267,12 @@ def assert_near(found: Array, wanted: Array, tolerance: float, what: str) -> Non
         wrong = ~(distance <= tolerance * scale)
     if wrong.any():
         order = np.argsort(-np.nan_to_num(np.where(wrong, distance, -1.0), nan=np.inf), axis=None)[:5]
-        lines = [f"  at {tuple(int(n) for n in np.unravel_index(k, wrong.shape))}: {found.flat[k]!r}, expected "
-                 f"{wanted.flat[k]!r}" for k in order if wrong.flat[k]]
+        lines = [
+            f"  at {tuple(int(n) for n in np.unravel_index(k, wrong.shape))}: {found.flat[k]!r}, expected "
+            f"{wanted.flat[k]!r}"
+            for k in order
+            if wrong.flat[k]
+        ]
         pytest.fail(f"{what}: {int(wrong.sum())} of {wrong.size} elements are wrong\n" + "\n".join(lines))
 
 
@@ -386,8 +391,9 @@ class Battery:
         found = iter(gradients(case, sample, arrays, gs))
         for i, array in enumerate(arrays):
             if is_float(array):
-                assert_near(next(found), slopes(loss, arrays, i, case.step), case.tolerance,
-                            f"{case.op}, gradient of input {i}")
+                assert_near(
+                    next(found), slopes(loss, arrays, i, case.step), case.tolerance, f"{case.op}, gradient of input {i}"
+                )
 
     @over(lambda case: case.samples if case.differentiable else ())
     def test_second_derivative(self, case: Case, sample: Sample, backend: str) -> None:
@@ -396,18 +402,26 @@ class Battery:
         vs = upstream([a for a in arrays if is_float(a)], seed=2)
 
         def slope(*values: Any) -> float:
-            inputs, seeds = list(values[:len(arrays)]), list(values[len(arrays):])
+            inputs, seeds = list(values[: len(arrays)]), list(values[len(arrays) :])
             return inner(vs, gradients(case, sample, inputs, seeds))
 
         at_inputs, at_gs = second_gradients(case, sample, arrays, gs, vs)
         found = iter(at_inputs)
         for i, array in enumerate(arrays):
             if is_float(array):
-                assert_near(next(found), slopes(slope, [*arrays, *gs], i, case.step), case.tolerance,
-                            f"{case.op}, second derivative by input {i}")
+                assert_near(
+                    next(found),
+                    slopes(slope, [*arrays, *gs], i, case.step),
+                    case.tolerance,
+                    f"{case.op}, second derivative by input {i}",
+                )
         for i, h in enumerate(at_gs):
-            assert_near(h, slopes(slope, [*arrays, *gs], len(arrays) + i, case.step), case.tolerance,
-                        f"{case.op}, second derivative by gradient {i}")
+            assert_near(
+                h,
+                slopes(slope, [*arrays, *gs], len(arrays) + i, case.step),
+                case.tolerance,
+                f"{case.op}, second derivative by gradient {i}",
+            )
 
     @over(lambda case: case.samples if case.differentiable else ())
     def test_float32_gradient(self, case: Case, sample: Sample, backend: str) -> None:
@@ -415,8 +429,11 @@ class Battery:
         arrays = sample.arrays(case.op, "float32")
         gs = upstream(forward(case, sample, arrays))
         wide = [a.astype(np.float64) if is_float(a) else a for a in arrays]
-        for g, wanted in zip(gradients(case, sample, arrays, gs),
-                             gradients(case, sample, wide, [g.astype(np.float64) for g in gs]), strict=True):
+        for g, wanted in zip(
+            gradients(case, sample, arrays, gs),
+            gradients(case, sample, wide, [g.astype(np.float64) for g in gs]),
+            strict=True,
+        ):
             assert g.dtype == np.float32
             assert_near(g, wanted, 5e-5, f"{case.op}, float32 gradient")
 
@@ -487,8 +504,9 @@ class Battery:
     def test_integers(self, case: Case, sample: Sample, backend: str) -> None:
         """Integer and bool inputs where they are legal: NumPy decides the value; never a graph."""
         for dtype in case.integers:
-            arrays = [np.asarray(np.abs(np.rint(a * 3)).astype(dtype)) if is_float(a) else a
-                      for a in sample.arrays(case.op)]
+            arrays = [
+                np.asarray(np.abs(np.rint(a * 3)).astype(dtype)) if is_float(a) else a for a in sample.arrays(case.op)
+            ]
             outputs = several(case.call(*as_tensors(arrays, True), *sample.args, **sample.kwargs))
             floating = outputs[0].is_floating_point()  # exp of an integer and the like
             points = [a.astype(np.float64) if floating and a is not None else a for a in arrays]
@@ -509,8 +527,11 @@ class Battery:
         if case.differentiable:
             gs = upstream(found)
             wide = [a.astype(np.float64) if is_float(a) else a for a in arrays]
-            for g, wanted in zip(gradients(case, sample, arrays, gs),
-                                 gradients(case, sample, wide, [g.astype(np.float64) for g in gs]), strict=True):
+            for g, wanted in zip(
+                gradients(case, sample, arrays, gs),
+                gradients(case, sample, wide, [g.astype(np.float64) for g in gs]),
+                strict=True,
+            ):
                 assert g.dtype == np.float16
                 assert_near(g, wanted, 2e-2, f"{case.op}, float16 gradient")
 
@@ -522,8 +543,9 @@ class Battery:
         assert re.search(sample.message, str(caught.value), re.DOTALL), str(caught.value)
 
 
-def torch_derivatives(torch: Any, case: Case, sample: Sample, arrays: list[Any],
-                      twice: bool) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
+def torch_derivatives(
+    torch: Any, case: Case, sample: Sample, arrays: list[Any], twice: bool
+) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
     """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch."""
     tensors = [None if a is None else torch.tensor(a, requires_grad=is_float(a)) for a in arrays]
     assert case.torch is not None
@@ -537,8 +559,13 @@ def torch_derivatives(torch: Any, case: Case, sample: Sample, arrays: list[Any],
     if twice:
         vs = upstream([a for a in arrays if is_float(a)], seed=2)
         pairs = [(g, torch.tensor(v)) for g, v in zip(firsts, vs, strict=True) if g is not None and g.requires_grad]
-        seconds = [None] * len(wanted) if not pairs else torch.autograd.grad(
-            [g for g, _ in pairs], wanted, [v for _, v in pairs], allow_unused=True)
-    plain = [[np.zeros(t.shape) if g is None else g.numpy(force=True) for t, g in zip(wanted, found, strict=False)]
-             for found in (firsts, seconds)]
+        seconds = (
+            [None] * len(wanted)
+            if not pairs
+            else torch.autograd.grad([g for g, _ in pairs], wanted, [v for _, v in pairs], allow_unused=True)
+        )
+    plain = [
+        [np.zeros(t.shape) if g is None else g.numpy(force=True) for t, g in zip(wanted, found, strict=False)]
+        for found in (firsts, seconds)
+    ]
     return values, gs, plain[0], plain[1]

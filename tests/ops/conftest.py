@@ -20,5 +20,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Drop the placeholders that pytest makes where a module has nothing for a test (no special values, say)."""
-    items[:] = [item for item in items if not isinstance(item, pytest.Function) or "case" not in item.fixturenames
-                or hasattr(item.callspec.params["case"], "op")]
+    items[:] = [
+        item
+        for item in items
+        if not isinstance(item, pytest.Function)
+        or "case" not in item.fixturenames
+        or hasattr(item.callspec.params["case"], "op")
+    ]

@@ -34,8 +34,15 @@ def output(shape: tuple[int, ...], w: tuple[int, ...], stride: Pair, padding: Pa
     return (shape[0], w[0], *sizes)
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, stride: Pair = ONE, padding: Pair = NONE,
-           dilation: Pair = ONE, groups: int = 1) -> np.ndarray:
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    stride: Pair = ONE,
+    padding: Pair = NONE,
+    dilation: Pair = ONE,
+    groups: int = 1,
+) -> np.ndarray:
     y = np.zeros(output(x.shape, w.shape, stride, padding, dilation))
     for n, o, p, q, c, k, h, v, i, j in taps(x.shape, w.shape, stride, padding, dilation, groups):
         y[n, o, p, q] += x[n, c, h, v] * w[o, k, i, j]
@@ -66,7 +73,7 @@ GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], Pair, Pair, Pair, int]]
     ((1, 4, 3, 3), (2, 2, 3, 3), ONE, (1, 1), ONE, 2),
     ((2, 2, 3, 3), (2, 2, 1, 1), ONE, NONE, ONE, 1),
     ((1, 1, 6, 6), (1, 1, 3, 3), (4, 4), NONE, ONE, 1),  # the last rows and columns are never read
-    ((1, 1, 2, 2), (1, 1, 2, 2), ONE, (3, 3), ONE, 1),   # some windows lie in the padding alone
+    ((1, 1, 2, 2), (1, 1, 2, 2), ONE, (3, 3), ONE, 1),  # some windows lie in the padding alone
     ((1, 1, 4, 1), (2, 1, 4, 1), ONE, NONE, ONE, 1),
     ((0, 2, 3, 3), (2, 2, 2, 2), ONE, NONE, ONE, 1),
 ]
@@ -83,25 +90,32 @@ def keywords(g: Any) -> dict[str, Any]:
 
 
 def forward_samples(geometries: Any) -> tuple[Sample, ...]:
-    return tuple(S(g[0], g[1], (g[1][0],) if k % 2 else None, note=f"g{k}", **keywords(g))
-                 for k, g in enumerate(geometries))
+    return tuple(
+        S(g[0], g[1], (g[1][0],) if k % 2 else None, note=f"g{k}", **keywords(g)) for k, g in enumerate(geometries)
+    )
 
 
 def input_samples(geometries: Any) -> tuple[Sample, ...]:
-    return tuple(S(output(g[0], g[1], *g[2:5]), g[1], args=(g[0], *g[2:]), note=f"g{k}") for k, g in enumerate(geometries))
+    return tuple(
+        S(output(g[0], g[1], *g[2:5]), g[1], args=(g[0], *g[2:]), note=f"g{k}") for k, g in enumerate(geometries)
+    )
 
 
 def weight_samples(geometries: Any) -> tuple[Sample, ...]:
-    return tuple(S(g[0], output(g[0], g[1], *g[2:5]), args=(g[1], *g[2:]), note=f"g{k}") for k, g in enumerate(geometries))
+    return tuple(
+        S(g[0], output(g[0], g[1], *g[2:5]), args=(g[1], *g[2:]), note=f"g{k}") for k, g in enumerate(geometries)
+    )
 
 
 def torch_conv2d(x: Any, w: Any, b: Any = None, **more: Any) -> Any:
     import torch
+
     return torch.nn.functional.conv2d(x, w, b, **more)
 
 
 def torch_input(g: Any, w: Any, shape: Any, *geometry: Any) -> Any:
     import torch
+
     return torch.nn.grad.conv2d_input(shape, w, g, *geometry)
 
 
@@ -119,35 +133,75 @@ def conv(x: Any = (1, 2, 4, 4), w: Any = (3, 2, 2, 2), b: Any = None, **more: An
 
 
 CASES = (
-    Case("conv2d", tgc.ops.conv2d, conv2d, forward_samples(GEOMETRIES), torch=torch_conv2d, half=True,
-         threaded=forward_samples(LARGE),
-         special=(S(exactly([[[[1.0, np.nan, 2.0], [0.0, 1.0, np.inf], [1.0, 1.0, 1.0]]]]), exactly([[[[1.0, 0.5]]]])),),
-         errors=(
-        Error(conv(w=(3, 4, 2, 2)), ShapeError, r"conv2d.*\(1, 2, 4, 4\) has 2 channels.*\(3, 4, 2, 2\).*groups=1.*4"),
-        Error(conv(w=(3, 2, 5, 2)), ShapeError, r"conv2d.*height.*1 \* \(5 - 1\) \+ 1 = 5.*4 \+ 2 \* 0 = 4"),
-        Error(conv(w=(3, 2, 2, 3), dilation=2), ShapeError, r"conv2d.*width.*2 \* \(3 - 1\) \+ 1 = 5.*= 4"),
-        Error(conv(b=(2,)), ShapeError, r"conv2d.*bias.*\(2,\).*\(3,\)"),
-        Error(conv(x=(4, 4)), ShapeError, r"conv2d.*\(4, 4\).*four axes"),
-        Error(conv(w=(3, 2, 2)), ShapeError, "conv2d.*four axes"),
-        Error(conv(groups=2), ShapeError, "conv2d.*groups=2"),
-        Error(conv(groups=0), ShapeError, "conv2d.*groups.*positive.*0"),
-        Error(conv(stride=0), ShapeError, "conv2d.*stride.*at least 1.*0"),
-        Error(conv(stride=(1, 2, 3)), ShapeError, r"conv2d.*stride.*\(1, 2, 3\)"),
-        Error(conv(stride=1.5), ShapeError, "conv2d.*stride.*1.5"),
-        Error(conv(padding=-1), ShapeError, "conv2d.*padding.*at least 0.*-1"),
-        Error(conv(dilation=0), ShapeError, "conv2d.*dilation.*at least 1"),
-        Error(conv(padding="sane"), ShapeError, "conv2d.*'sane'.*'same'"),
-        Error(conv(padding="same", stride=2), ShapeError, "conv2d.*same.*stride"),
-        Error(lambda: tgc.ops.conv2d(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2, dtype="float64")), DTypeError,
-              "conv2d.*float32.*float64"),
-        Error(lambda: tgc.ops.conv2d(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2), tgc.ones(1).long()), DTypeError,
-              "conv2d.*int64"))),
-    Case("conv2d_input", call_input, conv2d_input, input_samples(GEOMETRIES), threaded=input_samples(LARGE), half=True,
-         errors=(Error(lambda: call_input(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2), (1, 1, 3, 3), ONE, NONE, ONE, 1),
-                       ShapeError, r"conv2d_input.*\(1, 1, 3, 3\).*\(1, 1, 2, 2\)"),)),
-    Case("conv2d_weight", call_weight, conv2d_weight, weight_samples(GEOMETRIES), threaded=weight_samples(LARGE), half=True,
-         errors=(Error(lambda: call_weight(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 3, 3), (1, 1, 2, 2), ONE, NONE, ONE, 1),
-                       ShapeError, r"conv2d_weight.*\(1, 1, 3, 3\).*\(1, 1, 2, 2\)"),)),
+    Case(
+        "conv2d",
+        tgc.ops.conv2d,
+        conv2d,
+        forward_samples(GEOMETRIES),
+        torch=torch_conv2d,
+        half=True,
+        threaded=forward_samples(LARGE),
+        special=(S(exactly([[[[1.0, np.nan, 2.0], [0.0, 1.0, np.inf], [1.0, 1.0, 1.0]]]]), exactly([[[[1.0, 0.5]]]])),),
+        errors=(
+            Error(
+                conv(w=(3, 4, 2, 2)), ShapeError, r"conv2d.*\(1, 2, 4, 4\) has 2 channels.*\(3, 4, 2, 2\).*groups=1.*4"
+            ),
+            Error(conv(w=(3, 2, 5, 2)), ShapeError, r"conv2d.*height.*1 \* \(5 - 1\) \+ 1 = 5.*4 \+ 2 \* 0 = 4"),
+            Error(conv(w=(3, 2, 2, 3), dilation=2), ShapeError, r"conv2d.*width.*2 \* \(3 - 1\) \+ 1 = 5.*= 4"),
+            Error(conv(b=(2,)), ShapeError, r"conv2d.*bias.*\(2,\).*\(3,\)"),
+            Error(conv(x=(4, 4)), ShapeError, r"conv2d.*\(4, 4\).*four axes"),
+            Error(conv(w=(3, 2, 2)), ShapeError, "conv2d.*four axes"),
+            Error(conv(groups=2), ShapeError, "conv2d.*groups=2"),
+            Error(conv(groups=0), ShapeError, "conv2d.*groups.*positive.*0"),
+            Error(conv(stride=0), ShapeError, "conv2d.*stride.*at least 1.*0"),
+            Error(conv(stride=(1, 2, 3)), ShapeError, r"conv2d.*stride.*\(1, 2, 3\)"),
+            Error(conv(stride=1.5), ShapeError, "conv2d.*stride.*1.5"),
+            Error(conv(padding=-1), ShapeError, "conv2d.*padding.*at least 0.*-1"),
+            Error(conv(dilation=0), ShapeError, "conv2d.*dilation.*at least 1"),
+            Error(conv(padding="sane"), ShapeError, "conv2d.*'sane'.*'same'"),
+            Error(conv(padding="same", stride=2), ShapeError, "conv2d.*same.*stride"),
+            Error(
+                lambda: tgc.ops.conv2d(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2, dtype="float64")),
+                DTypeError,
+                "conv2d.*float32.*float64",
+            ),
+            Error(
+                lambda: tgc.ops.conv2d(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2), tgc.ones(1).long()),
+                DTypeError,
+                "conv2d.*int64",
+            ),
+        ),
+    ),
+    Case(
+        "conv2d_input",
+        call_input,
+        conv2d_input,
+        input_samples(GEOMETRIES),
+        threaded=input_samples(LARGE),
+        half=True,
+        errors=(
+            Error(
+                lambda: call_input(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 2, 2), (1, 1, 3, 3), ONE, NONE, ONE, 1),
+                ShapeError,
+                r"conv2d_input.*\(1, 1, 3, 3\).*\(1, 1, 2, 2\)",
+            ),
+        ),
+    ),
+    Case(
+        "conv2d_weight",
+        call_weight,
+        conv2d_weight,
+        weight_samples(GEOMETRIES),
+        threaded=weight_samples(LARGE),
+        half=True,
+        errors=(
+            Error(
+                lambda: call_weight(tgc.ones(1, 1, 3, 3), tgc.ones(1, 1, 3, 3), (1, 1, 2, 2), ONE, NONE, ONE, 1),
+                ShapeError,
+                r"conv2d_weight.*\(1, 1, 3, 3\).*\(1, 1, 2, 2\)",
+            ),
+        ),
+    ),
 )
 
 
@@ -169,7 +223,7 @@ def test_large_ones_against_torch(backend: str, torch: Any, geometry: Any, dtype
     ours = [tgc.tensor(a, requires_grad=True) for a in (x, w, b)]
     theirs = [torch.tensor(a.astype("float64"), requires_grad=True) for a in (x, w, b)]
     y, z = tgc.ops.conv2d(*ours, **keywords(geometry)), torch_conv2d(*theirs, **keywords(geometry))
-    g, = S(y.shape).arrays("upstream", dtype)
+    (g,) = S(y.shape).arrays("upstream", dtype)
     y.backward(tgc.tensor(g))
     z.backward(torch.tensor(g.astype("float64")))
     tolerance = 1e-10 if dtype == "float64" else 2e-4
@@ -178,8 +232,9 @@ def test_large_ones_against_torch(backend: str, torch: Any, geometry: Any, dtype
         np.testing.assert_allclose(a.detach().numpy(), wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize(("w", "dilation"), [
-    ((2, 3, 3, 3), 1), ((2, 3, 2, 4), 1), ((2, 3, 2, 3), (3, 2)), ((2, 3, 1, 1), 1)])
+@pytest.mark.parametrize(
+    ("w", "dilation"), [((2, 3, 3, 3), 1), ((2, 3, 2, 4), 1), ((2, 3, 2, 3), (3, 2)), ((2, 3, 1, 1), 1)]
+)
 def test_padding_same(backend: str, torch: Any, w: Any, dilation: Any) -> None:
     x, w = S((2, 3, 6, 7), w).arrays("same")
     with warnings.catch_warnings():

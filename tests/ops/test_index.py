@@ -13,20 +13,40 @@ from tinygrad_course.ops.index import SliceAdjoint
 
 INTEGERS = ("int64", "uint8", "bool")
 BASIC: list[tuple[tuple[int, ...], Any]] = [
-    ((3, 4), 1), ((3, 4), -1), ((3, 4), slice(1, 3)), ((3, 4), (slice(None), 2)), ((3, 4), (slice(None, None, -1), 0)),
-    ((3, 4), (slice(None, None, 2), slice(3, 0, -2))), ((3, 4), (None, 1, None)), ((3, 4), (Ellipsis, 1)), ((3, 4), ()),
-    ((3, 4), (1, 2)), ((2, 3, 2), (0, Ellipsis, slice(1, None))), ((3,), slice(3, 3)), ((), ()), ((), (None,)),
-    ((0, 2), slice(None)), ((5,), slice(-2, None)),
+    ((3, 4), 1),
+    ((3, 4), -1),
+    ((3, 4), slice(1, 3)),
+    ((3, 4), (slice(None), 2)),
+    ((3, 4), (slice(None, None, -1), 0)),
+    ((3, 4), (slice(None, None, 2), slice(3, 0, -2))),
+    ((3, 4), (None, 1, None)),
+    ((3, 4), (Ellipsis, 1)),
+    ((3, 4), ()),
+    ((3, 4), (1, 2)),
+    ((2, 3, 2), (0, Ellipsis, slice(1, None))),
+    ((3,), slice(3, 3)),
+    ((), ()),
+    ((), (None,)),
+    ((0, 2), slice(None)),
+    ((5,), slice(-2, None)),
 ]
 ADVANCED: list[tuple[tuple[int, ...], Any]] = [
-    ((4, 3), np.array([0, 2, 2, -1])), ((4, 3), (slice(None), np.array([2, 0]))), ((4,), np.array([], np.int64)),
-    ((4, 3), (np.array([0, 1]), np.array([2, 2]))), ((4, 3), np.array([[0, 1], [3, 3]])),
+    ((4, 3), np.array([0, 2, 2, -1])),
+    ((4, 3), (slice(None), np.array([2, 0]))),
+    ((4,), np.array([], np.int64)),
+    ((4, 3), (np.array([0, 1]), np.array([2, 2]))),
+    ((4, 3), np.array([[0, 1], [3, 3]])),
     ((4, 3), (np.array([[0], [1]]), np.array([0, 2]))),
-    ((2, 3), np.array([[True, False, True], [False, False, True]])), ((3, 2), np.array([True, False, True])),
-    ((2, 3, 2), (slice(None), np.array([1, 1]), 0)), ((2, 3, 2), (0, slice(None), np.array([1, 1]))),
-    ((2, 3, 2), (np.array([0, 1]), slice(None), np.array([1, 1]))), ((3, 2), (None, np.array([2, 2, 2]))),
-    ((3, 2), np.array([False, False, False])), ((2, 2), (np.array([1, 1]), None, slice(None, None, -1))),
-    ((3,), np.array([1, 1, 1], np.int32)), ((3,), np.array([2, 1], np.uint8)),
+    ((2, 3), np.array([[True, False, True], [False, False, True]])),
+    ((3, 2), np.array([True, False, True])),
+    ((2, 3, 2), (slice(None), np.array([1, 1]), 0)),
+    ((2, 3, 2), (0, slice(None), np.array([1, 1]))),
+    ((2, 3, 2), (np.array([0, 1]), slice(None), np.array([1, 1]))),
+    ((3, 2), (None, np.array([2, 2, 2]))),
+    ((3, 2), np.array([False, False, False])),
+    ((2, 2), (np.array([1, 1]), None, slice(None, None, -1))),
+    ((3,), np.array([1, 1, 1], np.int32)),
+    ((3,), np.array([2, 1], np.uint8)),
 ]
 
 
@@ -76,11 +96,21 @@ def scatter_add(x: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int) -> 
     return out
 
 
-GATHER = (S((3, 4), index(3, 2, 4), dim=0), S((3, 4), index(4, 3, 6), dim=1), S((3, 4), index(4, 2, 2), dim=-1),
-          S((5,), index(5, 7), dim=0), S((2, 3, 2), index(3, 2, 5, 1), dim=1), S((3, 4), index(3, 0, 4), dim=0),
-          S((), index(1), dim=0))
-SCATTER = (S((3, 4), index(3, 2, 4), (2, 4), dim=0), S((3, 4), index(4, 3, 6), (3, 6), dim=1),
-           S((5,), index(5, 7), (7,), dim=0), S((3, 4), index(3, 0, 4), (0, 4), dim=0))
+GATHER = (
+    S((3, 4), index(3, 2, 4), dim=0),
+    S((3, 4), index(4, 3, 6), dim=1),
+    S((3, 4), index(4, 2, 2), dim=-1),
+    S((5,), index(5, 7), dim=0),
+    S((2, 3, 2), index(3, 2, 5, 1), dim=1),
+    S((3, 4), index(3, 0, 4), dim=0),
+    S((), index(1), dim=0),
+)
+SCATTER = (
+    S((3, 4), index(3, 2, 4), (2, 4), dim=0),
+    S((3, 4), index(4, 3, 6), (3, 6), dim=1),
+    S((5,), index(5, 7), (7,), dim=0),
+    S((3, 4), index(3, 0, 4), (0, 4), dim=0),
+)
 LARGER_SOURCE = (S((3, 4), index(4, 2, 2), (3, 5), dim=-1), S((2, 3, 2), index(3, 2, 5, 1), (2, 5, 2), dim=1))
 
 
@@ -93,48 +123,126 @@ def long(*values: int) -> Any:
 
 
 CASES = (
-    Case("slice", lambda x, key: x[key], numbered, notes("slice", BASIC), integers=INTEGERS, half=True, errors=(
-        Error(lambda: tgc.ones(2, 3)[2], IndexError, r"slice.*\[2\].*\(2, 3\).*out of bounds"),
-        Error(lambda: tgc.ones(2, 3)[0, 1, 2], IndexError, r"slice.*\(2, 3\).*too many"),
-        Error(lambda: tgc.ones(2, 3)["a"], IndexError, "integers, slices.*not by str"),
-        Error(lambda: tgc.ones(2, 3)[1.0], IndexError, "not by float"))),
-    Case("index", lambda x, key: x[key], numbered, notes("index", ADVANCED), integers=INTEGERS, half=True, errors=(
-        Error(lambda: tgc.ones(2, 3)[long(2)], IndexError, r"index.*\(2, 3\).*out of bounds"),
-        Error(lambda: tgc.ones(2, 3)[long(-3, 0)], IndexError, r"index.*\(2, 3\).*out of bounds"),
-        Error(lambda: tgc.ones(2, 3)[tgc.tensor([True, False, True])], IndexError, r"index.*\(2, 3\)"),
-        Error(lambda: tgc.ones(2, 3)[long(0, 1), long(0, 1, 2)], IndexError, r"index.*\(2, 3\).*broadcast"),
-        Error(lambda: tgc.ones(2, 3)[tgc.ones(2)], DTypeError, r"integer or bool.*float32.*long\(\)"))),
-    Case("slice_adjoint", lambda g, shape, key: apply(SliceAdjoint, (g,), (shape, key)), put_back, adjoint_samples(),
-         half=True, errors=(Error(lambda: apply(SliceAdjoint, (tgc.ones(3),), ((4,), (slice(2),))), ShapeError,
-                       r"slice_adjoint.*\(3,\).*\(4,\)"),)),
-    Case("gather", lambda x, i, dim: tgc.gather(x, dim, i), gather, GATHER, torch=torch_gather, integers=INTEGERS, half=True,
-         threaded=(S((700, 300), index(700, 700, 300), dim=0), S((700, 300), index(300, 700, 300), dim=1)), errors=(
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.tensor([[3]])), IndexError,
-              r"gather.*index 3.*dim 1.*size 3.*0\.\.2"),
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.tensor([[-1]])), IndexError, r"gather.*index -1"),
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 1, long(1)), ShapeError, r"gather.*\(2, 3\).*\(1,\).*same number of axes"),
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.zeros(3, 1).long()), ShapeError, r"gather.*\(3, 1\).*\(2, 3\)"),
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 2, tgc.zeros(2, 1).long()), ShapeError, "gather.*dim 2"),
-        Error(lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.zeros(2, 1)), DTypeError, r"gather.*integer.*float32.*long\(\)"))),
+    Case(
+        "slice",
+        lambda x, key: x[key],
+        numbered,
+        notes("slice", BASIC),
+        integers=INTEGERS,
+        half=True,
+        errors=(
+            Error(lambda: tgc.ones(2, 3)[2], IndexError, r"slice.*\[2\].*\(2, 3\).*out of bounds"),
+            Error(lambda: tgc.ones(2, 3)[0, 1, 2], IndexError, r"slice.*\(2, 3\).*too many"),
+            Error(lambda: tgc.ones(2, 3)["a"], IndexError, "integers, slices.*not by str"),
+            Error(lambda: tgc.ones(2, 3)[1.0], IndexError, "not by float"),
+        ),
+    ),
+    Case(
+        "index",
+        lambda x, key: x[key],
+        numbered,
+        notes("index", ADVANCED),
+        integers=INTEGERS,
+        half=True,
+        errors=(
+            Error(lambda: tgc.ones(2, 3)[long(2)], IndexError, r"index.*\(2, 3\).*out of bounds"),
+            Error(lambda: tgc.ones(2, 3)[long(-3, 0)], IndexError, r"index.*\(2, 3\).*out of bounds"),
+            Error(lambda: tgc.ones(2, 3)[tgc.tensor([True, False, True])], IndexError, r"index.*\(2, 3\)"),
+            Error(lambda: tgc.ones(2, 3)[long(0, 1), long(0, 1, 2)], IndexError, r"index.*\(2, 3\).*broadcast"),
+            Error(lambda: tgc.ones(2, 3)[tgc.ones(2)], DTypeError, r"integer or bool.*float32.*long\(\)"),
+        ),
+    ),
+    Case(
+        "slice_adjoint",
+        lambda g, shape, key: apply(SliceAdjoint, (g,), (shape, key)),
+        put_back,
+        adjoint_samples(),
+        half=True,
+        errors=(
+            Error(
+                lambda: apply(SliceAdjoint, (tgc.ones(3),), ((4,), (slice(2),))),
+                ShapeError,
+                r"slice_adjoint.*\(3,\).*\(4,\)",
+            ),
+        ),
+    ),
+    Case(
+        "gather",
+        lambda x, i, dim: tgc.gather(x, dim, i),
+        gather,
+        GATHER,
+        torch=torch_gather,
+        integers=INTEGERS,
+        half=True,
+        threaded=(S((700, 300), index(700, 700, 300), dim=0), S((700, 300), index(300, 700, 300), dim=1)),
+        errors=(
+            Error(
+                lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.tensor([[3]])),
+                IndexError,
+                r"gather.*index 3.*dim 1.*size 3.*0\.\.2",
+            ),
+            Error(lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.tensor([[-1]])), IndexError, r"gather.*index -1"),
+            Error(
+                lambda: tgc.gather(tgc.ones(2, 3), 1, long(1)),
+                ShapeError,
+                r"gather.*\(2, 3\).*\(1,\).*same number of axes",
+            ),
+            Error(
+                lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.zeros(3, 1).long()), ShapeError, r"gather.*\(3, 1\).*\(2, 3\)"
+            ),
+            Error(lambda: tgc.gather(tgc.ones(2, 3), 2, tgc.zeros(2, 1).long()), ShapeError, "gather.*dim 2"),
+            Error(
+                lambda: tgc.gather(tgc.ones(2, 3), 1, tgc.zeros(2, 1)),
+                DTypeError,
+                r"gather.*integer.*float32.*long\(\)",
+            ),
+        ),
+    ),
     Case("scatter_add", lambda x, i, src, dim: tgc.scatter_add(x, dim, i, src), scatter_add, LARGER_SOURCE),
-    Case("scatter_add", lambda x, i, src, dim: tgc.scatter_add(x, dim, i, src), scatter_add, SCATTER, half=True,
-         torch=lambda x, i, src, dim: x.scatter_add(dim, i, src),
-         threaded=(S((700, 300), index(700, 700, 300), (700, 300), dim=0),
-                   S((700, 300), index(300, 700, 300), (700, 300), dim=1)),
-         errors=(
-        Error(lambda: tgc.scatter_add(tgc.ones(3), 0, long(3), tgc.ones(1)), IndexError, "scatter_add.*index 3.*size 3"),
-        Error(lambda: tgc.scatter_add(tgc.ones(3), 0, long(0, 1), tgc.ones(1)), ShapeError,
-              r"scatter_add.*\(2,\).*src \(1,\)"),
-        Error(lambda: tgc.scatter_add(tgc.ones(3), 0, long(0), tgc.ones(1, 1)), ShapeError, "scatter_add"),
-        Error(lambda: tgc.scatter_add(tgc.ones(3), 0, long(0), tgc.ones(1, dtype="float64")), DTypeError,
-              "scatter_add.*float32.*float64"))),
-    Case("one_hot", lambda i, n: tgc.ops.one_hot(i, n),
-         lambda i, n: np.array([[int(c == k) for c in range(n)] for k in i.flat]).reshape((*i.shape, n)), (S(index(3, 4), args=(3,)), S(index(3, 2, 2), args=(5,)), S(index(3), args=(3,)),
-          S(index(3, 0), args=(3,))), differentiable=False, out="int64", errors=(
-        Error(lambda: tgc.ops.one_hot(long(0, 3), 3), IndexError, r"one_hot: class 3.*0\.\.2"),
-        Error(lambda: tgc.ops.one_hot(long(0, -1), 3), IndexError, "one_hot: class -1"),
-        Error(lambda: tgc.ops.one_hot(tgc.ones(2)), DTypeError, r"one_hot.*float32.*long\(\)"),
-        Error(lambda: tgc.ops.one_hot(tgc.zeros(0).long()), ShapeError, "one_hot.*empty"))),
+    Case(
+        "scatter_add",
+        lambda x, i, src, dim: tgc.scatter_add(x, dim, i, src),
+        scatter_add,
+        SCATTER,
+        half=True,
+        torch=lambda x, i, src, dim: x.scatter_add(dim, i, src),
+        threaded=(
+            S((700, 300), index(700, 700, 300), (700, 300), dim=0),
+            S((700, 300), index(300, 700, 300), (700, 300), dim=1),
+        ),
+        errors=(
+            Error(
+                lambda: tgc.scatter_add(tgc.ones(3), 0, long(3), tgc.ones(1)),
+                IndexError,
+                "scatter_add.*index 3.*size 3",
+            ),
+            Error(
+                lambda: tgc.scatter_add(tgc.ones(3), 0, long(0, 1), tgc.ones(1)),
+                ShapeError,
+                r"scatter_add.*\(2,\).*src \(1,\)",
+            ),
+            Error(lambda: tgc.scatter_add(tgc.ones(3), 0, long(0), tgc.ones(1, 1)), ShapeError, "scatter_add"),
+            Error(
+                lambda: tgc.scatter_add(tgc.ones(3), 0, long(0), tgc.ones(1, dtype="float64")),
+                DTypeError,
+                r"scatter_add: src has dtype float64.*float32.*src\.to",
+            ),
+        ),
+    ),
+    Case(
+        "one_hot",
+        lambda i, n: tgc.ops.one_hot(i, n),
+        lambda i, n: np.array([[int(c == k) for c in range(n)] for k in i.flat]).reshape((*i.shape, n)),
+        (S(index(3, 4), args=(3,)), S(index(3, 2, 2), args=(5,)), S(index(3), args=(3,)), S(index(3, 0), args=(3,))),
+        differentiable=False,
+        out="int64",
+        errors=(
+            Error(lambda: tgc.ops.one_hot(long(0, 3), 3), IndexError, r"one_hot: class 3.*0\.\.2"),
+            Error(lambda: tgc.ops.one_hot(long(0, -1), 3), IndexError, "one_hot: class -1"),
+            Error(lambda: tgc.ops.one_hot(tgc.ones(2)), DTypeError, r"one_hot.*float32.*long\(\)"),
+            Error(lambda: tgc.ops.one_hot(tgc.zeros(0).long()), ShapeError, "one_hot.*empty"),
+        ),
+    ),
 )
 
 
@@ -144,8 +252,12 @@ class TestBattery(Battery):
 
 def test_index_is_kept_as_it_was(backend: str) -> None:
     """Changing the index tensor or array afterwards must not change the gradient: a copy, or an error."""
-    for make in (lambda: long(1, 2), lambda: np.array([1, 2]), lambda: tgc.tensor([False, True, True, False]),
-                 lambda: np.array([False, True, True, False])):
+    for make in (
+        lambda: long(1, 2),
+        lambda: np.array([1, 2]),
+        lambda: tgc.tensor([False, True, True, False]),
+        lambda: np.array([False, True, True, False]),
+    ):
         x, key = tgc.zeros(4, requires_grad=True), make()
         y = x[key]
         if isinstance(key, np.ndarray):

@@ -27,13 +27,16 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def affine(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
-    rows = [[sum(row * weights) + (0 if b is None else b[m]) for m, weights in enumerate(w)]
-            for row in x.reshape(-1, w.shape[1])]
+    rows = [
+        [sum(row * weights) + (0 if b is None else b[m]) for m, weights in enumerate(w)]
+        for row in x.reshape(-1, w.shape[1])
+    ]
     return np.array(rows, x.dtype).reshape(*x.shape[:-1], w.shape[0])
 
 
 def torch_linear(x: Any, w: Any, b: Any = None) -> Any:
     import torch
+
     return torch.nn.functional.linear(x, w, b)
 
 
@@ -42,41 +45,102 @@ def shapes(*pairs: Any) -> tuple[Any, ...]:
 
 
 CASES = (
-    Case("matmul", tgc.matmul, product, shapes(
-        ((2, 3), (3, 4)), ((1, 1), (1, 1)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 2, 3), (2, 3, 2)),
-        ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)), ((2, 1, 2, 2), (3, 2, 1)), ((1, 2, 3), (4, 3, 1)), ((3,), (2, 3, 2)),
-        ((2, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((2, 3), (3, 0)), ((0, 2, 3), (3, 1)), ((5, 1), (1, 7))),
-        torch=lambda x, y: x @ y, half=True, integers=("int64", "int32"),
+    Case(
+        "matmul",
+        tgc.matmul,
+        product,
+        shapes(
+            ((2, 3), (3, 4)),
+            ((1, 1), (1, 1)),
+            ((3,), (3,)),
+            ((3,), (3, 2)),
+            ((2, 3), (3,)),
+            ((2, 2, 3), (2, 3, 2)),
+            ((2, 2, 3), (3, 2)),
+            ((2, 3), (2, 3, 2)),
+            ((2, 1, 2, 2), (3, 2, 1)),
+            ((1, 2, 3), (4, 3, 1)),
+            ((3,), (2, 3, 2)),
+            ((2, 2, 3), (3,)),
+            ((0, 3), (3, 2)),
+            ((2, 0), (0, 3)),
+            ((2, 3), (3, 0)),
+            ((0, 2, 3), (3, 1)),
+            ((5, 1), (1, 7)),
+        ),
+        torch=lambda x, y: x @ y,
+        half=True,
+        integers=("int64", "int32"),
         special=(S(exactly([[np.nan, 1.0], [np.inf, 1.0], [2.0, 1.0]]), exactly([[1.0, 0.0], [-1.0, np.inf]])),),
-        threaded=(S((300, 310), (310, 290)), S((12, 70, 80), (12, 80, 90)), S((12, 70, 80), (80, 90))), errors=(
-        Error(lambda: tgc.ones(2, 3) @ tgc.ones(4, 5), ShapeError, r"matmul: \(2, 3\) @ \(4, 5\).*size 3.*4.*equal"),
-        Error(lambda: tgc.ones(2, 3) @ tgc.ones(2, 3), ShapeError, r"Did you mean x @ y\.mT"),
-        Error(lambda: tgc.ones(3, 2) @ tgc.ones(3, 4), ShapeError, r"Did you mean x\.mT @ y"),
-        Error(lambda: tgc.ones(3) @ tgc.ones(2), ShapeError, r"matmul.*\(3,\).*\(2,\)"),
-        Error(lambda: tgc.ones(3) @ tgc.ones(2, 2), ShapeError, "matmul.*size 3"),
-        Error(lambda: tgc.ones(2, 2, 3) @ tgc.ones(3, 3, 2), ShapeError, r"matmul.*\(2,\).*\(3,\)"),
-        Error(lambda: tgc.ones(()) @ tgc.ones(2), ShapeError, r"matmul.*\(\).*\*"),
-        Error(lambda: tgc.ones(2, 2) @ tgc.ones(2, 2, dtype="float64"), DTypeError, "matmul.*float32.*float64"),
-        Error(lambda: tgc.ones(2, 2) @ tgc.ones(2, 2).long(), DTypeError, "matmul.*float32.*int64"),
-        Error(lambda: tgc.ones(2, 2) @ 3.0, TypeError, "Tensor, got float"),
-        Error(lambda: tgc.matmul(tgc.ones(2, 2), [[1.0]]), TypeError, "matmul.*list"))),
-    Case("linear", tgc.ops.linear, affine, (
-        S((2, 3), (4, 3), (4,)), S((2, 3), (4, 3), None), S((2, 3), (4, 3)), S((3,), (4, 3), (4,)),
-        S((2, 2, 3), (4, 3), (4,)), S((0, 3), (2, 3), (2,)), S((1, 1), (1, 1), (1,)), S((2, 0, 3), (2, 3), (2,)), S((2, 3), (0, 3), (0,))),
-        torch=torch_linear, half=True, threaded=(S((300, 310), (290, 310), (290,)),), errors=(
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 5)), ShapeError,
-              r"linear.*3 features.*\(2, 3\).*\(4, 5\).*Linear\(3, 4\)"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 2, 3), tgc.ones(4, 5)), ShapeError, r"linear.*3 features.*\(2, 2, 3\)"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(3)), ShapeError,
-              r"linear.*bias.*\(3,\).*\(4,\)"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(3)), ShapeError, "linear.*matrix"),
-        Error(lambda: tgc.ops.linear(tgc.ones(()), tgc.ones(3, 3)), ShapeError, "linear.*0-d"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3, dtype="float64")), DTypeError,
-              "linear.*float32.*float64"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(4, dtype="float64")), DTypeError,
-              "linear.*float32.*float64"),
-        Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(4).long()), DTypeError, "linear.*int64"),
-        Error(lambda: tgc.ops.linear(np.ones((2, 3)), tgc.ones(4, 3)), TypeError, "linear.*Tensor.*ndarray"))),
+        threaded=(S((300, 310), (310, 290)), S((12, 70, 80), (12, 80, 90)), S((12, 70, 80), (80, 90))),
+        errors=(
+            Error(
+                lambda: tgc.ones(2, 3) @ tgc.ones(4, 5), ShapeError, r"matmul: \(2, 3\) @ \(4, 5\).*size 3.*4.*equal"
+            ),
+            Error(lambda: tgc.ones(2, 3) @ tgc.ones(2, 3), ShapeError, r"Did you mean x @ y\.mT"),
+            Error(lambda: tgc.ones(3, 2) @ tgc.ones(3, 4), ShapeError, r"Did you mean x\.mT @ y"),
+            Error(lambda: tgc.ones(3) @ tgc.ones(2), ShapeError, r"matmul.*\(3,\).*\(2,\)"),
+            Error(lambda: tgc.ones(3) @ tgc.ones(2, 2), ShapeError, "matmul.*size 3"),
+            Error(lambda: tgc.ones(2, 2, 3) @ tgc.ones(3, 3, 2), ShapeError, r"matmul.*\(2,\).*\(3,\)"),
+            Error(lambda: tgc.ones(()) @ tgc.ones(2), ShapeError, r"matmul.*\(\).*\*"),
+            Error(lambda: tgc.ones(2, 2) @ tgc.ones(2, 2, dtype="float64"), DTypeError, "matmul.*float32.*float64"),
+            Error(lambda: tgc.ones(2, 2) @ tgc.ones(2, 2).long(), DTypeError, "matmul.*float32.*int64"),
+            Error(lambda: tgc.ones(2, 2) @ 3.0, TypeError, "Tensor, got float"),
+            Error(lambda: tgc.matmul(tgc.ones(2, 2), [[1.0]]), TypeError, "matmul.*list"),
+        ),
+    ),
+    Case(
+        "linear",
+        tgc.ops.linear,
+        affine,
+        (
+            S((2, 3), (4, 3), (4,)),
+            S((2, 3), (4, 3), None),
+            S((2, 3), (4, 3)),
+            S((3,), (4, 3), (4,)),
+            S((2, 2, 3), (4, 3), (4,)),
+            S((0, 3), (2, 3), (2,)),
+            S((1, 1), (1, 1), (1,)),
+            S((2, 0, 3), (2, 3), (2,)),
+            S((2, 3), (0, 3), (0,)),
+        ),
+        torch=torch_linear,
+        half=True,
+        threaded=(S((300, 310), (290, 310), (290,)),),
+        errors=(
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 5)),
+                ShapeError,
+                r"linear.*3 features.*\(2, 3\).*\(4, 5\).*Linear\(3, 4\)",
+            ),
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 2, 3), tgc.ones(4, 5)),
+                ShapeError,
+                r"linear.*3 features.*\(2, 2, 3\)",
+            ),
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(3)),
+                ShapeError,
+                r"linear.*bias.*\(3,\).*\(4,\)",
+            ),
+            Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(3)), ShapeError, "linear.*matrix"),
+            Error(lambda: tgc.ops.linear(tgc.ones(()), tgc.ones(3, 3)), ShapeError, "linear.*0-d"),
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3, dtype="float64")),
+                DTypeError,
+                "linear.*float32.*float64",
+            ),
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(4, dtype="float64")),
+                DTypeError,
+                "linear.*float32.*float64",
+            ),
+            Error(
+                lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3), tgc.ones(4).long()), DTypeError, "linear.*int64"
+            ),
+            Error(lambda: tgc.ops.linear(np.ones((2, 3)), tgc.ones(4, 3)), TypeError, "linear.*Tensor.*ndarray"),
+        ),
+    ),
 )
 
 

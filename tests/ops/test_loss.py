@@ -7,7 +7,7 @@ import pytest
 from scipy import special as sp
 
 import tinygrad_course as tgc
-from tests.ops.battery import Battery, Case, Error, S, Sample, exactly, index, normal, positive
+from tests.ops.battery import Battery, Case, Error, S, exactly, index, normal, positive
 from tinygrad_course import ops
 from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
@@ -29,7 +29,9 @@ def cross_entropy(x: np.ndarray, t: np.ndarray, weight: Any = None, ignored: int
     return -(targets(t, x.shape[1], weight, ignored, smoothing) * logp).sum(1), logp
 
 
-def cross_entropy_grad(g: np.ndarray, logp: np.ndarray, t: np.ndarray, weight: Any, ignored: int, smoothing: float) -> Any:
+def cross_entropy_grad(
+    g: np.ndarray, logp: np.ndarray, t: np.ndarray, weight: Any, ignored: int, smoothing: float
+) -> Any:
     shares = targets(t, logp.shape[1], weight, ignored, smoothing)
     return g[:, None] * (np.exp(logp) * shares.sum(1, keepdims=True) - shares)
 
@@ -42,8 +44,13 @@ def raw_grad(g: Any, logp: Any, t: Any, weight: Any, ignored: int, smoothing: fl
     return apply(CrossEntropyGrad, (g, logp, t, weight), (ignored, smoothing))
 
 
-RAW = (S((3, 4), index(4, 3)), S((3, 4), index(4, 3), None, args=(2, 0.0)), S((3, 4), index(4, 3), None, args=(1, 0.3)),
-       S((1, 1), index(1, 1)), S((0, 3), index(3, 0)))
+RAW = (
+    S((3, 4), index(4, 3)),
+    S((3, 4), index(4, 3), None, args=(2, 0.0)),
+    S((3, 4), index(4, 3), None, args=(1, 0.3)),
+    S((1, 1), index(1, 1)),
+    S((0, 3), index(3, 0)),
+)
 
 
 def with_weight(x: Any, t: Any, ignored: int, smoothing: float) -> Any:
@@ -70,12 +77,20 @@ def mean_of(loss: np.ndarray, reduction: str, total: float) -> np.ndarray:
     return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.sum() / total
 
 
-def cross_entropy_loss(x: np.ndarray, t: np.ndarray, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
-                       label_smoothing: float = 0.0) -> Any:
+def cross_entropy_loss(
+    x: np.ndarray,
+    t: np.ndarray,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
     rows = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1]) if x.ndim > 1 else x[None]
     if t.dtype.kind == "f":
         shares = np.moveaxis(t, 1, -1).reshape(-1, x.shape[1]) if x.ndim > 1 else t[None]
-        shares = (shares * (1 - label_smoothing) + label_smoothing / rows.shape[1]) * (1.0 if weight is None else weight)
+        shares = (shares * (1 - label_smoothing) + label_smoothing / rows.shape[1]) * (
+            1.0 if weight is None else weight
+        )
         total = float(len(rows))
     else:
         shares = targets(t.reshape(-1), rows.shape[1], weight, ignore_index, label_smoothing)
@@ -85,7 +100,9 @@ def cross_entropy_loss(x: np.ndarray, t: np.ndarray, weight: Any = None, ignore_
     return mean_of(loss.reshape(shape), reduction, total)
 
 
-def nll_loss(x: np.ndarray, t: np.ndarray, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(
+    x: np.ndarray, t: np.ndarray, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
     weight = np.ones(x.shape[1]) if weight is None else weight
     loss, total = np.zeros(t.shape), 0.0
     for place in np.ndindex(t.shape):
@@ -104,7 +121,9 @@ def bce(x: np.ndarray, t: np.ndarray, reduction: str = "mean") -> Any:
 def torch_call(name: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         import torch
+
         return getattr(torch.nn.functional, name)(*args, **kwargs)
+
     return call
 
 
@@ -112,14 +131,25 @@ def chance(*shape: int) -> Any:
     return exactly(np.random.default_rng(3).uniform(0.1, 0.9, shape))
 
 
-CLASSES = (*(S((4, 3), index(3, 4), reduction=r, note=r) for r in ("mean", "sum", "none")),
-           S((4, 3), index(3, 4), ignore_index=1), S((2, 3, 4), index(3, 2, 4)),
-           S((2, 3, 2, 2), index(3, 2, 2, 2), reduction="none"))
+CLASSES = (
+    *(S((4, 3), index(3, 4), reduction=r, note=r) for r in ("mean", "sum", "none")),
+    S((4, 3), index(3, 4), ignore_index=1),
+    S((2, 3, 4), index(3, 2, 4)),
+    S((2, 3, 2, 2), index(3, 2, 2, 2), reduction="none"),
+)
 NARROW = (S((3, 2), exactly([1, 0, 1], "int32"), note="int32"), S((3, 2), exactly([1, 0, 1], "uint8"), note="uint8"))
-SMOOTH = (S((4, 3), index(3, 4), label_smoothing=0.1), S((4, 3), index(3, 4), label_smoothing=1.0),
-          S((2, 3, 4), index(3, 2, 4), label_smoothing=0.4, ignore_index=0), S((3,), index(3), note="single"))
-CHANCES = (S((4, 3), chance(4, 3)), S((2, 3, 2), chance(2, 3, 2), label_smoothing=0.2, reduction="none"), S((3,), chance(3)),
-           S((4, 3), chance(4, 3), reduction="sum"))
+SMOOTH = (
+    S((4, 3), index(3, 4), label_smoothing=0.1),
+    S((4, 3), index(3, 4), label_smoothing=1.0),
+    S((2, 3, 4), index(3, 2, 4), label_smoothing=0.4, ignore_index=0),
+    S((3,), index(3), note="single"),
+)
+CHANCES = (
+    S((4, 3), chance(4, 3)),
+    S((2, 3, 2), chance(2, 3, 2), label_smoothing=0.2, reduction="none"),
+    S((3,), chance(3)),
+    S((4, 3), chance(4, 3), reduction="sum"),
+)
 BINARY = (*(S((2, 3), chance(2, 3), reduction=r) for r in ("mean", "sum", "none")), S((), chance()), S((1,), chance(1)))
 
 
@@ -128,64 +158,168 @@ def classes(*values: int) -> Any:
 
 
 CASES = (
-    Case("cross_entropy", raw, cross_entropy, RAW, out=("same", "same"), half=True,
-         threaded=(S((1500, 300), index(300, 1500)), S((1500, 300), index(300, 1500), None, args=(3, 0.1))),
-         special=(S(exactly([[1000.0, 0.0, -1000.0], [0.0, 1000.0, 0.0], [-np.inf, 0.0, 1.0]]),
-                    exactly([2, 1, 0], "int64")),)),
+    Case(
+        "cross_entropy",
+        raw,
+        cross_entropy,
+        RAW,
+        out=("same", "same"),
+        half=True,
+        threaded=(S((1500, 300), index(300, 1500)), S((1500, 300), index(300, 1500), None, args=(3, 0.1))),
+        special=(
+            S(exactly([[1000.0, 0.0, -1000.0], [0.0, 1000.0, 0.0], [-np.inf, 0.0, 1.0]]), exactly([2, 1, 0], "int64")),
+        ),
+    ),
     Case("cross_entropy", with_weight, with_weight, WEIGHTED, out=("same", "same")),
-    Case("cross_entropy", ops.cross_entropy, cross_entropy_loss, CLASSES + SMOOTH,
-         torch=torch_call("cross_entropy"), errors=(
-        Error(lambda: ops.cross_entropy(tgc.ones(4, 3), classes(0, 1, 2, 3)), IndexError,
-              r"cross_entropy.*target 3.*3 classes.*0\.\.2"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, -1)), IndexError, "cross_entropy.*target -1"),
-        Error(lambda: ops.cross_entropy(tgc.ones(4, 3), classes(0, 1)), ShapeError, r"cross_entropy.*\(4, 3\).*\(4,\).*\(2,\)"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), tgc.tensor([[0], [1]])), ShapeError,
-              r"cross_entropy.*squeeze\(1\)"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), tgc.ones(2)), ShapeError,
-              r"cross_entropy.*target\.long\(\)"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), [0, 1]), TypeError, "cross_entropy.*Tensor.*list"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3).long(), classes(0, 1)), DTypeError, "cross_entropy.*int64"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), tgc.ones(2)), ShapeError,
-              r"cross_entropy.*3 classes.*\(2,\)"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), reduction="avg"), ValueError,
-              "cross_entropy.*'avg'"),
-        Error(lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), label_smoothing=2), ValueError,
-              "label_smoothing.*2"))),
-    Case("cross_entropy_grad", raw_grad, cross_entropy_grad, tuple(
-        S(normal(n), (n, c), index(c, n), None, args=(ignored, e), note=f"{n}x{c}-{ignored}-{e}")
-        for n, c, ignored, e in [(3, 4, -100, 0.0), (3, 4, 2, 0.0), (3, 2, 1, 0.3), (1, 1, -100, 0.0), (0, 2, -100, 0.1)]),
-         half=True, threaded=(S((1500,), (1500, 300), index(300, 1500), None, args=(3, 0.1)),), errors=(
-        Error(lambda: raw_grad(tgc.ones(2), tgc.ones(3, 2), classes(0, 1, 1), None, -100, 0.0), ShapeError,
-              r"cross_entropy_grad.*\(2,\).*\(3,\)"),)),
-    Case("cross_entropy_grad", grad_with_weight, grad_with_weight, tuple(
-        S((3,), (3, 4), index(4, 3), args=(ignored, e)) for ignored, e in [(-100, 0.0), (1, 0.3)])),
+    Case(
+        "cross_entropy",
+        ops.cross_entropy,
+        cross_entropy_loss,
+        CLASSES + SMOOTH,
+        torch=torch_call("cross_entropy"),
+        errors=(
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(4, 3), classes(0, 1, 2, 3)),
+                IndexError,
+                r"cross_entropy.*target 3.*3 classes.*0\.\.2",
+            ),
+            Error(lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, -1)), IndexError, "cross_entropy.*target -1"),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(4, 3), classes(0, 1)),
+                ShapeError,
+                r"cross_entropy.*\(4, 3\).*\(4,\).*\(2,\)",
+            ),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(2, 3), tgc.tensor([[0], [1]])),
+                ShapeError,
+                r"cross_entropy.*squeeze\(1\)",
+            ),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(2, 3), tgc.ones(2)), ShapeError, r"cross_entropy.*target\.long\(\)"
+            ),
+            Error(lambda: ops.cross_entropy(tgc.ones(2, 3), [0, 1]), TypeError, "cross_entropy.*Tensor.*list"),
+            Error(lambda: ops.cross_entropy(tgc.ones(2, 3).long(), classes(0, 1)), DTypeError, "cross_entropy.*int64"),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), tgc.ones(2)),
+                ShapeError,
+                r"cross_entropy.*3 classes.*\(2,\)",
+            ),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), reduction="avg"),
+                ValueError,
+                "cross_entropy.*'avg'",
+            ),
+            Error(
+                lambda: ops.cross_entropy(tgc.ones(2, 3), classes(0, 1), label_smoothing=2),
+                ValueError,
+                "label_smoothing.*2",
+            ),
+        ),
+    ),
+    Case(
+        "cross_entropy_grad",
+        raw_grad,
+        cross_entropy_grad,
+        tuple(
+            S(normal(n), (n, c), index(c, n), None, args=(ignored, e), note=f"{n}x{c}-{ignored}-{e}")
+            for n, c, ignored, e in [
+                (3, 4, -100, 0.0),
+                (3, 4, 2, 0.0),
+                (3, 2, 1, 0.3),
+                (1, 1, -100, 0.0),
+                (0, 2, -100, 0.1),
+            ]
+        ),
+        half=True,
+        threaded=(S((1500,), (1500, 300), index(300, 1500), None, args=(3, 0.1)),),
+        errors=(
+            Error(
+                lambda: raw_grad(tgc.ones(2), tgc.ones(3, 2), classes(0, 1, 1), None, -100, 0.0),
+                ShapeError,
+                r"cross_entropy_grad.*\(2,\).*\(3,\)",
+            ),
+        ),
+    ),
+    Case(
+        "cross_entropy_grad",
+        grad_with_weight,
+        grad_with_weight,
+        tuple(S((3,), (3, 4), index(4, 3), args=(ignored, e)) for ignored, e in [(-100, 0.0), (1, 0.3)]),
+    ),
     Case("cross_entropy", ops.cross_entropy, cross_entropy_loss, NARROW),
     Case("log_softmax", ops.cross_entropy, cross_entropy_loss, CHANCES, torch=torch_call("cross_entropy")),
-    Case("gather", ops.nll_loss, nll_loss, CLASSES, torch=torch_call("nll_loss"), errors=(
-        Error(lambda: ops.nll_loss(tgc.ones(2, 3), classes(0, 3)), IndexError, r"nll_loss.*target 3.*0\.\.2"),
-        Error(lambda: ops.nll_loss(tgc.ones(2, 3), tgc.ones(2)), DTypeError, r"nll_loss.*float32.*target\.long\(\)"),
-        Error(lambda: ops.nll_loss(tgc.ones(2, 3), classes(0)), ShapeError, r"nll_loss.*\(2, 3\).*\(2,\).*\(1,\)"))),
-    Case("gather", lambda x, t, w: ops.nll_loss(x, t, w), nll_loss, (S((4, 3), index(3, 4), positive(3), note="weight"),)),
-    Case("bce_with_logits", lambda x, t: apply(BCEWithLogits, (x, t)), lambda x, t: bce(x, t, "none"),
-         (S((2, 3), chance(2, 3)), S((), chance()), S((0,), chance(0))), threaded=(S((650, 640), chance(650, 640)),), half=True,
-         special=(S(exactly([1e4, -1e4, 0.0, 800.0]), exactly([1.0, 0.0, 0.5, 0.0])),)),
-    Case("bce_with_logits", ops.binary_cross_entropy_with_logits, bce, BINARY,
-         torch=torch_call("binary_cross_entropy_with_logits"), errors=(
-        Error(lambda: ops.binary_cross_entropy_with_logits(tgc.ones(4, 1), tgc.ones(4)), ShapeError,
-              r"binary_cross_entropy_with_logits.*\(4, 1\).*\(4,\).*squeeze\(-1\)"),
-        Error(lambda: ops.binary_cross_entropy_with_logits(tgc.ones(4), tgc.ones(4, 1)), ShapeError,
-              r"\(4,\).*\(4, 1\).*squeeze\(-1\)"),
-        Error(lambda: ops.binary_cross_entropy_with_logits(tgc.ones(2), classes(0, 1)), DTypeError,
-              r"int64.*target\.float\(\)"))),
-    Case("mul", ops.mse_loss, lambda x, t, reduction="mean": mean_of((x - t) ** 2, reduction, x.size), BINARY,
-         torch=torch_call("mse_loss"), errors=(
-        Error(lambda: ops.mse_loss(tgc.ones(4, 1), tgc.ones(4)), ShapeError,
-              r"mse_loss.*\(4, 1\).*\(4,\).*squeeze\(-1\).*unsqueeze"),
-        Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4, 1)), ShapeError,
-              r"mse_loss.*\(4,\).*\(4, 1\).*target\.squeeze"),
-        Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(3)), ShapeError, r"mse_loss.*\(4,\).*\(3,\)"),
-        Error(lambda: ops.mse_loss(tgc.ones(4), 1.0), TypeError, "mse_loss.*Tensor.*float"),
-        Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4), "average"), ValueError, "mse_loss.*'average'"))),
+    Case(
+        "gather",
+        ops.nll_loss,
+        nll_loss,
+        CLASSES,
+        torch=torch_call("nll_loss"),
+        errors=(
+            Error(lambda: ops.nll_loss(tgc.ones(2, 3), classes(0, 3)), IndexError, r"nll_loss.*target 3.*0\.\.2"),
+            Error(
+                lambda: ops.nll_loss(tgc.ones(2, 3), tgc.ones(2)), DTypeError, r"nll_loss.*float32.*target\.long\(\)"
+            ),
+            Error(lambda: ops.nll_loss(tgc.ones(2, 3), classes(0)), ShapeError, r"nll_loss.*\(2, 3\).*\(2,\).*\(1,\)"),
+        ),
+    ),
+    Case(
+        "gather", lambda x, t, w: ops.nll_loss(x, t, w), nll_loss, (S((4, 3), index(3, 4), positive(3), note="weight"),)
+    ),
+    Case(
+        "bce_with_logits",
+        lambda x, t: apply(BCEWithLogits, (x, t)),
+        lambda x, t: bce(x, t, "none"),
+        (S((2, 3), chance(2, 3)), S((), chance()), S((0,), chance(0))),
+        threaded=(S((650, 640), chance(650, 640)),),
+        half=True,
+        special=(S(exactly([1e4, -1e4, 0.0, 800.0]), exactly([1.0, 0.0, 0.5, 0.0])),),
+    ),
+    Case(
+        "bce_with_logits",
+        ops.binary_cross_entropy_with_logits,
+        bce,
+        BINARY,
+        torch=torch_call("binary_cross_entropy_with_logits"),
+        errors=(
+            Error(
+                lambda: ops.binary_cross_entropy_with_logits(tgc.ones(4, 1), tgc.ones(4)),
+                ShapeError,
+                r"binary_cross_entropy_with_logits.*\(4, 1\).*\(4,\).*squeeze\(-1\)",
+            ),
+            Error(
+                lambda: ops.binary_cross_entropy_with_logits(tgc.ones(4), tgc.ones(4, 1)),
+                ShapeError,
+                r"\(4,\).*\(4, 1\).*squeeze\(-1\)",
+            ),
+            Error(
+                lambda: ops.binary_cross_entropy_with_logits(tgc.ones(2), classes(0, 1)),
+                DTypeError,
+                r"int64.*target\.float\(\)",
+            ),
+        ),
+    ),
+    Case(
+        "mul",
+        ops.mse_loss,
+        lambda x, t, reduction="mean": mean_of((x - t) ** 2, reduction, x.size),
+        BINARY,
+        torch=torch_call("mse_loss"),
+        errors=(
+            Error(
+                lambda: ops.mse_loss(tgc.ones(4, 1), tgc.ones(4)),
+                ShapeError,
+                r"mse_loss.*\(4, 1\).*\(4,\).*squeeze\(-1\).*unsqueeze",
+            ),
+            Error(
+                lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4, 1)),
+                ShapeError,
+                r"mse_loss.*\(4,\).*\(4, 1\).*target\.squeeze",
+            ),
+            Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(3)), ShapeError, r"mse_loss.*\(4,\).*\(3,\)"),
+            Error(lambda: ops.mse_loss(tgc.ones(4), 1.0), TypeError, "mse_loss.*Tensor.*float"),
+            Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4), "average"), ValueError, "mse_loss.*'average'"),
+        ),
+    ),
 )
 
 
@@ -204,7 +338,7 @@ def test_class_weights_against_torch(backend: str, torch: Any, reduction: str, s
     y = ops.cross_entropy(ours, tgc.tensor(t), tgc.tensor(w), **kwargs)
     z = torch.nn.functional.cross_entropy(theirs, torch.tensor(t), torch.tensor(w), **kwargs)
     np.testing.assert_allclose(y.detach().array, z.detach().numpy(), rtol=1e-12)
-    g, = S(y.shape).arrays("upstream")
+    (g,) = S(y.shape).arrays("upstream")
     y.backward(tgc.tensor(g))
     z.backward(torch.tensor(g))
     np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-11, atol=1e-13)
@@ -234,7 +368,8 @@ def test_binary_weights_against_torch(backend: str, torch: Any, kwargs: dict[str
     full = {k: np.array([v, 1.0, 2 * v]) for k, v in kwargs.items()}
     y = ops.binary_cross_entropy_with_logits(ours, tgc.tensor(t), **{k: tgc.tensor(v) for k, v in full.items()})
     z = torch.nn.functional.binary_cross_entropy_with_logits(
-        theirs, torch.tensor(t), **{k: torch.tensor(v) for k, v in full.items()})
+        theirs, torch.tensor(t), **{k: torch.tensor(v) for k, v in full.items()}
+    )
     assert y.item() == pytest.approx(z.item(), rel=1e-12)
     y.backward()
     z.backward()

@@ -49,26 +49,44 @@ def first_largest(values: list[float]) -> int:
 
 
 def samples(make: Callable[..., Draw], empty: bool) -> tuple[Sample, ...]:
-    full = [((2, 3, 4), None), ((2, 3, 4), 1), ((2, 3, 4), -1), ((2, 3, 4), 0), ((2, 3, 4), (0, 2)), ((2, 3, 4), (-1, -2)),
-            ((), None), ((), 0), ((1,), 0), ((5,), -1), ((2, 1, 3), 1)]
+    full = [
+        ((2, 3, 4), None),
+        ((2, 3, 4), 1),
+        ((2, 3, 4), -1),
+        ((2, 3, 4), 0),
+        ((2, 3, 4), (0, 2)),
+        ((2, 3, 4), (-1, -2)),
+        ((), None),
+        ((), 0),
+        ((1,), 0),
+        ((5,), -1),
+        ((2, 1, 3), 1),
+    ]
     none = [((0,), None), ((0, 3), 0), ((3, 0), 1)]
-    return tuple(S(make(*shape), dim=dim, keepdim=keep, note=f"{shape}-{dim}-{keep}".replace(" ", ""))
-                 for shape, dim in full + (none if empty else [((0, 3), 1)]) for keep in (False, True))
+    return tuple(
+        S(make(*shape), dim=dim, keepdim=keep, note=f"{shape}-{dim}-{keep}".replace(" ", ""))
+        for shape, dim in full + (none if empty else [((0, 3), 1)])
+        for keep in (False, True)
+    )
 
 
 def torch_call(name: str) -> Callable[..., Any]:
     def call(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         import torch
+
         if dim is None and keepdim:
             dim = tuple(range(x.ndim))
         return getattr(torch, name)(x, **({} if dim is None else {"dim": dim, "keepdim": keepdim}))
+
     return call
 
 
 def axis_errors(op: str, call: Callable[..., Any]) -> tuple[Error, ...]:
-    return (Error(lambda: call(tgc.ones(2, 3), 2), ShapeError, rf"{op}.*dim 2.*2 axes.*between -2 and 1"),
-            Error(lambda: call(tgc.ones(2, 3), -3), ShapeError, rf"{op}.*dim -3"),
-            Error(lambda: call(tgc.ones(2, 3), 0.5), TypeError, rf"{op}.*integer.*0\.5"))
+    return (
+        Error(lambda: call(tgc.ones(2, 3), 2), ShapeError, rf"{op}.*dim 2.*2 axes.*between -2 and 1"),
+        Error(lambda: call(tgc.ones(2, 3), -3), ShapeError, rf"{op}.*dim -3"),
+        Error(lambda: call(tgc.ones(2, 3), 0.5), TypeError, rf"{op}.*integer.*0\.5"),
+    )
 
 
 TWICE = Error(lambda: tgc.ones(2, 3).sum((0, -2)), ShapeError, "sum.*twice")
@@ -76,35 +94,92 @@ THREADED = (S((800, 700)), S((800, 700), dim=0), S((800, 700), dim=1), S((8, 300
 
 
 CASES = (
-    Case("sum", tgc.sum, folded(total), samples(away, True), errors=(*axis_errors("sum", tgc.sum), TWICE),
-         torch=torch_call("sum"), threaded=THREADED, special=(S(exactly(NAN)), S(exactly(NAN), dim=1)), half=True,
-         integers=("int64", "int32", "uint8", "bool")),
-    Case("mean", tgc.mean, folded(average), samples(away, False), errors=(
-        *axis_errors("mean", tgc.mean), Error(lambda: tgc.tensor([1, 2]).mean(), DTypeError, r"mean.*int64.*float\(\)")),
-        torch=torch_call("mean"), threaded=THREADED, special=(S(exactly(NAN)), S(exactly(NAN), dim=1)), half=True),
-    Case("amax", tgc.amax, folded(largest), samples(apart, False), errors=(
-        *axis_errors("amax", tgc.amax), Error(lambda: tgc.ones(2, 0).amax(1), ShapeError, r"amax.*empty axis.*\(2, 0\)"),
-        Error(lambda: tgc.ones(0).max(), ShapeError, r"empty axis.*\(0,\)")),
-        torch=torch_call("amax"), threaded=THREADED, special=(S(exactly(NAN)), S(exactly(NAN), dim=1)), half=True,
+    Case(
+        "sum",
+        tgc.sum,
+        folded(total),
+        samples(away, True),
+        errors=(*axis_errors("sum", tgc.sum), TWICE),
+        torch=torch_call("sum"),
+        threaded=THREADED,
+        special=(S(exactly(NAN)), S(exactly(NAN), dim=1)),
+        half=True,
+        integers=("int64", "int32", "uint8", "bool"),
+    ),
+    Case(
+        "mean",
+        tgc.mean,
+        folded(average),
+        samples(away, False),
+        errors=(
+            *axis_errors("mean", tgc.mean),
+            Error(lambda: tgc.tensor([1, 2]).mean(), DTypeError, r"mean.*int64.*float\(\)"),
+        ),
+        torch=torch_call("mean"),
+        threaded=THREADED,
+        special=(S(exactly(NAN)), S(exactly(NAN), dim=1)),
+        half=True,
+    ),
+    Case(
+        "amax",
+        tgc.amax,
+        folded(largest),
+        samples(apart, False),
+        errors=(
+            *axis_errors("amax", tgc.amax),
+            Error(lambda: tgc.ones(2, 0).amax(1), ShapeError, r"amax.*empty axis.*\(2, 0\)"),
+            Error(lambda: tgc.ones(0).max(), ShapeError, r"empty axis.*\(0,\)"),
+        ),
+        torch=torch_call("amax"),
+        threaded=THREADED,
+        special=(S(exactly(NAN)), S(exactly(NAN), dim=1)),
+        half=True,
         kinks=(S(whole(3, 4, 5), dim=1), S(whole(2, 4, 5)), S(whole(2, 4, 5, 2), dim=(0, 2))),
-        integers=("int64", "int32", "uint8", "bool")),
-    Case("argmax", tgc.argmax, folded(first_largest), tuple(
-        S(whole(4, *shape), dim=dim, keepdim=keep, note=f"{shape}-{dim}-{keep}".replace(" ", ""))
-        for shape, dim in [((3, 4), 0), ((3, 4), -1), ((3, 4), None), ((5,), 0), ((2, 3, 4), 1), ((), None), ((), 0),
-                           ((0, 2), 1)]
-        for keep in (False, True)), differentiable=False, out="int64", threaded=THREADED[:3],
+        integers=("int64", "int32", "uint8", "bool"),
+    ),
+    Case(
+        "argmax",
+        tgc.argmax,
+        folded(first_largest),
+        tuple(
+            S(whole(4, *shape), dim=dim, keepdim=keep, note=f"{shape}-{dim}-{keep}".replace(" ", ""))
+            for shape, dim in [
+                ((3, 4), 0),
+                ((3, 4), -1),
+                ((3, 4), None),
+                ((5,), 0),
+                ((2, 3, 4), 1),
+                ((), None),
+                ((), 0),
+                ((0, 2), 1),
+            ]
+            for keep in (False, True)
+        ),
+        differentiable=False,
+        out="int64",
+        threaded=THREADED[:3],
         special=(S(exactly(NAN[:2]), dim=1), S(exactly(NAN), dim=0), S(exactly(NAN))),
         integers=("int64", "int32", "uint8", "bool"),
-        errors=(*axis_errors("argmax", tgc.argmax),
-                Error(lambda: tgc.ones(2, 0).argmax(1), ShapeError, r"argmax.*axis 1.*\(2, 0\).*empty"),
-                Error(lambda: tgc.ones(0).argmax(), ShapeError, r"argmax.*empty"))),
-    Case("gather", tgc.max,
-         lambda x, dim, keepdim=False: (fold(x, dim, keepdim, largest), fold(x, dim, keepdim, first_largest)),
-         tuple(S(apart(*shape), dim=dim, keepdim=keep, note=f"max {shape}-{dim}-{keep}".replace(" ", ""))
-               for shape, dim in [((3, 4), 0), ((3, 4), -1), ((5,), 0), ((2, 3, 4), 1)] for keep in (False, True)),
-         out=("same", "int64"), torch=lambda x, dim, keepdim=False: tuple(x.max(dim, keepdim)),
-         threaded=(S((800, 700), dim=0), S((800, 700), dim=1)),
-         kinks=(S(whole(3, 4, 5), dim=1),)),
+        errors=(
+            *axis_errors("argmax", tgc.argmax),
+            Error(lambda: tgc.ones(2, 0).argmax(1), ShapeError, r"argmax.*axis 1.*\(2, 0\).*empty"),
+            Error(lambda: tgc.ones(0).argmax(), ShapeError, r"argmax.*empty"),
+        ),
+    ),
+    Case(
+        "gather",
+        tgc.max,
+        lambda x, dim, keepdim=False: (fold(x, dim, keepdim, largest), fold(x, dim, keepdim, first_largest)),
+        tuple(
+            S(apart(*shape), dim=dim, keepdim=keep, note=f"max {shape}-{dim}-{keep}".replace(" ", ""))
+            for shape, dim in [((3, 4), 0), ((3, 4), -1), ((5,), 0), ((2, 3, 4), 1)]
+            for keep in (False, True)
+        ),
+        out=("same", "int64"),
+        torch=lambda x, dim, keepdim=False: tuple(x.max(dim, keepdim)),
+        threaded=(S((800, 700), dim=0), S((800, 700), dim=1)),
+        kinks=(S(whole(3, 4, 5), dim=1),),
+    ),
 )
 
 
@@ -119,8 +194,10 @@ def test_max_of_two_tensors_is_the_elementwise_maximum(backend: str) -> None:
 @pytest.mark.parametrize("name", ["sum", "mean", "amax", "max", "argmax"])
 def test_dim_and_axis_are_the_same_word(backend: str, name: str) -> None:
     x = tgc.tensor(np.arange(6.0).reshape(2, 3))
-    for a, b in [(getattr(x, name)(dim=1, keepdim=True), getattr(x, name)(axis=1, keepdims=True)),
-                 (getattr(x, name)(1), getattr(x, name)(axis=1))]:
+    for a, b in [
+        (getattr(x, name)(dim=1, keepdim=True), getattr(x, name)(axis=1, keepdims=True)),
+        (getattr(x, name)(1), getattr(x, name)(axis=1)),
+    ]:
         for left, right in zip(*(v if isinstance(v, tuple) else (v,) for v in (a, b)), strict=True):
             assert left.tolist() == right.tolist()
             assert left.shape == right.shape
@@ -128,8 +205,10 @@ def test_dim_and_axis_are_the_same_word(backend: str, name: str) -> None:
         getattr(x, name)(dim=1, axis=1)
 
 
-@pytest.mark.parametrize(("source", "result"), [("bool", "int64"), ("uint8", "int64"), ("int32", "int64"),
-                                                ("float16", "float16"), ("float32", "float32")])
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [("bool", "int64"), ("uint8", "int64"), ("int32", "int64"), ("float16", "float16"), ("float32", "float32")],
+)
 def test_sum_type(backend: str, source: str, result: str) -> None:
     x = tgc.ones(300, dtype=source)
     assert x.sum().dtype == result
@@ -138,7 +217,7 @@ def test_sum_type(backend: str, source: str, result: str) -> None:
 
 
 def test_sum_is_accurate(backend: str) -> None:
-    """A million times 0.1 in float32: adding one after the other is off by 1 %; NumPy does it so over the first axis."""
+    """A million times 0.1 in float32: adding one by one is off by 1 %; NumPy does it so over the first axis."""
     x = tgc.full((1000, 1000), 0.1)
     assert x.sum().item() == pytest.approx(1e5, rel=1e-6)
     assert x.sum(0).sum().item() == pytest.approx(1e5, rel=1e-6 if backend == "compiled" else 2e-5)

@@ -14,8 +14,17 @@ from tinygrad_course.ops.softmax import LogSoftmaxGrad, SoftmaxGrad
 
 
 def samples(inputs: int) -> tuple[Sample, ...]:
-    shapes = [((2, 3), 1), ((2, 3), 0), ((4,), -1), ((2, 3, 4), 1), ((1,), 0), ((3, 1), 1), ((), 0), ((0, 3), 1),
-              ((3, 0), 1)]
+    shapes = [
+        ((2, 3), 1),
+        ((2, 3), 0),
+        ((4,), -1),
+        ((2, 3, 4), 1),
+        ((1,), 0),
+        ((3, 1), 1),
+        ((), 0),
+        ((0, 3), 1),
+        ((3, 0), 1),
+    ]
     return tuple(S(*[shape] * inputs, args=(dim,), note=f"{shape}{dim}".replace(" ", "")) for shape, dim in shapes)
 
 
@@ -30,7 +39,7 @@ def log_softmax(x: np.ndarray, dim: int) -> np.ndarray:
 def by_rows(rule: Any, g: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
     """`rule` for every row along `dim`."""
     out = np.zeros_like(g)
-    for place in np.ndindex(g.shape[:dim] + g.shape[dim + 1:] if g.ndim else ()):
+    for place in np.ndindex(g.shape[:dim] + g.shape[dim + 1 :] if g.ndim else ()):
         key = (*place[:dim], slice(None), *place[dim:]) if g.ndim else ()
         out[key] = rule(np.atleast_1d(g[key]), np.atleast_1d(y[key])).reshape(np.shape(g[key]))
     return out
@@ -49,6 +58,7 @@ def log_softmax_grad(g: np.ndarray, y: np.ndarray, dim: int) -> np.ndarray:
 def torch_call(name: str) -> Any:
     def call(x: Any, dim: int) -> Any:
         return getattr(x, name)(dim)
+
     return call
 
 
@@ -61,29 +71,77 @@ def nan_rows(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 def errors(op: str, call: Any) -> tuple[Error, ...]:
-    return (Error(lambda: call(tgc.ones(2, 3), 2), ShapeError, rf"{op}.*dim 2.*2 axes"),
-            Error(lambda: call(tgc.ones(2, 3), None), ShapeError, rf"{op}: dim is needed.*1 for logits"),
-            Error(lambda: call(tgc.ones(2, 3), 1.0), TypeError, rf"{op}.*integer"))
+    return (
+        Error(lambda: call(tgc.ones(2, 3), 2), ShapeError, rf"{op}.*dim 2.*2 axes"),
+        Error(lambda: call(tgc.ones(2, 3), None), ShapeError, rf"{op}: dim is needed.*1 for logits"),
+        Error(lambda: call(tgc.ones(2, 3), 1.0), TypeError, rf"{op}.*integer"),
+    )
 
 
 THREADED = (S((700, 600), args=(1,)), S((700, 600), args=(0,)), S((30, 40, 500), args=(1,)))
 THREADED_GRAD = (S((700, 600), (700, 600), args=(1,)), S((700, 600), (700, 600), args=(0,)))
 
 CASES = (
-    Case("softmax", tgc.softmax, softmax, samples(1), torch=torch_call("softmax"), half=True, threaded=THREADED,
-         special=(S(EXTREME, args=(1,)),), errors=errors("softmax", tgc.softmax)),
-    Case("log_softmax", tgc.log_softmax, log_softmax, samples(1), torch=torch_call("log_softmax"), half=True,
-         threaded=THREADED, special=(S(EXTREME, args=(1,)),), errors=errors("log_softmax", tgc.log_softmax)),
+    Case(
+        "softmax",
+        tgc.softmax,
+        softmax,
+        samples(1),
+        torch=torch_call("softmax"),
+        half=True,
+        threaded=THREADED,
+        special=(S(EXTREME, args=(1,)),),
+        errors=errors("softmax", tgc.softmax),
+    ),
+    Case(
+        "log_softmax",
+        tgc.log_softmax,
+        log_softmax,
+        samples(1),
+        torch=torch_call("log_softmax"),
+        half=True,
+        threaded=THREADED,
+        special=(S(EXTREME, args=(1,)),),
+        errors=errors("log_softmax", tgc.log_softmax),
+    ),
     Case("softmax", tgc.softmax, nan_rows, (), special=(S(HOPELESS, args=(1,)),)),
-    Case("log_softmax", tgc.log_softmax, nan_rows, (),
-         special=(S(exactly([[np.nan, 0.0], [-np.inf, -np.inf]]), args=(1,)),)),
-    Case("softmax_grad", lambda g, y, dim: apply(SoftmaxGrad, (g, y), (dim % max(1, g.ndim),)), softmax_grad, samples(2),
-         half=True, threaded=THREADED_GRAD, errors=(
-        Error(lambda: apply(SoftmaxGrad, (tgc.ones(2), tgc.ones(3)), (0,)), ShapeError, r"softmax_grad.*\(2,\).*\(3,\)"),)),
-    Case("log_softmax_grad", lambda g, y, dim: apply(LogSoftmaxGrad, (g, y), (dim % max(1, g.ndim),)), log_softmax_grad,
-         samples(2), half=True, threaded=THREADED_GRAD, errors=(
-        Error(lambda: apply(LogSoftmaxGrad, (tgc.ones(2), tgc.ones(3)), (0,)), ShapeError,
-              r"log_softmax_grad.*\(2,\).*\(3,\)"),)),
+    Case(
+        "log_softmax",
+        tgc.log_softmax,
+        nan_rows,
+        (),
+        special=(S(exactly([[np.nan, 0.0], [-np.inf, -np.inf]]), args=(1,)),),
+    ),
+    Case(
+        "softmax_grad",
+        lambda g, y, dim: apply(SoftmaxGrad, (g, y), (dim % max(1, g.ndim),)),
+        softmax_grad,
+        samples(2),
+        half=True,
+        threaded=THREADED_GRAD,
+        errors=(
+            Error(
+                lambda: apply(SoftmaxGrad, (tgc.ones(2), tgc.ones(3)), (0,)),
+                ShapeError,
+                r"softmax_grad.*\(2,\).*\(3,\)",
+            ),
+        ),
+    ),
+    Case(
+        "log_softmax_grad",
+        lambda g, y, dim: apply(LogSoftmaxGrad, (g, y), (dim % max(1, g.ndim),)),
+        log_softmax_grad,
+        samples(2),
+        half=True,
+        threaded=THREADED_GRAD,
+        errors=(
+            Error(
+                lambda: apply(LogSoftmaxGrad, (tgc.ones(2), tgc.ones(3)), (0,)),
+                ShapeError,
+                r"log_softmax_grad.*\(2,\).*\(3,\)",
+            ),
+        ),
+    ),
 )
 
 

@@ -11,8 +11,14 @@ from tinygrad_course.errors import DeviceError
 from tinygrad_course.ops.transfer import ToDevice
 
 CASES = (
-    Case("to_device", lambda x: apply(ToDevice, (x,), ("cpu", "cpu")), lambda x: x, (S((2, 3)), S(()), S((0,))),
-         integers=("int64", "bool"), half=True),
+    Case(
+        "to_device",
+        lambda x: apply(ToDevice, (x,), ("cpu", "cpu")),
+        lambda x: x,
+        (S((2, 3)), S(()), S((0,))),
+        integers=("int64", "bool"),
+        half=True,
+    ),
 )
 
 
@@ -29,8 +35,12 @@ def test_staying_is_free() -> None:
 
 @pytest.mark.skipif(cuda.cupy_state() == "available", reason="there is a GPU")
 def test_no_gpu() -> None:
-    for call in (lambda: tgc.ones(2).cuda(), lambda: tgc.ones(2, device="cuda"), lambda: tgc.ones(2).to("cuda:0"),
-                 lambda: tgc.tensor([1.0], device="cuda")):
+    for call in (
+        lambda: tgc.ones(2).cuda(),
+        lambda: tgc.ones(2, device="cuda"),
+        lambda: tgc.ones(2).to("cuda:0"),
+        lambda: tgc.tensor([1.0], device="cuda"),
+    ):
         with pytest.raises(DeviceError, match=r"cuda.*CuPy.*(pip install|device='cpu')"):
             call()
 

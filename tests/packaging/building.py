@@ -31,7 +31,7 @@ def run(*command: object, cwd: Path, code: int = 0, **environment: str) -> str:
     The variables that steer this project are removed first: a test must not depend on the caller's.
     """
     inherited = {key: value for key, value in os.environ.items()
-                 if not key.startswith(("TINYGRAD_COURSE_", "PYTHON", "PIP_NO_", "COVERAGE"))}
+                 if not key.startswith(("TINYGRAD_COURSE_", "PYTHON", "PIP_NO_", "PIP_QUIET"))}
     done = subprocess.run([str(part) for part in command], cwd=cwd, env={**inherited, **environment}, text=True,
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200)
     assert done.returncode == code, f"{' '.join(map(str, command))} exited with {done.returncode}:\n{done.stdout}"

@@ -16,24 +16,28 @@ import tinygrad_course as tgc
 from tinygrad_course.kernels import gemm
 
 print(gemm.isa())
-compiled, reference = tgc.backend.cpu.namespace("compiled"), tgc.backend.cpu.namespace("reference")
 rng = np.random.default_rng(0)
 for dtype, rtol in ((np.float32, 2e-5), (np.float64, 1e-13)):
     def draw(*shape):
         return rng.normal(size=shape).astype(dtype)
 
-    def same(name, *args):
-        result, expected = getattr(compiled, name)(*args), getattr(reference, name)(*args)
-        np.testing.assert_allclose(result, expected, rtol, 10 * rtol, err_msg=name)
-
-    same("matmul", draw(37, 53), draw(53, 41))
-    same("conv2d", draw(3, 5, 13, 11), draw(7, 5, 3, 3), draw(7), (1, 1), (1, 1), (1, 1), 1)
-    same("avg_pool2d", draw(2, 3, 9, 7), (3, 3), (2, 2), (1, 1), False, True, None)
-    same("log_softmax", draw(9, 31), 1)
-    same("sum", draw(9, 131), (1,), False)
-    same("exp", draw(77))
-    same("tanh", draw(77))
-    same("uniform", 3, 0, (5, 7), dtype)
+    calls = [
+        ("matmul", draw(37, 53), draw(53, 41)),
+        ("conv2d", draw(3, 5, 13, 11), draw(7, 5, 3, 3), draw(7), (1, 1), (1, 1), (1, 1), 1),
+        ("avg_pool2d", draw(2, 3, 9, 7), (3, 3), (2, 2), (1, 1), False, True, None),
+        ("log_softmax", draw(9, 31), 1),
+        ("sum", draw(9, 131), (1,), False),
+        ("exp", draw(77)),
+        ("tanh", draw(77)),
+        ("uniform", 3, 0, (5, 7), dtype),
+    ]
+    results = {}
+    for backend in ("compiled", "reference"):
+        with tgc.backend.using(backend):
+            assert tgc.backend.backend_name() == backend
+            results[backend] = [getattr(tgc.backend.get("cpu"), name)(*arguments) for name, *arguments in calls]
+    for (name, *_), ours, expected in zip(calls, *results.values()):
+        np.testing.assert_allclose(ours, expected, rtol, 10 * rtol, err_msg=name)
 """
 
 

@@ -25,6 +25,6 @@ cdef class TensorBase:
     cpdef _bump_version(self, str writer)
 
 
-cdef object make_tensor
+cdef type tensor_type
 
 cpdef new_tensor(array, node=*)

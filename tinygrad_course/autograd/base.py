@@ -69,24 +69,20 @@ class TensorBase:
         version.last_write = writer
 
 
-def _blank() -> Any:
-    return TensorBase.__new__(TensorBase)
+tensor_type: type = TensorBase
 
 
-make_tensor: Any = _blank
-
-
-def set_tensor_maker(maker: Any) -> None:
-    """Tell the engine how a blank tensor is made, so that ops return Tensors without importing upwards.
+def set_tensor_type(kind: type) -> None:
+    """Tell the engine which class its results have, so that ops return Tensors without importing upwards.
 
     Called once, by tinygrad_course/tensor.py."""
-    global make_tensor
-    make_tensor = maker
+    global tensor_type
+    tensor_type = kind
 
 
 def new_tensor(array: Any, node: Any = None) -> Any:
     """A tensor around `array`, without copying; tracked if a node made it."""
-    tensor: TensorBase = make_tensor()
+    tensor: TensorBase = tensor_type.__new__(tensor_type)
     tensor.array = array
     tensor.node = node
     tensor.track = node is not None

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
-from tinygrad_course.autograd.node import Node, Output, new_node, start_node
+from tinygrad_course.autograd.node import Node, Output, SavedOutput, new_node, start_node
 from tinygrad_course.errors import GraphError, ShapeError
 
 
@@ -57,6 +57,8 @@ class Function:
         finally:
             switch_grad(before)
         given = out if isinstance(out, tuple) else (out,)
+        if not given:
+            raise GraphError(f"{cls.name}.forward returned an empty tuple; it must return at least one Tensor")
         for value in given:
             if not isinstance(value, TensorBase):
                 raise GraphError(f"{cls.name}.forward must return a Tensor or a tuple of Tensors, it returned "
@@ -134,20 +136,26 @@ class FunctionNode(Node):
     def seal_function(self, inputs: tuple[Any, ...], given: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Sort what the user saved into links to inputs, links to outputs, and constants."""
         places: list[Any] = []
-        arrays: list[Any] = []
+        links: list[Any] = []
         for tensor in self.ctx._to_save:
             if tensor is None:
                 places.append(None)
-            elif any(tensor is other for other in inputs) or any(tensor is other for other in given):
-                places.append(len(arrays))
-                arrays.append(tensor.array)
+            elif any(tensor is other for other in inputs):
+                places.append(len(links))
+                links.append(tensor)
+            elif any(tensor is other for other in given):
+                index = next(i for i, other in enumerate(given) if other is tensor)
+                places.append(len(links))
+                links.append(SavedOutput(tensor.array, index, len(given) > 1, results[index]._shared_version()))
+                self._outputs_saved = True
             else:
                 places.append(tensor.detach())
                 self.once = self.once or tensor.array.dtype.kind == "f"
-        if arrays:
-            self._saved = tuple([self._link(array) for array in arrays])
         self.places = tuple(places)
-        self.seal(results)
+        self.seal(())
+        if links:
+            self._saved = tuple(links)
+            self._versions = self._current_versions()
         self.ctx._to_save = ()
         self.ctx._not_differentiable = ()
 
@@ -184,7 +192,7 @@ class FunctionNode(Node):
                              "arguments (ctx not counted). Return one per argument, None where there is none.")
         checked = []
         for index, g in enumerate(answer):
-            if g is None or not self.needs[index]:
+            if g is None or (self.input_types[index] is not None and not self.needs[index]):
                 checked.append(None)
                 continue
             if not isinstance(g, TensorBase):

@@ -1,5 +1,8 @@
 from tinygrad_course.autograd.base cimport new_tensor
 from tinygrad_course.autograd.grad_mode cimport switch_grad
+from tinygrad_course.kernels.arrays cimport alike, same_shape
 
-cdef _deliver(dict pending, list heap, edge, g)
+cdef object _cpu_kernels
+
+cdef _deliver(dict pending, list heap, edge, g, source)
 cdef _accumulate(target, g, bint create_graph)

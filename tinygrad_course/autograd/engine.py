@@ -11,10 +11,15 @@ import sys
 from heapq import heappop, heappush
 from typing import Any
 
+from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import switch_grad
 from tinygrad_course.autograd.node import Node, Output
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
+from tinygrad_course.kernels.arrays import alike, same_shape
+
+
+_cpu_kernels = backend.cpu_kernels
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -94,7 +99,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     try:
         for root, g in zip(roots, gradients, strict=True):
             edge, g = _start(root, g)
-            _deliver(pending, heap, edge, g)
+            _deliver(pending, heap, edge, g, None)
         g = None
         captured: dict[Any, Any] = {}
         goal: Any = None
@@ -125,7 +130,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                     slots[parent] = [None] * len(parent.shape)
                     heappush(heap, parent)
                     pending[parent] = None
-                slots[parent][output.index] = g
+                gathered = slots[parent]  # a saved output has an Output of its own: their gradients add up
+                gathered[output.index] = g if gathered[output.index] is None else gathered[output.index] + g
                 continue
             several = slots.pop(node, None) if slots else None
             edges = node.edges
@@ -138,7 +144,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 if edge is not None:
                     g = answer[index]
                     if g is not None:
-                        _deliver(pending, heap, edge, g)
+                        _deliver(pending, heap, edge, g, node)
                 index += 1
         answer = None
         g = None
@@ -186,31 +192,37 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
     return (tensor if tensor.node is None else tensor.node), g
 
 
-def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any) -> None:
-    """Add `g` to what `edge`, a node or a leaf, has gathered."""
+def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any, source: Any) -> None:
+    """Add `g`, which comes from node `source`, to what `edge`, a node or a leaf, has gathered."""
     node: Node
     tensor: TensorBase
     gradient: TensorBase
+    sum_so_far: TensorBase
     if not isinstance(g, TensorBase):
-        raise GraphError(f"a backward rule returned {type(g).__name__} as a gradient; it must return Tensors or None")
+        raise GraphError(f"{source.name}.backward returned {type(g).__name__} as a gradient; it must return Tensors or None")
     gradient = g
-    before = pending.get(edge)
-    if before is not None:
-        pending[edge] = before + g
-        return
     if isinstance(edge, Node):
         node = edge
         if gradient.array.shape != node.shape:
             raise _wrong_shape(node.name, gradient.array.shape, node.shape)
-        heappush(heap, edge)
     else:
         tensor = edge
-        if gradient.array.shape != tensor.array.shape:
+        if not same_shape(gradient.array, tensor.array):
             raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
-        if gradient.array.dtype is not tensor.array.dtype and gradient.array.dtype != tensor.array.dtype:
+        if gradient.array.dtype != tensor.array.dtype:
             raise DTypeError(f"a gradient of type {gradient.array.dtype} arrived at a leaf of type {tensor.array.dtype}: the "
                              "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
-    pending[edge] = g
+    before = pending.get(edge)
+    if before is None:
+        pending[edge] = g
+        if isinstance(edge, Node):
+            heappush(heap, edge)
+        return
+    sum_so_far = before
+    if gradient.track or sum_so_far.track or not alike(sum_so_far.array, gradient.array):
+        pending[edge] = before + g  # as an op, to be differentiated again
+    else:
+        pending[edge] = new_tensor(_cpu_kernels.add(sum_so_far.array, gradient.array))
 
 
 def _wrong_shape(name: str, got: Any, expected: Any) -> ShapeError:

@@ -41,10 +41,10 @@ cdef class Node:
     cpdef _copy_to(self, other)
     cpdef seal(self, tuple outputs)
     cpdef release(self)
-    cpdef _link(self, array)
+    cdef _link(self, array)
     cdef _link_to_output(self, array, tuple outputs)
     cdef _check_versions(self)
-    cdef _current_versions(self)
+    cpdef _current_versions(self)
     cdef _restore(self, link)
 
 

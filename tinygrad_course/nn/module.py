@@ -389,12 +389,6 @@ class Module:
         except TgcError as error:
             add_trail(error, self)
             raise
-        except AttributeError as error:
-            if error.name == "array" and not isinstance(error.obj, Tensor):  # the ops look for a Tensor's array
-                kind = type(error.obj).__name__
-                raise TypeError(f"{self._get_name()}: expected a Tensor, got {kind}; make one with "
-                                f"tgc.{'from_numpy' if kind == 'ndarray' else 'tensor'}(...)") from error
-            raise
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
-from tinygrad_course.errors import DTypeError
+from tinygrad_course.errors import DTypeError, OperandError
 
 float16 = np.dtype("float16")
 float32 = np.dtype("float32")
@@ -71,10 +71,10 @@ def result_type(x: TensorBase, y: TensorBase) -> np.dtype[Any]:
 
 
 def require_tensors(op: str, *values: Any) -> None:
-    """Raise a TypeError that says what was passed instead of a Tensor; None (a missing bias) is fine."""
+    """Raise OperandError, which says what was passed instead of a Tensor; None is fine but in the first place."""
     for position, value in enumerate(values):
-        if value is not None and not isinstance(value, TensorBase):
-            raise TypeError(f"{op}: argument {position} must be a Tensor, got {type(value).__name__}; make one with "
+        if (value is not None or position == 0) and not isinstance(value, TensorBase):
+            raise OperandError(f"{op}: argument {position} must be a Tensor, got {type(value).__name__}; make one with "
                             "tgc.tensor(...) or tgc.from_numpy(...)")
 
 
@@ -95,7 +95,7 @@ def constant(value: Any, like: TensorBase) -> Any:
         if array.dtype not in SUPPORTED:
             raise DTypeError(f"arrays of {array.dtype} cannot take part in tensor arithmetic; convert with .astype()")
         return new_tensor(array)
-    raise TypeError(f"a Tensor cannot be combined with {type(value).__name__}; convert it with tgc.tensor(...)")
+    raise OperandError(f"a Tensor cannot be combined with {type(value).__name__}; convert it with tgc.tensor(...)")
 
 
 def zeros_like(like: TensorBase, shape: Shape) -> Any:

@@ -87,11 +87,13 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-def draw(kind: str, shape: Shape, dtype: Any, generator: Generator | None, *args: Any) -> Any:
-    """An array of random values from kernel `kind` ('uniform', 'normal', 'dropout_mask')."""
+def draw(kind: str, shape: Shape, dtype: Any, generator: Generator | None) -> Any:
+    """An array of random values from kernel `kind` ('uniform' or 'normal')."""
     generator = default_generator if generator is None else generator
-    seed, offset = generator.take(kind, math.prod(shape), dtype)
-    return getattr(backend.get("cpu"), kind)(seed, offset, tuple(shape), *args, dtype)
+    drawn = np.dtype(np.float32) if dtype == np.float16 else dtype  # float16 is for storage
+    seed, offset = generator.take(kind, math.prod(shape), drawn)
+    array = getattr(backend.get("cpu"), kind)(seed, offset, tuple(shape), drawn)
+    return array.astype(dtype, copy=False)
 
 
 def rand(shape: Sequence[int], dtype: Any = None, generator: Generator | None = None) -> Any:
@@ -128,7 +130,7 @@ def bernoulli(p: Any, generator: Generator | None = None) -> Any:
         raise DTypeError(f"bernoulli: the probabilities must be floating point, got {p.array.dtype}")
     if p.array.size and not bool(((p.array >= 0) & (p.array <= 1)).all()):
         raise ValueError("bernoulli: every probability must be between 0 and 1")
-    drawn = draw("uniform", p.array.shape, p.array.dtype if p.array.dtype != np.float16 else np.dtype("float32"), generator)
+    drawn = draw("uniform", p.array.shape, p.array.dtype, generator)
     return new_tensor((drawn < p.array).astype(p.array.dtype))
 
 
@@ -145,7 +147,9 @@ class Dropout(Op):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, p: float, seed: int, offset: int) -> Any:
-        mask = backend.to_device(k.dropout_mask(seed, offset, x.shape, p, x.dtype), backend.device_of(x))
+        drawn = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+        mask = k.dropout_mask(seed, offset, x.shape, p, drawn).astype(x.dtype, copy=False)
+        mask = backend.to_device(mask, backend.device_of(x))
         ctx.constants = mask
         return k.mul(x, mask)
 

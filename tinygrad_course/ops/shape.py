@@ -9,7 +9,7 @@ from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.axes import normalise_axis
-from tinygrad_course.ops.dtypes import promote_types
+from tinygrad_course.ops.dtypes import promote_types, require_tensors
 from tinygrad_course.ops.elementwise import cast, expand
 from tinygrad_course.ops.index import select
 
@@ -96,6 +96,7 @@ class Cat(Op):
 
 def reshape(x: Any, shape: Sequence[int]) -> Any:
     """x with another shape; one size may be -1 and follows from the others."""
+    require_tensors("reshape", x)
     wanted = tuple([size.__index__() for size in shape])
     if -1 in wanted:
         known = math.prod(size for size in wanted if size != -1)
@@ -121,6 +122,7 @@ def view(x: Any, shape: Sequence[int]) -> Any:
 
 def permute(x: Any, dims: Sequence[int]) -> Any:
     """x with its axes in the order `dims`."""
+    require_tensors("permute", x)
     ndim = x.array.ndim
     axes = tuple([normalise_axis("permute", dim, ndim) for dim in dims])
     if sorted(axes) != list(range(ndim)):
@@ -130,6 +132,7 @@ def permute(x: Any, dims: Sequence[int]) -> Any:
 
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """x with two axes exchanged."""
+    require_tensors("transpose", x)
     ndim = x.array.ndim
     a, b = normalise_axis("transpose", dim0, ndim), normalise_axis("transpose", dim1, ndim)
     if ndim == 0 or a == b:
@@ -148,6 +151,7 @@ def t(x: Any) -> Any:
 
 def unsqueeze(x: Any, dim: int) -> Any:
     """x with a new axis of size 1 at `dim`."""
+    require_tensors("unsqueeze", x)
     axis = normalise_axis("unsqueeze", dim, x.array.ndim + 1)
     shape = x.array.shape
     return reshape(x, (*shape[:axis], 1, *shape[axis:]))
@@ -155,6 +159,7 @@ def unsqueeze(x: Any, dim: int) -> Any:
 
 def squeeze(x: Any, dim: Any = None) -> Any:
     """x without its axes of size 1, or without those of `dim` that have size 1."""
+    require_tensors("squeeze", x)
     shape = x.array.shape
     if dim is None:
         return reshape(x, [size for size in shape if size != 1])
@@ -165,6 +170,7 @@ def squeeze(x: Any, dim: Any = None) -> Any:
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from start_dim to end_dim (inclusive) as one."""
+    require_tensors("flatten", x)
     shape = x.array.shape
     if not shape:
         return reshape(x, (1,))

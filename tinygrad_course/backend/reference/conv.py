@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_course.backend.reference.linalg import matmul
+
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
@@ -88,7 +90,7 @@ def conv2d(
     cols = columns(x, w.shape[2:], stride, padding, dilation)  # (N, C, kh, kw, oh, ow)
     oh, ow = cols.shape[4:]
     k = w.shape[1] * w.shape[2] * w.shape[3]
-    y = np.matmul(w.reshape(g, o // g, k), cols.reshape(n, g, k, oh * ow))  # (N, G, O/G, P)
+    y = matmul(w.reshape(g, o // g, k), cols.reshape(n, g, k, oh * ow))  # (N, G, O/G, P)
     y = y.reshape(n, o, oh, ow)
     if b is not None:
         y += b[:, None, None]
@@ -115,7 +117,7 @@ def conv2d_input(
     if g.size and gx.size:
         k = w[0].size
         # (G, K, O/G) @ (N, G, O/G, P) -> (N, G, K, P)
-        cols = np.matmul(w.reshape(groups, o // groups, k).swapaxes(1, 2), g.reshape(n, groups, o // groups, oh * ow))
+        cols = matmul(w.reshape(groups, o // groups, k).swapaxes(1, 2), g.reshape(n, groups, o // groups, oh * ow))
         cols = cols.reshape(n, c, kh, kw, oh, ow)
         for i in range(kh):
             for j in range(kw):
@@ -143,5 +145,5 @@ def conv2d_weight(
     cols = columns(x, (kh, kw), stride, padding, dilation)
     cols = cols.reshape(n, groups, c_group * kh * kw, oh * ow)  # (N, G, K, P)
     # (N, G, O/G, P) @ (N, G, P, K) -> (N, G, O/G, K), then the sum over images
-    gw = np.matmul(g.reshape(n, groups, o // groups, oh * ow), cols.swapaxes(2, 3)).sum(axis=0, dtype=x.dtype)
+    gw = matmul(g.reshape(n, groups, o // groups, oh * ow), cols.swapaxes(2, 3)).sum(axis=0, dtype=x.dtype)
     return gw.reshape(shape)
