@@ -26,7 +26,8 @@ os.chdir(Path(__file__).resolve().parent)
 KERNELS = Path("kernels")
 TARGET = Path("tinygrad_course/kernels")
 # The engine, Tensor, and the ops that small networks spend their time in: Python with a .pxd twin of the same name.
-TYPED_PYTHON = sorted(twin for twin in Path("tinygrad_course").rglob("*.pxd") if twin.with_suffix(".py").exists())
+TYPED_PYTHON = sorted(twin for twin in Path("tinygrad_course").rglob("*.pxd")
+                      if twin.with_suffix(".py").exists() and twin.parent != TARGET)
 UTILITY = "tinygrad_course.kernels._cyutility"  # Cython's memoryview code once, not in every module: 4x faster build
 WITH_EXTENSIONS = os.environ.get("TINYGRAD_COURSE_NO_EXT") != "1"
 

@@ -25,3 +25,16 @@ cpdef bint same_shape(object a, object b):
     if PyArray_CheckExact(a) and PyArray_CheckExact(b):
         return PyArray_SAMESHAPE(<cnp.ndarray>a, <cnp.ndarray>b)
     return a.shape == b.shape
+
+
+cpdef bint has_shape(object a, tuple shape):
+    """Whether the array has this shape."""
+    cdef Py_ssize_t axis, ndim = len(shape)
+    if not PyArray_CheckExact(a):
+        return a.shape == shape
+    if cnp.PyArray_NDIM(<cnp.ndarray>a) != ndim:
+        return False
+    for axis in range(ndim):
+        if cnp.PyArray_DIM(<cnp.ndarray>a, axis) != <Py_ssize_t>shape[axis]:
+            return False
+    return True

@@ -134,8 +134,8 @@ class Tensor(TensorBase):
             raise DTypeError(f"data of type {value.dtype} cannot replace that of a tensor that requires a gradient; convert "
                              "it with .float()")
         if self.track and value.shape != self.shape:
-            raise ShapeError(f"data of shape {value.shape} cannot replace {self.shape} in a tensor that requires a gradient: a "
-                             "graph may know it by its shape. Make a new tensor.")
+            raise ShapeError(f"data of shape {value.shape} cannot replace {self.shape} in a tensor that requires a gradient: "
+                             "a graph may know it by its shape. Make a new tensor.")
         self.array = value.array
         self._bump_version("data =")
 
@@ -179,8 +179,8 @@ class Tensor(TensorBase):
 
     # -- graph ---------------------------------------------------------------------------------------------------------
 
-    def backward(self, gradient: "Tensor | None" = None, retain_graph: builtins.bool | None = None, create_graph: builtins.bool = False,
-                 inputs: "Sequence[Tensor] | Tensor | None" = None) -> None:
+    def backward(self, gradient: "Tensor | None" = None, retain_graph: builtins.bool | None = None,
+                 create_graph: builtins.bool = False, inputs: "Sequence[Tensor] | Tensor | None" = None) -> None:
         """Accumulate the gradient of this tensor in the `.grad` of every leaf it was computed from."""
         engine.backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
@@ -704,8 +704,8 @@ class Tensor(TensorBase):
         """The array, if writing into it cannot make a gradient wrong."""
         if is_grad_enabled():
             if self.track:
-                what = "a leaf that requires a gradient" if self.node is None else f"the result of '{self.node.name}', which " \
-                    "a graph needs"
+                what = ("a leaf that requires a gradient" if self.node is None
+                        else f"the result of '{self.node.name}', which a graph needs")
                 raise GraphError(f"{name}: this tensor of shape {self.shape} is {what}; writing into it would make gradients "
                                  "wrong. Use the op that is not in place (x = x + y), or write inside `with tgc.no_grad():` "
                                  "if the change is not to be differentiated.")
@@ -713,8 +713,8 @@ class Tensor(TensorBase):
                 raise GraphError(f"{name}: the value requires a gradient, which writing into a tensor would lose. Build the "
                                  "result with where(), cat() or stack(), or use value.detach().")
         if not self.array.flags.writeable:
-            raise GraphError(f"{name}: this tensor of shape {self.shape} is stretched by expand() or read-only: several of its "
-                             "elements are one place in memory. Write to a copy: x = x.clone()")
+            raise GraphError(f"{name}: this tensor of shape {self.shape} is stretched by expand() or read-only: several of "
+                             "its elements are one place in memory. Write to a copy: x = x.clone()")
         return self.array
 
     def _write(self, name: str, op: Any, other: Any) -> "Tensor":
@@ -723,7 +723,8 @@ class Tensor(TensorBase):
         if result.shape != array.shape:
             raise ShapeError(f"{name}: the result has shape {result.shape} and does not fit in place into {self.shape}")
         if result.dtype.kind == "f" and array.dtype.kind != "f":
-            raise DTypeError(f"{name}: the result is {result.dtype} and cannot be written into {self.dtype}; use x = x.float()")
+            raise DTypeError(f"{name}: the result is {result.dtype} and cannot be written into {self.dtype}; use "
+                             "x = x.float()")
         array[...] = result
         self._bump_version(name)
         return self

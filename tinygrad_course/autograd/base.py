@@ -82,7 +82,7 @@ def set_tensor_type(kind: type) -> None:
 
 def new_tensor(array: Any, node: Any = None) -> Any:
     """A tensor around `array`, without copying; tracked if a node made it."""
-    tensor: TensorBase = tensor_type.__new__(tensor_type)
+    tensor: TensorBase = tensor_type.__new__(tensor_type)  # type: ignore[call-overload]
     tensor.array = array
     tensor.node = node
     tensor.track = node is not None

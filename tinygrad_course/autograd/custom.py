@@ -190,7 +190,7 @@ class FunctionNode(Node):
         if len(answer) != expected:
             raise GraphError(f"{self.name}.backward returned {len(answer)} gradients, but forward takes {expected} "
                              "arguments (ctx not counted). Return one per argument, None where there is none.")
-        checked = []
+        checked: list[Any] = []
         for index, g in enumerate(answer):
             if g is None or (self.input_types[index] is not None and not self.needs[index]):
                 checked.append(None)
@@ -207,7 +207,7 @@ class FunctionNode(Node):
                                  f"of shape {shape}. A gradient has its argument's shape: sum over axes that were "
                                  "broadcast, or transpose.")
             if g.array.dtype != dtype:
-                g = g.to(dtype)
+                g = g.to(dtype)  # type: ignore[attr-defined]  # every TensorBase is a Tensor
             if create_graph and (self.once or not g.track):
                 g = self._barrier(g)
             elif not g.track:

@@ -1,6 +1,6 @@
 from tinygrad_course.autograd.base cimport new_tensor
 from tinygrad_course.autograd.grad_mode cimport switch_grad
-from tinygrad_course.kernels.arrays cimport alike, same_shape
+from tinygrad_course.kernels.arrays cimport alike, has_shape, same_shape
 
 cdef object _cpu_kernels
 

@@ -16,8 +16,7 @@ from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import switch_grad
 from tinygrad_course.autograd.node import Node, Output
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
-from tinygrad_course.kernels.arrays import alike, same_shape
-
+from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
 
 _cpu_kernels = backend.cpu_kernels
 
@@ -139,13 +138,11 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             answer = active.run((g,) if several is None else tuple(several), create_graph)
             if not keep:
                 node.release()
-            index = 0
-            for edge in edges:
+            for index, edge in enumerate(edges):
                 if edge is not None:
                     g = answer[index]
                     if g is not None:
                         _deliver(pending, heap, edge, g, node)
-                index += 1
         answer = None
         g = None
         found = []
@@ -165,7 +162,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
 def _start(root: Any, g: Any) -> tuple[Any, Any]:
     """The edge to begin at and the gradient to begin with."""
     tensor: TensorBase
-    gradient: TensorBase
+    gradient: Any
     if not isinstance(root, TensorBase):
         raise GraphError(f"backward: expected a Tensor, got {type(root).__name__}")
     tensor = root
@@ -186,7 +183,7 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
         raise ShapeError(f"backward: gradient has shape {gradient.array.shape}, the tensor {tensor.array.shape}; they must "
                          "be equal")
     if gradient.array.dtype != tensor.array.dtype:
-        g = g.to(tensor.array.dtype)
+        g = gradient.to(tensor.array.dtype)
     elif not gradient.track:
         g = new_tensor(gradient.array)  # a second holder of the array, so that nobody takes it for his own
     return (tensor if tensor.node is None else tensor.node), g
@@ -203,13 +200,13 @@ def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any, source
     gradient = g
     if isinstance(edge, Node):
         node = edge
-        if gradient.array.shape != node.shape:
+        if not has_shape(gradient.array, node.shape):
             raise _wrong_shape(node.name, gradient.array.shape, node.shape)
     else:
         tensor = edge
         if not same_shape(gradient.array, tensor.array):
             raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
-        if gradient.array.dtype != tensor.array.dtype:
+        if not alike(gradient.array, tensor.array) and gradient.array.dtype != tensor.array.dtype:
             raise DTypeError(f"a gradient of type {gradient.array.dtype} arrived at a leaf of type {tensor.array.dtype}: the "
                              "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
     before = pending.get(edge)

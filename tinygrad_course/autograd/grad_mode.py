@@ -73,8 +73,8 @@ class _Block:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.isgeneratorfunction(function):
-            raise TypeError(f"@{type(self).__name__} cannot decorate the generator function {function.__name__}: its body runs "
-                            f"later; write `with {type(self).__name__}():` inside it")
+            raise TypeError(f"@{type(self).__name__} cannot decorate the generator function {function.__name__}: its body "
+                            f"runs later; write `with {type(self).__name__}():` inside it")
 
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:

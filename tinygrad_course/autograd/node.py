@@ -164,7 +164,7 @@ class Node:
     def _current_versions(self) -> Any:
         """Write counters of what is saved; None if all are 0, as they mostly are."""
         tensor: TensorBase
-        version: Version
+        version: Version | None
         fresh = True
         for link in self._saved:
             if isinstance(link, TensorBase):
@@ -233,7 +233,7 @@ class Node:
             "ctx.constants.")
 
     def _check_versions(self) -> None:
-        version: Version
+        version: Any
         now = self._current_versions()
         if now is None and self._versions is None:
             return

@@ -94,8 +94,7 @@ def get_num_threads() -> int:
     """Threads that a large kernel uses."""
     if not COMPILED:
         return 1
-    from tinygrad_course.kernels import threads
-    return int(threads.get_num_threads())
+    return int(cpu.compiled_module("threads").get_num_threads())
 
 
 def set_num_threads(n: int) -> None:
@@ -105,8 +104,7 @@ def set_num_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {n}")
     if COMPILED:
-        from tinygrad_course.kernels import threads
-        threads.set_num_threads(int(n))
+        cpu.compiled_module("threads").set_num_threads(int(n))
 
 
 def fallbacks() -> dict[str, int]:

@@ -17,3 +17,9 @@ def same_shape(a: Any, b: Any) -> bool:
     """Whether both arrays have one shape."""
     same: bool = a.shape == b.shape
     return same
+
+
+def has_shape(a: Any, shape: tuple[int, ...]) -> bool:
+    """Whether the array has this shape."""
+    same: bool = a.shape == shape
+    return same

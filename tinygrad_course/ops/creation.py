@@ -37,7 +37,7 @@ def _array(op: str, data: Any, dtype: Any) -> Any:
     if hasattr(data, "__cuda_array_interface__"):
         return data.astype(data.dtype if dtype is None else as_dtype(dtype))
     if isinstance(data, list | tuple) and any(isinstance(item, TensorBase) for item in data):
-        data = [item.tolist() if isinstance(item, TensorBase) else item for item in data]
+        data = [item.array.tolist() if isinstance(item, TensorBase) else item for item in data]
     try:
         array = np.array(data)
     except ValueError as error:

@@ -9,8 +9,8 @@ from typing import Any
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
-from tinygrad_course.kernels.arrays import same_shape
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.kernels.arrays import has_shape, same_shape
 from tinygrad_course.ops.dtypes import _CATEGORY, as_dtype, bool_, constant, get_default_dtype, require_tensors, result_type
 
 
@@ -107,7 +107,8 @@ class Expand(Op):
 
 def sum_to(x: Any, shape: Shape) -> Any:
     """Sum x over axes so that it has `shape`; x itself if it has it already."""
-    if x.array.shape == shape:
+    operand: TensorBase = x
+    if has_shape(operand.array, shape):
         return x
     return apply(SumTo, (x,), (shape,))
 
@@ -121,7 +122,8 @@ def sum_like(g: Any, x: Any) -> Any:
 
 def expand(x: Any, shape: Shape) -> Any:
     """x stretched to `shape`, without copying."""
-    if x.array.shape == shape:
+    operand: TensorBase = x
+    if has_shape(operand.array, shape):
         return x
     return apply(Expand, (x,), (shape,))
 
@@ -458,9 +460,11 @@ class Cast(Elementwise):
 
     name = "cast"
 
-    @staticmethod
-    def shape(x: Shape, dtype: Any, before: Any) -> Shape:
-        return x
+    @classmethod
+    def shape(cls, *shape_and_types: Any) -> Shape:
+        """The shape of the input."""
+        shape: Shape = shape_and_types[0]
+        return shape
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, dtype: Any, before: Any) -> Any:

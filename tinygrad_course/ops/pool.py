@@ -27,7 +27,7 @@ def pooled_size(op: str, x: Shape, axis: int, kernel_size: Pair, stride: Pair, p
     n = (room + (stride[axis] - 1 if ceil_mode else 0)) // stride[axis] + 1
     if ceil_mode and (n - 1) * stride[axis] >= size + padding[axis]:
         n -= 1
-    if room < 0 and not ceil_mode or n < 1:
+    if (room < 0 and not ceil_mode) or n < 1:
         raise ShapeError(f"{op}: the window reaches over {reach} along axis {2 + axis}, the padded input {x} has only "
                          f"{size + 2 * padding[axis]} there. Use a smaller kernel_size, fewer pooling layers or a larger "
                          "input.")

@@ -32,10 +32,9 @@ def subscript(name: str, i: int, shape: tuple[int, ...]) -> str:
 def argument_names(func: Func, count: int) -> list[str]:
     """The names of the first arguments from the signature, 'argument 0' where it has none to tell."""
     owner = getattr(func, "__self__", None)
+    names = _positional(func)
     if isinstance(owner, type) and issubclass(owner, Function):  # apply(*args) says nothing, forward(ctx, x, y) does
         names = _positional(owner.forward)[1:]
-    else:
-        names = _positional(func)
     return [names[i] if i < len(names) else f"argument {i}" for i in range(count)]
 
 
