@@ -82,7 +82,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
             track = True
     kernels = _cpu_kernels if alike else backend.kernels_for(op.name, arrays)
     shape = op.shape(*[None if array is None else array.shape for array in arrays], *args)
-    track = track and op.differentiable and is_grad_enabled()
+    track = track and is_grad_enabled() and op.differentiable
     node = _unrecorded
     if track:
         node = new_node(op, inputs, args)
@@ -116,7 +116,7 @@ def unary(op: Any, value: Any) -> Any:
     result: TensorBase
     a = x.array
     kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
-    if not (x.track and op.differentiable and is_grad_enabled()):
+    if not (x.track and is_grad_enabled() and op.differentiable):
         return new_tensor(op.forward(_unrecorded, kernels, a))
     node = new_node(op, (x,), ())
     out = op.forward(node, kernels, a)
@@ -148,7 +148,7 @@ def binary(op: Any, left: Any, right: Any) -> Any:
         a = x.array
         b = y.array
         kernels = backend.kernels_for(op.name, [a, b])
-    track = (x.track or y.track) and op.differentiable and is_grad_enabled()
+    track = (x.track or y.track) and is_grad_enabled() and op.differentiable
     node = _unrecorded
     if track:
         node = new_node(op, (x, y), ())
