@@ -13,7 +13,7 @@ import tinygrad_course as tgc
 from tinygrad_course.autograd import Function, Node, grad
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def no_collector() -> Iterator[None]:
     gc.collect()
     gc.disable()
@@ -172,6 +172,7 @@ def test_training_steps_leave_nothing_behind(backend: str) -> None:
 
     w = tgc.tensor(np.ones((4, 4)), requires_grad=True)
     optimiser = optim.SGD([w], lr=0.01, momentum=0.9)
+    gc.collect()
     counts = []
     for _ in range(5):
         loss = ((tgc.ones(2, 4, dtype="float64") @ w).tanh() ** 2).mean()

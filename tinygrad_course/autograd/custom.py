@@ -1,5 +1,6 @@
 """Function: custom ops in Python, with PyTorch's interface."""
 
+import copy
 from typing import Any, ClassVar
 
 from tinygrad_course import backend
@@ -168,7 +169,7 @@ class FunctionNode(Node):
         """Call the user's backward and check its answer."""
         if self.freed:
             return super().run(gradients, create_graph)  # raises
-        ctx = self.ctx
+        ctx = copy.copy(self.ctx)  # what belongs to this call stays in it: another thread may walk the same graph
         if ctx._materialize:
             gradients = tuple([_zeros(self, index) if g is None else g for index, g in enumerate(gradients)])
         if create_graph:
@@ -176,10 +177,7 @@ class FunctionNode(Node):
         saved = self.saved if any(isinstance(place, int) for place in self.places) else ()
         ctx._saved = tuple([saved[place] if isinstance(place, int) else place for place in self.places])
         ctx.needs_input_grad = self.needs
-        try:
-            answer = self.op.backward(ctx, *gradients)
-        finally:
-            ctx._saved = None
+        answer = self.op.backward(ctx, *gradients)
         answer = answer if isinstance(answer, tuple) else (answer,)
         return self._checked(answer, create_graph)
 
