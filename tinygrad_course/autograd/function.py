@@ -62,7 +62,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     result: TensorBase
     node: Node
     track = False
-    alike = True  # NumPy arrays of one dtype: the common case needs no further check
+    usual = True  # NumPy arrays of one dtype: the common case needs no further check
     dtype = None
     arrays: list[Any] = []
     for value in inputs:
@@ -72,15 +72,15 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         tensor = value
         array = tensor.array
         if type(array) is not ndarray:
-            alike = False
+            usual = False
         elif dtype is None:
             dtype = array.dtype
         elif array.dtype is not dtype:
-            alike = False
+            usual = False
         arrays.append(array)
         if tensor.track:
             track = True
-    kernels = _cpu_kernels if alike else backend.kernels_for(op.name, arrays)
+    kernels = _cpu_kernels if usual else backend.kernels_for(op.name, arrays)
     shape = op.shape(*[None if array is None else array.shape for array in arrays], *args)
     track = track and is_grad_enabled() and op.differentiable
     node = _unrecorded
