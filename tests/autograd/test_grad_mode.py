@@ -190,3 +190,22 @@ def test_leaves() -> None:
     with tgc.no_grad():
         assert (x * 2).is_leaf
     assert tgc.ones(2).requires_grad_().is_leaf
+
+
+def test_a_thread_that_ends_without_recording_leaves_nothing_behind() -> None:
+    seen = []
+
+    def ends_in_no_grad() -> None:
+        tgc.no_grad().__enter__()
+        seen.append((recorded(), threading.get_ident()))
+
+    def fresh() -> None:
+        seen.append((recorded(), threading.get_ident()))
+
+    for target in (ends_in_no_grad, fresh) * 20:  # the system gives the identifier of a dead thread to the next one
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+    assert [mode for mode, _ in seen] == [False, True] * 20
+    assert len({ident for _, ident in seen}) < len(seen)
+    assert recorded()
