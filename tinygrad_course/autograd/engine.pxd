@@ -1,5 +1,6 @@
-from tinygrad_course.autograd.base cimport new_tensor
+from tinygrad_course.autograd.base cimport TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode cimport switch_grad
+from tinygrad_course.autograd.node cimport Node, Output
 from tinygrad_course.kernels.arrays cimport alike, has_shape, same_shape
 
 cdef object _cpu_kernels

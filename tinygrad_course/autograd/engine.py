@@ -11,6 +11,8 @@ import sys
 from heapq import heappop, heappush
 from typing import Any
 
+from numpy import empty
+
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.grad_mode import switch_grad
@@ -298,10 +300,19 @@ def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
         return
     # The array becomes the leaf's own if nobody else has it: another leaf may have been given the same gradient (x + y),
     # or the user may have passed it in.  Whoever changes one .grad in place must not change another.
-    if gradient.array.base is None and sys.getrefcount(gradient.array) <= 2 and not gradient.track:
+    if gradient.array.base is None and _holders(gradient) <= _ONE_HOLDER and not gradient.track:
         leaf._grad = new_tensor(gradient.array)
     else:
         leaf._grad = new_tensor(gradient.array.copy())
+
+
+def _holders(tensor: Any) -> int:
+    """How many hold the array of a tensor, plus whatever references the call itself makes, compiled or not."""
+    gradient: TensorBase = tensor
+    return sys.getrefcount(gradient.array)
+
+
+_ONE_HOLDER = _holders(new_tensor(empty(0)))  # measured, because it is not the same compiled and uncompiled
 
 
 def _as_list(value: Any) -> list[Any]:
