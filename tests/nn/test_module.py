@@ -306,15 +306,6 @@ def test_errors_of_other_kinds_pass_unchanged():
         nn.Sequential(Odd())(1)
 
 
-def test_call_costs_little_beyond_forward():
-    import timeit
-    m = nn.Identity()
-    loops = 1000
-    through = min(timeit.repeat(lambda: m(1), number=loops, repeat=50)) / loops
-    direct = min(timeit.repeat(lambda: m.forward(1), number=loops, repeat=50)) / loops
-    assert through - direct < 1e-6
-
-
 @pytest.mark.parametrize("layer", [nn.Linear(2, 2), nn.Conv2d(1, 1, 1), nn.MaxPool2d(1), nn.Flatten(), nn.Softmax(1)])
 @pytest.mark.parametrize("value", [np.zeros((1, 2), np.float32), [[1.0, 2.0]], None])
 def test_input_that_is_no_tensor(layer, value):
