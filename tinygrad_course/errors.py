@@ -28,6 +28,10 @@ class GraphError(TgcError, RuntimeError):
     """Misuse of the graph: backward twice, a saved tensor changed in place, a gradient that cannot exist."""
 
 
+class AnomalyError(GraphError):
+    """A NaN or an infinity that an op made, found by anomaly mode (`autograd.detect_anomaly`)."""
+
+
 class GradcheckError(TgcError, RuntimeError):
     """An analytic gradient that finite differences contradict."""
 

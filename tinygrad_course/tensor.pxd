@@ -1,6 +1,6 @@
 # Compiled for its operators: a + b then reaches the op without a Python frame, and tensors come from the base's freelist.
-from tinygrad_course.autograd.base cimport TensorBase
+from tinygrad_course.methods cimport OpMethods
 
 
-cdef class Tensor(TensorBase):
+cdef class Tensor(OpMethods):
     pass

@@ -1,4 +1,4 @@
-"""Tensor: what people hold.  Every method is one line that calls an op; the ops are in `tinygrad_course/ops`."""
+"""Tensor: what people hold.  The methods that are ops are listed in `tinygrad_course/methods.py`."""
 
 import builtins
 import weakref
@@ -10,43 +10,25 @@ import numpy as np
 
 from tinygrad_course import backend, ops
 from tinygrad_course.autograd import base, engine
-from tinygrad_course.autograd.base import TensorBase, new_tensor
-from tinygrad_course.autograd.grad_mode import is_grad_enabled
+from tinygrad_course.autograd.base import new_tensor
 from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.backend.device import device as Device
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
-from tinygrad_course.ops.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    from_numpy,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from tinygrad_course.ops.dtypes import as_dtype, float16, float32, float64, int32, int64, uint8
+from tinygrad_course.kernels.arrays import fingerprint
+from tinygrad_course.methods import OpMethods
+from tinygrad_course.ops import inplace
+from tinygrad_course.ops.cast import cast
+from tinygrad_course.ops.creation import from_numpy, rand, randint, randn, tensor
+from tinygrad_course.ops.dtypes import as_dtype, float16, float32, float64, int8, int16, int32, int64, uint8
 from tinygrad_course.ops.dtypes import bool_ as bool_dtype
-from tinygrad_course.ops.elementwise import add, mul, sub
-from tinygrad_course.ops.index import plain_key
-from tinygrad_course.ops.random import Generator, bernoulli, default_generator, initial_seed, manual_seed
+from tinygrad_course.ops.index import getitem
+from tinygrad_course.ops.random import Generator
+from tinygrad_course.ops.transfer import to_device
 
 Number = int | float | bool
 
 
-class Tensor(TensorBase):
+class Tensor(OpMethods):
     """An n-dimensional array that remembers how it was computed.
 
     Make one with tgc.tensor(data), tgc.zeros(...), tgc.randn(...).  With requires_grad=True, `y.backward()` fills
@@ -91,7 +73,7 @@ class Tensor(TensorBase):
     @property
     def requires_grad(self) -> builtins.bool:
         """Whether gradients flow into this tensor."""
-        return self.track
+        return self._up_to_date().track
 
     @requires_grad.setter
     def requires_grad(self, value: builtins.bool) -> None:
@@ -100,12 +82,12 @@ class Tensor(TensorBase):
     @property
     def is_leaf(self) -> builtins.bool:
         """Whether no recorded op made it: the user did, or it needs no gradient."""
-        return self.node is None
+        return self._up_to_date().node is None
 
     @property
     def grad_fn(self) -> Any:
         """The Node that made it, None for a leaf."""
-        return self.node
+        return self._up_to_date().node
 
     @property
     def grad(self) -> "Tensor | None":
@@ -149,6 +131,28 @@ class Tensor(TensorBase):
         """The last two axes exchanged."""
         return ops.transpose(self, -2, -1)
 
+    @property
+    def H(self) -> "Tensor":
+        """The transpose of a matrix (there are no complex numbers to conjugate)."""
+        if self.ndim != 2:
+            raise ShapeError(f"H: expects a matrix, got shape {self.shape}; use .mH for the last two axes")
+        return ops.transpose(self, 0, 1)
+
+    @property
+    def mH(self) -> "Tensor":
+        """The last two axes exchanged (there are no complex numbers to conjugate)."""
+        return self.mT
+
+    @property
+    def itemsize(self) -> builtins.int:
+        """Bytes per value."""
+        return int(self.array.itemsize)
+
+    @property
+    def nbytes(self) -> builtins.int:
+        """Bytes of all values."""
+        return int(self.array.nbytes)
+
     def size(self, dim: builtins.int | None = None) -> Any:
         """The shape, or the size of one axis."""
         return self.shape if dim is None else self.shape[dim]
@@ -168,6 +172,23 @@ class Tensor(TensorBase):
     def element_size(self) -> builtins.int:
         """Bytes per value."""
         return int(self.array.itemsize)
+
+    def ndimension(self) -> builtins.int:
+        """Number of axes."""
+        return self.ndim
+
+    def stride(self, dim: builtins.int | None = None) -> Any:
+        """Steps in memory, in values, from one element to the next along every axis, or along one."""
+        steps = tuple([step // self.array.itemsize for step in self.array.strides])
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> builtins.int:
+        """Address of the first value."""
+        return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    def is_same_size(self, other: "Tensor") -> builtins.bool:
+        """Whether both have one shape."""
+        return self.shape == other.shape
 
     def is_floating_point(self) -> builtins.bool:
         """Whether the values are floating point numbers."""
@@ -197,8 +218,16 @@ class Tensor(TensorBase):
     def detach(self) -> "Tensor":
         """The same values, sharing memory, outside the graph."""
         result: Tensor = new_tensor(self.array)
-        result.version = self._shared_version()
+        version = self._shared_version()
+        result.version = version
+        result.seen = version.rewrites
         return result
+
+    def _up_to_date(self) -> "Tensor":
+        """Itself, with the history that it has after recorded writes into the memory it shows."""
+        if self.version is not None and self.version.rewrites != self.seen:
+            inplace.refresh(self)
+        return self
 
     def retain_grad(self) -> None:
         """Keep `.grad` for a tensor that is not a leaf."""
@@ -221,6 +250,22 @@ class Tensor(TensorBase):
             holder.hooks = OrderedDict()
         return RemovableHandle(holder.hooks, hook)
 
+    def register_post_accumulate_grad_hook(self, hook: Callable[["Tensor"], None]) -> RemovableHandle:
+        """Call `hook(tensor)` each time after backward() has added to `.grad` of this leaf."""
+        if not self.track or self.node is not None:
+            raise GraphError("register_post_accumulate_grad_hook: only a leaf that requires a gradient has a .grad to add to")
+        if self.post_hooks is None:
+            self.post_hooks = OrderedDict()
+        return RemovableHandle(self.post_hooks, hook)
+
+    def detach_(self) -> "Tensor":
+        """Cut this tensor off from its graph."""
+        if self.base is not None and self.track:
+            raise GraphError("detach_: this tensor is a view, whose base keeps its history; use x = x.detach()")
+        self.node = None
+        self.track = False
+        return self
+
     # -- conversion ----------------------------------------------------------------------------------------------------
 
     def item(self) -> Number:
@@ -240,6 +285,12 @@ class Tensor(TensorBase):
             raise GraphError("numpy: this tensor requires a gradient, which NumPy would lose; use x.detach().numpy()")
         if self.is_cuda:
             raise GraphError("numpy: this tensor lives on the GPU; use x.cpu().numpy()")
+        version = self._shared_version()
+        if version.outside is None:  # from here on NumPy can write there and no counter sees it
+            owner = self.array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            version.outside = (owner, fingerprint(owner))
         array: np.ndarray = self.array
         return array
 
@@ -251,16 +302,22 @@ class Tensor(TensorBase):
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False) -> "Tensor":
         """The values as another type or on another device: to(dtype), to(device), to(other tensor)."""
+        if len(args) > 4:
+            raise TypeError(f"to: expected dtype, device, non_blocking and copy, got {len(args)} arguments")
+        flags = [arg for arg in args if isinstance(arg, builtins.bool)]  # to(dtype, non_blocking, copy)
+        copy = flags[1] if len(flags) > 1 else copy
         for arg in args:
+            if isinstance(arg, builtins.bool):
+                continue
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
             elif isinstance(arg, str | Device) and str(arg).split(":")[0] in ("cpu", "cuda"):
                 device = arg
             elif arg is not None:
                 dtype = arg
-        result: Tensor = self if dtype is None else ops.cast(self, as_dtype(dtype))
+        result: Tensor = self if dtype is None else cast(self, as_dtype(dtype))
         if device is not None and Device(device).type != backend.device_of(self.array):
-            result = ops.to_device(result, Device(device).type)
+            result = to_device(result, Device(device).type)
         return ops.clone(self) if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
@@ -273,31 +330,39 @@ class Tensor(TensorBase):
 
     def float(self) -> "Tensor":
         """As float32."""
-        return ops.cast(self, float32)
+        return cast(self, float32)
 
     def double(self) -> "Tensor":
         """As float64."""
-        return ops.cast(self, float64)
+        return cast(self, float64)
 
     def half(self) -> "Tensor":
         """As float16."""
-        return ops.cast(self, float16)
+        return cast(self, float16)
 
     def long(self) -> "Tensor":
         """As int64."""
-        return ops.cast(self, int64)
+        return cast(self, int64)
 
     def int(self) -> "Tensor":
         """As int32."""
-        return ops.cast(self, int32)
+        return cast(self, int32)
 
     def byte(self) -> "Tensor":
         """As uint8."""
-        return ops.cast(self, uint8)
+        return cast(self, uint8)
+
+    def short(self) -> "Tensor":
+        """As int16."""
+        return cast(self, int16)
+
+    def char(self) -> "Tensor":
+        """As int8."""
+        return cast(self, int8)
 
     def bool(self) -> "Tensor":
         """As bool."""
-        return ops.cast(self, bool_dtype)
+        return cast(self, bool_dtype)
 
     def cpu(self) -> "Tensor":
         """On the CPU."""
@@ -306,10 +371,6 @@ class Tensor(TensorBase):
     def cuda(self) -> "Tensor":
         """On the GPU."""
         return self.to(device="cuda")
-
-    def clone(self) -> "Tensor":
-        """A copy that stays in the graph."""
-        return ops.clone(self)
 
     def contiguous(self) -> "Tensor":
         """Itself, or a copy whose memory is in order."""
@@ -331,19 +392,19 @@ class Tensor(TensorBase):
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> "Tensor":
-        return add(self, other)
+        return ops.add(self, other)
 
     def __radd__(self, other: Any) -> "Tensor":
         return ops.add(other, self)
 
     def __sub__(self, other: Any) -> "Tensor":
-        return sub(self, other)
+        return ops.sub(self, other)
 
     def __rsub__(self, other: Any) -> "Tensor":
         return ops.sub(other, self)
 
     def __mul__(self, other: Any) -> "Tensor":
-        return mul(self, other)
+        return ops.mul(self, other)
 
     def __rmul__(self, other: Any) -> "Tensor":
         return ops.mul(other, self)
@@ -359,6 +420,21 @@ class Tensor(TensorBase):
 
     def __rpow__(self, other: Any) -> "Tensor":
         return ops.pow(other, self)
+
+    def __floordiv__(self, other: Any) -> "Tensor":
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> "Tensor":
+        return ops.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> "Tensor":
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> "Tensor":
+        return ops.remainder(other, self)
+
+    def __rdiv__(self, other: Any) -> "Tensor":
+        return ops.div(other, self)
 
     def __matmul__(self, other: Any) -> "Tensor":
         return ops.matmul(self, _tensor_operand("@", other))
@@ -393,217 +469,44 @@ class Tensor(TensorBase):
     def __ge__(self, other: Any) -> "Tensor":
         return ops.ge(self, other)
 
+    def __pos__(self) -> "Tensor":
+        return self
+
     def __invert__(self) -> "Tensor":
-        if self.array.dtype.kind != "b":
-            raise DTypeError(f"~ works on bool tensors, this one has dtype {self.dtype}; use x == 0 or x.logical_not()")
-        return ops.logical_not(self)
+        return ops.bitwise_not(self)
 
     def __and__(self, other: Any) -> "Tensor":
-        return ops.logical_and(*_bool_operands("&", self, other))
+        return ops.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> "Tensor":
+        return ops.bitwise_and(self, other)
 
     def __or__(self, other: Any) -> "Tensor":
-        return ops.logical_or(*_bool_operands("|", self, other))
+        return ops.bitwise_or(self, other)
 
-    def add(self, other: Any, *, alpha: Any = 1) -> "Tensor":
-        """self + alpha * other."""
-        return ops.add(self, other if alpha == 1 else other * alpha)
+    def __ror__(self, other: Any) -> "Tensor":
+        return ops.bitwise_or(self, other)
 
-    def sub(self, other: Any, *, alpha: Any = 1) -> "Tensor":
-        """self - alpha * other."""
-        return ops.sub(self, other if alpha == 1 else other * alpha)
+    def __xor__(self, other: Any) -> "Tensor":
+        return ops.bitwise_xor(self, other)
 
-    def mul(self, other: Any) -> "Tensor":
-        """self * other."""
-        return ops.mul(self, other)
+    def __rxor__(self, other: Any) -> "Tensor":
+        return ops.bitwise_xor(self, other)
 
-    def div(self, other: Any) -> "Tensor":
-        """self / other."""
-        return ops.div(self, other)
+    def __lshift__(self, other: Any) -> "Tensor":
+        return ops.bitwise_left_shift(self, other)
 
-    def pow(self, exponent: Any) -> "Tensor":
-        """self ** exponent."""
-        return ops.pow(self, exponent)
-
-    def square(self) -> "Tensor":
-        """self * self."""
-        return ops.mul(self, self)
-
-    def neg(self) -> "Tensor":
-        """-self."""
-        return ops.neg(self)
-
-    def abs(self) -> "Tensor":
-        """Absolute value."""
-        return ops.abs(self)
-
-    def sign(self) -> "Tensor":
-        """-1, 0 or 1."""
-        return ops.sign(self)
-
-    def exp(self) -> "Tensor":
-        """e ** self."""
-        return ops.exp(self)
-
-    def log(self) -> "Tensor":
-        """Natural logarithm."""
-        return ops.log(self)
-
-    def sqrt(self) -> "Tensor":
-        """Square root."""
-        return ops.sqrt(self)
-
-    def tanh(self) -> "Tensor":
-        """Hyperbolic tangent."""
-        return ops.tanh(self)
-
-    def sigmoid(self) -> "Tensor":
-        """1 / (1 + exp(-self))."""
-        return ops.sigmoid(self)
-
-    def relu(self) -> "Tensor":
-        """max(self, 0)."""
-        return ops.relu(self)
-
-    def maximum(self, other: Any) -> "Tensor":
-        """The larger of both, elementwise."""
-        return ops.maximum(self, other)
-
-    def minimum(self, other: Any) -> "Tensor":
-        """The smaller of both, elementwise."""
-        return ops.minimum(self, other)
+    def __rshift__(self, other: Any) -> "Tensor":
+        return ops.bitwise_right_shift(self, other)
 
     def where(self, condition: "Tensor", other: Any) -> "Tensor":
         """self where the condition holds, else other."""
         return ops.where(condition, self, other)
 
-    def masked_fill(self, mask: "Tensor", value: Any) -> "Tensor":
-        """`value` where the mask is true, else self."""
-        return ops.where(mask, value, self)
-
-    def eq(self, other: Any) -> "Tensor":
-        """self == other, elementwise."""
-        return ops.eq(self, other)
-
-    def ne(self, other: Any) -> "Tensor":
-        """self != other, elementwise."""
-        return ops.ne(self, other)
-
-    def lt(self, other: Any) -> "Tensor":
-        """self < other, elementwise."""
-        return ops.lt(self, other)
-
-    def le(self, other: Any) -> "Tensor":
-        """self <= other, elementwise."""
-        return ops.le(self, other)
-
-    def gt(self, other: Any) -> "Tensor":
-        """self > other, elementwise."""
-        return ops.gt(self, other)
-
-    def ge(self, other: Any) -> "Tensor":
-        """self >= other, elementwise."""
-        return ops.ge(self, other)
-
-    def logical_not(self) -> "Tensor":
-        """True where self is 0."""
-        return ops.logical_not(self)
-
-    def matmul(self, other: "Tensor") -> "Tensor":
-        """Matrix product."""
-        return ops.matmul(self, _tensor_operand("matmul", other))
-
-    def softmax(self, dim: Any, dtype: Any = None) -> "Tensor":
-        """Probabilities along `dim`."""
-        return ops.softmax(self, dim, dtype)
-
-    def log_softmax(self, dim: Any, dtype: Any = None) -> "Tensor":
-        """Logarithms of softmax."""
-        return ops.log_softmax(self, dim, dtype)
-
-    # -- reductions ----------------------------------------------------------------------------------------------------
-
-    def sum(self, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None,
-            dtype: Any = None) -> "Tensor":
-        """Sum over `dim` (or all axes)."""
-        return ops.sum(self, *_axis(dim, axis, keepdim, keepdims), dtype)
-
-    def mean(self, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None,
-             dtype: Any = None) -> "Tensor":
-        """Mean over `dim` (or all axes)."""
-        return ops.mean(self, *_axis(dim, axis, keepdim, keepdims), dtype)
-
-    def amax(self, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> "Tensor":
-        """Largest value over `dim` (or all axes)."""
-        return ops.amax(self, *_axis(dim, axis, keepdim, keepdims))
-
-    def max(self, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-        """Largest value; with `dim` (values, indices); with a tensor the elementwise maximum."""
-        return ops.max(self, *_axis(dim, axis, keepdim, keepdims))
-
-    def argmax(self, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> "Tensor":
-        """Index of the first maximum."""
-        return ops.argmax(self, *_axis(dim, axis, keepdim, keepdims))
-
-    def all(self) -> "Tensor":
-        """Whether every value is true."""
-        return new_tensor(np.asarray(backend.to_device(self.array, "cpu").all()))
-
-    def any(self) -> "Tensor":
-        """Whether some value is true."""
-        return new_tensor(np.asarray(backend.to_device(self.array, "cpu").any()))
-
     # -- shape ---------------------------------------------------------------------------------------------------------
 
-    def reshape(self, *shape: Any) -> "Tensor":
-        """The same values under another shape; one size may be -1."""
-        return ops.reshape(self, _flat(shape))
-
-    def view(self, *shape: Any) -> "Tensor":
-        """Like reshape, but raises where it would have to copy."""
-        return ops.view(self, _flat(shape))
-
-    def permute(self, *dims: Any) -> "Tensor":
-        """Axes in another order."""
-        return ops.permute(self, _flat(dims))
-
-    def transpose(self, dim0: Any, dim1: Any) -> "Tensor":
-        """Two axes exchanged."""
-        return ops.transpose(self, dim0, dim1)
-
-    def t(self) -> "Tensor":
-        """Transpose of a matrix."""
-        return ops.t(self)
-
-    def unsqueeze(self, dim: Any) -> "Tensor":
-        """With a new axis of size 1."""
-        return ops.unsqueeze(self, dim)
-
-    def squeeze(self, dim: Any = None) -> "Tensor":
-        """Without axes of size 1."""
-        return ops.squeeze(self, dim)
-
-    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> "Tensor":
-        """Several axes as one."""
-        return ops.flatten(self, start_dim, end_dim)
-
-    def expand(self, *sizes: Any) -> "Tensor":
-        """Stretched along axes of size 1; -1 keeps an axis."""
-        return ops.broadcast_to(self, _flat(sizes))
-
-    def expand_as(self, other: "Tensor") -> "Tensor":
-        """Stretched to the shape of `other`."""
-        return ops.broadcast_to(self, other.shape)
-
-    def gather(self, dim: Any, index: "Tensor") -> "Tensor":
-        """Values along `dim` at the positions `index`."""
-        return ops.gather(self, dim, index)
-
-    def scatter_add(self, dim: Any, index: "Tensor", src: "Tensor") -> "Tensor":
-        """A copy with `src` added at the positions `index` along `dim`."""
-        return ops.scatter_add(self, dim, index, src)
-
     def __getitem__(self, key: Any) -> "Tensor":
-        return ops.select(self, key)
+        return getitem(self, key)
 
     def __len__(self) -> Any:
         if self.ndim == 0:
@@ -638,95 +541,64 @@ class Tensor(TensorBase):
     # -- in place: outside a graph, or under no_grad() -----------------------------------------------------------------
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        array = self._writable("x[...] = value", value)
-        plain, _ = plain_key(key)
-        array[plain] = _plain(value)
-        self._bump_version("x[...] = value")
+        inplace.set_item(self, key, value)
 
     def __iadd__(self, other: Any) -> "Tensor":
-        return self._write("+=", ops.add, other)
+        return inplace.update(self, "+=", ops.add, other)
 
     def __isub__(self, other: Any) -> "Tensor":
-        return self._write("-=", ops.sub, other)
+        return inplace.update(self, "-=", ops.sub, other)
 
     def __imul__(self, other: Any) -> "Tensor":
-        return self._write("*=", ops.mul, other)
+        return inplace.update(self, "*=", ops.mul, other)
 
     def __itruediv__(self, other: Any) -> "Tensor":
-        return self._write("/=", ops.div, other)
+        return inplace.update(self, "/=", ops.div, other)
 
-    def add_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
-        """self += alpha * other."""
-        return self._write("add_", ops.add, other if alpha == 1 else other * alpha)
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
-        """self -= alpha * other."""
-        return self._write("sub_", ops.sub, other if alpha == 1 else other * alpha)
-
-    def mul_(self, other: Any) -> "Tensor":
-        """self *= other."""
-        return self._write("mul_", ops.mul, other)
-
-    def div_(self, other: Any) -> "Tensor":
-        """self /= other."""
-        return self._write("div_", ops.div, other)
+    def __ipow__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "**=", ops.pow, other)
 
     def fill_(self, value: Any) -> "Tensor":
         """`value` everywhere."""
-        self._writable("fill_", value)[...] = _plain(value)
-        self._bump_version("fill_")
-        return self
+        return self._fill("fill_", value)
 
     def zero_(self) -> "Tensor":
         """Zeros everywhere."""
-        return self.fill_(0)
+        return self._fill("zero_", 0)
 
     def copy_(self, source: Any) -> "Tensor":
         """The values of `source`, broadcast."""
-        array = self._writable("copy_", source)
-        values = _plain(source)
-        try:
-            array[...] = values
-        except ValueError:
-            raise ShapeError(f"copy_: values of shape {np.shape(values)} do not broadcast to {self.shape}") from None
-        self._bump_version("copy_")
-        return self
+        return self._fill("copy_", source)
 
     def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None) -> "Tensor":
         """Uniform random values in [a, b)."""
-        return self.copy_(rand(self.shape, generator=generator, dtype=self.dtype) * (b - a) + a)
+        return self._fill("uniform_", rand(self.shape, generator=generator, dtype=self.dtype) * (b - a) + a)
 
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> "Tensor":
         """Normal random values."""
-        return self.copy_(randn(self.shape, generator=generator, dtype=self.dtype) * std + mean)
+        return self._fill("normal_", randn(self.shape, generator=generator, dtype=self.dtype) * std + mean)
 
-    def _writable(self, name: str, value: Any = None) -> Any:
-        """The array, if writing into it cannot make a gradient wrong."""
-        if is_grad_enabled():
-            if self.track:
-                what = ("a leaf that requires a gradient" if self.node is None
-                        else f"the result of '{self.node.name}', which a graph needs")
-                raise GraphError(f"{name}: this tensor of shape {self.shape} is {what}; writing into it would make gradients "
-                                 "wrong. Use the op that is not in place (x = x + y), or write inside `with tgc.no_grad():` "
-                                 "if the change is not to be differentiated.")
-            if isinstance(value, Tensor) and value.track:
-                raise GraphError(f"{name}: the value requires a gradient, which writing into a tensor would lose. Build the "
-                                 "result with where(), cat() or stack(), or use value.detach().")
-        if not self.array.flags.writeable:
-            raise GraphError(f"{name}: this tensor of shape {self.shape} is stretched by expand() or read-only: several of "
-                             "its elements are one place in memory. Write to a copy: x = x.clone()")
-        return self.array
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> "Tensor":
+        """1 with probability p, else 0."""
+        return self._fill("bernoulli_", (rand(self.shape, generator=generator) < p).to(self.dtype))
 
-    def _write(self, name: str, op: Any, other: Any) -> "Tensor":
-        array = self._writable(name, other)
-        result = op(self.detach(), other.detach() if isinstance(other, Tensor) else other).array
-        if result.shape != array.shape:
-            raise ShapeError(f"{name}: the result has shape {result.shape} and does not fit in place into {self.shape}")
-        if result.dtype.kind == "f" and array.dtype.kind != "f":
-            raise DTypeError(f"{name}: the result is {result.dtype} and cannot be written into {self.dtype}; use "
-                             "x = x.float()")
-        array[...] = result
-        self._bump_version(name)
+    def random_(self, from_: Any = 0, to: Any = None, *, generator: Generator | None = None) -> "Tensor":
+        """Random integers of [from_, to); random_(to) starts at 0."""
+        if to is None:
+            from_, to = 0, from_ or 2 ** (24 if self.is_floating_point() else 8 * self.itemsize - 1)
+        return self._fill("random_", randint(from_, to, self.shape, generator=generator).to(self.dtype))
+
+    def fill_diagonal_(self, value: Any) -> "Tensor":
+        """`value` on the main diagonal of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"fill_diagonal_: expects a matrix, got shape {self.shape}")
+        size = range(min(self.shape))
+        if len(size):
+            inplace.set_item(self, (np.array(size), np.array(size)), value, "fill_diagonal_")
+        return self
+
+    def _fill(self, writer: str, value: Any) -> "Tensor":
+        inplace.set_item(self, ..., value, writer)
         return self
 
     # -- printing ------------------------------------------------------------------------------------------------------
@@ -763,35 +635,4 @@ def _comparable(value: Any) -> bool:
     return isinstance(value, Tensor | int | float | np.ndarray | np.generic)
 
 
-def _bool_operands(op: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
-    y = other if isinstance(other, Tensor) else tensor(other)
-    if x.dtype.kind != "b" or y.dtype.kind != "b":
-        raise DTypeError(f"{op} works on bool tensors, got {x.dtype} and {y.dtype}")
-    return x, y
-
-
-def _axis(dim: Any, axis: Any, keepdim: Any, keepdims: Any) -> tuple[Any, Any]:
-    """PyTorch's dim and keepdim, or NumPy's axis and keepdims."""
-    if dim is not None and axis is not None:
-        raise TypeError("give either dim or axis, not both")
-    return axis if dim is None else dim, keepdim if keepdims is None else keepdims
-
-
-def _flat(sizes: tuple[Any, ...]) -> Sequence[int]:
-    """reshape(2, 3) and reshape((2, 3)) alike."""
-    if len(sizes) == 1 and isinstance(sizes[0], tuple | list | range):
-        return sizes[0]
-    return sizes
-
-
-def _plain(value: Any) -> Any:
-    return value.array if isinstance(value, Tensor) else value
-
-
 base.set_tensor_type(Tensor)
-
-__all__ = [
-    "Generator", "Tensor", "arange", "as_tensor", "bernoulli", "default_generator", "empty", "empty_like", "eye",
-    "from_numpy", "full", "full_like", "initial_seed", "linspace", "manual_seed", "ones", "ones_like", "rand", "rand_like",
-    "randint", "randn", "randn_like", "randperm", "tensor", "zeros", "zeros_like",
-]

@@ -44,12 +44,12 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "mul_": silently(lambda x: x.mul_(2)),
     "div_": silently(lambda x: x.div_(2)),
     "fill_": silently(lambda x: x.fill_(7)),
-    "fill_ ": silently(lambda x: x.zero_()),
+    "zero_": silently(lambda x: x.zero_()),
     "copy_": silently(lambda x: x.copy_(tgc.zeros(3, dtype="float64"))),
     "+=": silently(plus_equals),
     "x[...] = value": silently(assign),
     "data =": assign_data,
-    "copy_ ": silently(lambda x: x.uniform_()),
+    "uniform_": silently(lambda x: x.uniform_()),
     "mul_ ": lambda x: x.detach().mul_(2),
     "add_ ": lambda x: x.data.add_(1),
     "mul_  ": lambda x: x.detach()[1:].mul_(2),
@@ -205,29 +205,22 @@ ARITHMETIC: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", ARITHMETIC)
-def test_leaves_and_results_are_not_written_into(name: str) -> None:
+def test_leaves_are_not_written_into(name: str) -> None:
     x = leaf(1.0, 2.0)
     with pytest.raises(GraphError) as caught:
         ARITHMETIC[name](x)
     assert str(caught.value).startswith(f"{name}: this tensor of shape (2,) is a leaf that requires a gradient")
     assert "no_grad" in str(caught.value)
-    y = x * 2
-    with pytest.raises(GraphError) as caught:
-        ARITHMETIC[name](y)
-    assert "the result of 'mul'" in str(caught.value)
-    assert (x.tolist(), y.tolist()) == ([1, 2], [2, 4])
+    assert x.tolist() == [1, 2]
 
 
-def test_tracked_values_are_not_written() -> None:
+def test_under_no_grad_a_tracked_value_is_a_constant() -> None:
     x, buffer = leaf(1.0), tgc.zeros(2, dtype="float64")
-    for write in (lambda: buffer.__setitem__(0, x[0]), lambda: buffer.copy_(x), lambda: buffer.add_(x)):
-        with pytest.raises(GraphError, match=r"the value requires a gradient.*cat\(\).*detach\(\)"):
-            write()
-    assert buffer.tolist() == [0, 0]
     buffer[0] = x.detach()[0]
     with tgc.no_grad():
         buffer[1] = x[0]
     assert buffer.tolist() == [1, 1]
+    assert not buffer.requires_grad
 
 
 def test_outside_a_graph_writing_works() -> None:

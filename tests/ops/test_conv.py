@@ -1,4 +1,4 @@
-"""ops/conv.py: convolution and its two adjoints."""
+"""ops/conv.py: convolution, its two adjoints, and transposed convolution, in one to three dimensions."""
 
 import warnings
 from typing import Any
@@ -63,6 +63,66 @@ def conv2d_weight(x: np.ndarray, g: np.ndarray, shape: tuple[int, ...], *geometr
     return gw
 
 
+def numbers(value: Any, n: int) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,) * n
+
+
+def meetings(
+    near: tuple[int, ...], kernel: tuple[int, ...], far: tuple[int, ...], stride: Any, padding: Any, dilation: Any
+) -> Any:
+    """(place in the small image, tap, place in the large one) for all that meet in a convolution along any axes."""
+    n = len(kernel)
+    steps = list(zip(numbers(stride, n), numbers(padding, n), numbers(dilation, n), strict=True))
+    for place in np.ndindex(*near):
+        for tap in np.ndindex(*kernel):
+            at = tuple(a * s - p + i * d for a, i, (s, p, d) in zip(place, tap, steps, strict=True))
+            if all(0 <= a < size for a, size in zip(at, far, strict=True)):
+                yield place, tap, at
+
+
+def convolution(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> np.ndarray:
+    n, (out, per_group) = x.ndim - 2, w.shape[:2]
+    sizes = zip(x.shape[2:], w.shape[2:], *(numbers(v, n) for v in (stride, padding, dilation)), strict=True)
+    small = tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in sizes)
+    y = np.zeros((x.shape[0], out, *small))
+    for place, tap, at in meetings(small, w.shape[2:], x.shape[2:], stride, padding, dilation):
+        for o in range(out):
+            first = o // (out // groups) * per_group
+            y[(slice(None), o, *place)] += x[(slice(None), slice(first, first + per_group), *at)] @ w[(o, slice(None), *tap)]
+    return y if b is None else y + b.reshape(1, -1, *(1,) * n)
+
+
+def transposed(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> np.ndarray:
+    n, per_group = x.ndim - 2, w.shape[1]
+    geometry = (numbers(v, n) for v in (stride, padding, output_padding, dilation))
+    sizes = zip(x.shape[2:], w.shape[2:], *geometry, strict=True)
+    large = tuple((size - 1) * s - 2 * p + d * (k - 1) + e + 1 for size, k, s, p, e, d in sizes)
+    y = np.zeros((x.shape[0], per_group * groups, *large))
+    for place, tap, at in meetings(x.shape[2:], w.shape[2:], large, stride, padding, dilation):
+        for c in range(x.shape[1]):
+            first = c // (x.shape[1] // groups) * per_group
+            part = np.outer(x[(slice(None), c, *place)], w[(c, slice(None), *tap)])
+            y[(slice(None), slice(first, first + per_group), *at)] += part
+    return y if b is None else y + b.reshape(1, -1, *(1,) * n)
+
+
 # x, w, stride, padding, dilation, groups
 GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], Pair, Pair, Pair, int]] = [
     ((1, 1, 3, 3), (1, 1, 2, 2), ONE, NONE, ONE, 1),
@@ -113,6 +173,15 @@ def torch_conv2d(x: Any, w: Any, b: Any = None, **more: Any) -> Any:
     return torch.nn.functional.conv2d(x, w, b, **more)
 
 
+def torch_call(name: str) -> Any:
+    def call(*tensors: Any, **more: Any) -> Any:
+        import torch
+
+        return getattr(torch.nn.functional, name)(*tensors, **more)
+
+    return call
+
+
 def torch_input(g: Any, w: Any, shape: Any, *geometry: Any) -> Any:
     import torch
 
@@ -132,7 +201,84 @@ def conv(x: Any = (1, 2, 4, 4), w: Any = (3, 2, 2, 2), b: Any = None, **more: An
     return lambda: tgc.ops.conv2d(tgc.ones(x), tgc.ones(w), None if b is None else tgc.ones(b), **more)
 
 
+def other_axes(n: int) -> tuple[Case, Case]:
+    """conv and conv_transpose along n axes, n = 1 or 3."""
+    size, k, more = {1: ((5,), (3,), (2,)), 3: ((3, 2, 3), (2, 1, 2), (1, 1, 2))}[n]
+    name, back = f"conv{n}d", f"conv_transpose{n}d"
+    few = (3,) if n == 1 else (2, 2, 3)
+
+    def call(op: str, x: Any, w: Any, b: Any = None, **kwargs: Any) -> Any:
+        bias = None if b is None else tgc.ones(b)
+        return lambda: getattr(tgc.ops, op)(tgc.ones(x), tgc.ones(w), bias, **kwargs)
+
+    return (
+        Case(
+            name,
+            getattr(tgc.ops, name),
+            convolution,
+            (
+                S((2, 2, *size), (3, 2, *k), (3,)),
+                S((1, 2, *size), (2, 1, *k), None, stride=2, padding=1, groups=2, note="groups"),
+                S((1, 1, *size), (1, 1, *k), None, stride=(1, 2, 1)[-n:], padding=2, dilation=(2, 1, 2)[-n:], note="dilated"),
+                S((0, 1, *size), (1, 1, *more), None, note="empty"),
+            ),
+            torch=torch_call(name),
+            errors=(
+                Error(call(name, (1, 2, *size), (3, 4, *k)), ShapeError, rf"{name}.*has 2 channels.*needs 4"),
+                Error(call(name, (1, 2, *size), (3, 2, *[9] * n)), ShapeError, rf"{name}.*does not fit.*= 9"),
+                Error(call(name, (2,), (3, 2, *k)), ShapeError, rf"{name}.*\(2,\).*axes.*\(N, C"),
+                Error(call(name, (1, 2, *size), (3, 2, *k), padding=-1), ShapeError, rf"{name}.*padding.*at least 0"),
+                Error(call(name, (1, 2, *size), (3, 2, *k), padding="full"), ShapeError, rf"{name}.*'full'"),
+                Error(call(name, (1, 2, *size), (3, 2, *k), stride=2, padding="same"), ShapeError, rf"{name}.*stride 1"),
+                Error(call(name, (1, 2, *size), (3, 2, *k), (2,)), ShapeError, rf"{name}.*bias.*\(2,\).*\(3,\)"),
+            ),
+        ),
+        Case(
+            back,
+            getattr(tgc.ops, back),
+            transposed,
+            back_samples(few, k),
+            torch=torch_call(back),
+            errors=back_errors(back, n),
+        ),
+    )
+
+
+def back_samples(size: tuple[int, ...], k: tuple[int, ...]) -> tuple[Sample, ...]:
+    n = len(size)
+    return (
+        S((2, 2, *size), (2, 3, *k), (3,)),
+        S((1, 4, *size), (4, 1, *k), (2,), stride=(3, 2, 2)[-n:], padding=1, output_padding=1, groups=2, note="strided"),
+        S((1, 1, *size), (1, 1, *k), None, dilation=3, padding=1, output_padding=2, note="padded beyond the stride"),
+    )
+
+
+def back_errors(name: str, n: int) -> tuple[Error, ...]:
+    def call(x: Any = (1, 2, *(3,) * n), w: Any = (2, 3, *(2,) * n), b: Any = None, **kwargs: Any) -> Any:
+        bias = None if b is None else tgc.ones(b)
+        return lambda: getattr(tgc.ops, name)(tgc.ones(x), tgc.ones(w), bias, **kwargs)
+
+    return (
+        Error(call(w=(3, 2, *(2,) * n)), ShapeError, rf"{name}.*has 2 channels.*is for 3"),
+        Error(call(w=(2, 3)), ShapeError, rf"{name}.*\(2, 3\).*axes"),
+        Error(call(output_padding=1), ShapeError, rf"{name}.*output_padding 1.*stride 1.*dilation 1"),
+        Error(call(padding=2), ShapeError, rf"{name}.*\(3 - 1\) \* 1 - 2 \* 2 .* = 0"),
+        Error(call(b=(2,)), ShapeError, rf"{name}.*bias.*\(2,\).*\(3,\)"),
+        Error(call(groups=0), ShapeError, rf"{name}.*groups.*positive"),
+    )
+
+
 CASES = (
+    *other_axes(1),
+    *other_axes(3),
+    Case(
+        "conv_transpose2d",
+        tgc.ops.conv_transpose2d,
+        transposed,
+        back_samples((2, 3), (2, 3)),
+        torch=torch_call("conv_transpose2d"),
+        errors=back_errors("conv_transpose2d", 2),
+    ),
     Case(
         "conv2d",
         tgc.ops.conv2d,
@@ -251,3 +397,29 @@ def test_single_image_and_numbers_for_pairs(backend: str) -> None:
     np.testing.assert_allclose(y.array, wanted, rtol=1e-12, atol=1e-12)
     with pytest.raises(ShapeError, match="conv2d"):
         tgc.ops.conv2d(tgc.tensor(x[:1]), tgc.tensor(w))
+
+
+@pytest.mark.parametrize(("n", "k", "dilation"), [(1, (4,), 1), (1, (2,), 3), (3, (2, 3, 4), (1, 2, 1))])
+def test_padding_same_and_single_inputs(backend: str, torch: Any, n: int, k: Any, dilation: Any) -> None:
+    x, w = S((2, *(5, 6, 7)[:n]), (3, 2, *k)).arrays("same")
+    for padding in ("same", "valid"):
+        more = {"padding": padding, "dilation": dilation}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wanted = torch_call(f"conv{n}d")(torch.tensor(x), torch.tensor(w), **more)
+        y = getattr(tgc.ops, f"conv{n}d")(tgc.tensor(x), tgc.tensor(w), **more)
+        np.testing.assert_allclose(y.array, wanted.numpy(), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_transposed_is_the_adjoint(backend: str, n: int) -> None:
+    """<conv(x, w), y> = <x, conv_transpose(y, w)>, also for inputs without a batch."""
+    x, w = S((2, *(4, 5, 6)[:n]), (4, 1, *(2, 3, 2)[:n])).arrays("adjoint")
+    more = {"stride": 2, "padding": 1, "groups": 2}
+    y = getattr(tgc.ops, f"conv{n}d")(tgc.tensor(x), tgc.tensor(w), **more)
+    (v,) = S(y.shape).arrays("adjoint image")
+    left = np.vdot(y.array, v)
+    extra = tuple((size + 2 - k) % 2 for size, k in zip(x.shape[1:], w.shape[2:], strict=True))
+    back = getattr(tgc.ops, f"conv_transpose{n}d")(tgc.tensor(v), tgc.tensor(w), output_padding=extra, **more)
+    assert back.shape == x.shape
+    np.testing.assert_allclose(left, np.vdot(x, back.array), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""ops/index.py: slices, advanced indices, gather, scatter_add, one-hot."""
+"""ops/index.py: slices and advanced indices, parts along an axis, gather, scatter_add, one-hot."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tests.ops.battery import Battery, Case, Error, S, Sample, index
+from tests.ops.battery import Battery, Case, Error, S, Sample, exactly, index, mask
+from tests.ops.moving import dim_first, same
 from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.index import SliceAdjoint
@@ -40,7 +41,7 @@ ADVANCED: list[tuple[tuple[int, ...], Any]] = [
     ((2, 3), np.array([[True, False, True], [False, False, True]])),
     ((3, 2), np.array([True, False, True])),
     ((2, 3, 2), (slice(None), np.array([1, 1]), 0)),
-    ((2, 3, 2), (0, slice(None), np.array([1, 1]))),
+    ((2, 3, 2), (slice(None), 0, np.array([1, 1]))),
     ((2, 3, 2), (np.array([0, 1]), slice(None), np.array([1, 1]))),
     ((3, 2), (None, np.array([2, 2, 2]))),
     ((3, 2), np.array([False, False, False])),
@@ -79,21 +80,19 @@ def adjoint_samples() -> tuple[Sample, ...]:
 def gather(x: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     out = np.empty(index.shape, x.dtype)
     for place in np.ndindex(index.shape):
-        source = list(place)
-        if x.ndim:
-            source[dim] = index[place]
-        out[place] = x[tuple(source)]
+        source = list(place) or [0]
+        source[dim] = index[place]
+        out[place] = np.atleast_1d(x)[tuple(source)]
     return out
 
 
 def scatter_add(x: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int) -> np.ndarray:
-    out = x.copy()
+    out = np.atleast_1d(x).copy()
     for place in np.ndindex(index.shape):
-        target = list(place)
-        if x.ndim:
-            target[dim] = index[place]
+        target = list(place) or [0]
+        target[dim] = index[place]
         out[tuple(target)] += src[place]
-    return out
+    return out.reshape(x.shape)
 
 
 GATHER = (
@@ -102,14 +101,16 @@ GATHER = (
     S((3, 4), index(4, 2, 2), dim=-1),
     S((5,), index(5, 7), dim=0),
     S((2, 3, 2), index(3, 2, 5, 1), dim=1),
-    S((3, 4), index(3, 0, 4), dim=0),
     S((), index(1), dim=0),
+    S((), index(1, 2), dim=-1),
+    S((3,), index(3), dim=0),
 )
 SCATTER = (
     S((3, 4), index(3, 2, 4), (2, 4), dim=0),
     S((3, 4), index(4, 3, 6), (3, 6), dim=1),
     S((5,), index(5, 7), (7,), dim=0),
-    S((3, 4), index(3, 0, 4), (0, 4), dim=0),
+    S((), index(1), (), dim=0),
+    S((3,), index(3), (), dim=0),
 )
 LARGER_SOURCE = (S((3, 4), index(4, 2, 2), (3, 5), dim=-1), S((2, 3, 2), index(3, 2, 5, 1), (2, 5, 2), dim=1))
 
@@ -229,6 +230,112 @@ CASES = (
             ),
         ),
     ),
+    same(
+        "select",
+        lambda x, dim, k: np.take(x, k, dim),
+        (S((2, 3), args=(0, 1)), S((2, 3, 2), args=(-2, -3)), S((3,), args=(0, 2))),
+        view=True,
+        errors=(
+            Error(
+                lambda: tgc.select(tgc.ones(2, 3), 1, 3),
+                IndexError,
+                r"select: index 3.*dim 1 of shape \(2, 3\).*size 3",
+            ),
+            Error(lambda: tgc.select(tgc.ones(()), 0, 0), ShapeError, "select: a tensor without axes.*unsqueeze"),
+        ),
+    ),
+    same("select_copy", lambda x, dim, k: np.take(x, k, dim), (S((2, 3), args=(1, -1)),)),
+    same(
+        "narrow",
+        lambda x, dim, start, n: np.take(x, range(start % x.shape[dim], start % x.shape[dim] + n), dim),
+        (S((2, 4), args=(1, 1, 2)), S((4, 2), args=(0, -3, 2)), S((2, 4), args=(-1, 3, 0))),
+        view=True,
+        errors=(
+            Error(lambda: tgc.narrow(tgc.ones(2, 3), 1, 4, 0), IndexError, "narrow: start 4.*between -3 and 3"),
+            Error(lambda: tgc.narrow(tgc.ones(2, 3), 1, 2, 2), ShapeError, "narrow: start 2 and length 2.*size 3"),
+        ),
+    ),
+    same("narrow_copy", lambda x, dim, a, n: np.take(x, range(a, a + n), dim), (S((2, 4), args=(1, 1, 2)),)),
+    Case(
+        "slice",
+        tgc.slice,
+        lambda x, dim=0, start=None, end=None, step=1: np.take(
+            x, range(*slice(start, end, step).indices(x.shape[dim])), dim
+        ),
+        (S((5, 2)), S((5, 2), args=(0, 1, 100, 2)), S((2, 4), args=(-1, -3, -1)), S((4,), args=(0, 3, 1))),
+        errors=(Error(lambda: tgc.slice(tgc.ones(3), 0, 0, 3, -1), ShapeError, r"slice: step.*-1; use flip\(\)"),),
+    ),
+    same(
+        "slice_copy",
+        lambda x, dim, start, end, step: np.take(x, range(start, end, step), dim),
+        (S((5, 2), args=(0, 1, 4, 2)),),
+    ),
+    same(
+        "index_select",
+        lambda x, i, dim: np.take(x, np.atleast_1d(i), dim) if x.ndim else x,
+        (
+            S((3, 2), index(3, 5), dim=0),
+            S((2, 3, 2), index(3, 2), dim=-2),
+            S((3, 2), index(2), dim=1),
+            S((3, 2), index(1, 0), dim=0),
+            S((), index(1, 1), dim=0),
+        ),
+        dim_first,
+        errors=(
+            Error(
+                lambda: tgc.index_select(tgc.ones(2, 3), 1, long(3)), IndexError, "index_select: index 3.*dim 1.*size 3"
+            ),
+            Error(lambda: tgc.index_select(tgc.ones(2, 3), 1, long(-1)), IndexError, "index_select: index -1"),
+            Error(
+                lambda: tgc.index_select(tgc.ones(2, 3), 1, tgc.tensor([[0]])),
+                ShapeError,
+                r"index_select.*vector.*\(1, 1\)",
+            ),
+            Error(lambda: tgc.index_select(tgc.ones(2, 3), 1, tgc.ones(1)), DTypeError, "index_select.*float32"),
+        ),
+    ),
+    same(
+        "masked_select",
+        lambda x, m: np.array([v for v, chosen in np.broadcast(x, m) if chosen], x.dtype),
+        (
+            S((2, 3), mask(2, 3)),
+            S((2, 3), mask(3)),
+            S((3,), mask(2, 1)),
+            S((), exactly([True, False], "bool")),
+            S((2,), exactly(False, "bool")),
+        ),
+        errors=(
+            Error(lambda: tgc.masked_select(tgc.ones(2), long(1, 0)), DTypeError, r"masked_select.*int64.*bool\(\)"),
+            Error(lambda: tgc.masked_select(tgc.ones(2), tgc.ones(3).bool()), ShapeError, "masked_select.*2 and 3"),
+        ),
+    ),
+    same(
+        "take",
+        lambda x, i: np.array([x.ravel()[k] for k in i.flat], x.dtype).reshape(i.shape),
+        (
+            S((2, 3), exactly([[0, -1], [5, 0]], "int64")),
+            S((2, 3), index(6)),
+            S((), index(1, 2)),
+            S((2, 3), index(6, 2, 0)),
+        ),
+        errors=(Error(lambda: tgc.take(tgc.ones(2, 3), long(6)), IndexError, r"take: index 6.*6 values.*-6\.\.5"),),
+    ),
+    same(
+        "take_along_dim",
+        lambda x, i, dim=None: np.take_along_axis(*((x, i, dim) if dim is not None else (x.ravel(), i.ravel(), 0))),
+        (
+            S((3, 4), index(3, 2, 4), dim=0),
+            S((3, 1), exactly([[0, -1, -2]], "int64"), dim=0),
+            S((1, 3), index(3, 2, 2), dim=-1),
+            S((2, 3), index(6, 2, 2)),
+        ),
+        errors=(
+            Error(lambda: tgc.take_along_dim(tgc.ones(2, 3), long(0), 0), ShapeError, r"\(2, 3\).*\(1,\).*same number"),
+            Error(
+                lambda: tgc.take_along_dim(tgc.ones(2), long(-3), 0), IndexError, r"take_along_dim: index -3.*-2\.\.1"
+            ),
+        ),
+    ),
     Case(
         "one_hot",
         lambda i, n: tgc.ops.one_hot(i, n),
@@ -299,3 +406,58 @@ def test_setitem_values(backend: str, torch: Any) -> None:
         ours[key] = -1.0
         theirs[key] = -1.0
         assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (0, slice(None), [1, 1]),
+        ([1, 0], slice(None), 0),
+        (0, [1, 2], slice(None), [0, 1]),
+        (slice(None), 1, None, [0, 2]),
+        (0, None, [2, 2]),
+        (Ellipsis, [1, 0], 1),
+        (True, 1, [0, 0]),
+        (1, np.array([[True, False, True, False], [False, True, True, False], [False, False, False, True]])),
+        (np.array([True, False]), 0),
+        (np.array(1), slice(None), [0, 1]),
+        ([0, 1], None, [1, 2]),
+        (slice(1, None), 2, [1, 1, 1], 0),
+    ],
+    ids=range(12),
+)
+def test_integers_are_taken_before_arrays(backend: str, torch: Any, key: Any) -> None:
+    """NumPy counts an integer as an array, PyTorch does not: the axes come out in another order."""
+    x, results = np.arange(48.0).reshape(2, 3, 4, 2), []
+    for tensor in (tgc.tensor, torch.tensor):
+        leaf = tensor(x, requires_grad=True)
+        y = leaf[tuple(tensor(part) if isinstance(part, np.ndarray) else part for part in key)]
+        y.backward(tensor(np.arange(1.0, 1.0 + y.numel()).reshape(tuple(y.shape))))
+        results.append((tuple(y.shape), y.tolist(), leaf.grad.tolist()))
+    assert results[0] == results[1]
+
+
+def test_writes_to_parts_are_seen(backend: str) -> None:
+    for part in (lambda x: tgc.select(x, 0, 1), lambda x: tgc.narrow(x, 0, 1, 1), lambda x: tgc.slice(x, 0, 1)):
+        x = tgc.zeros(2)
+        y = (x * tgc.ones(2, requires_grad=True)).sum()
+        part(x).fill_(1)
+        assert x.tolist() == [0, 1]
+        with pytest.raises(tgc.errors.GraphError, match="fill_"):
+            y.backward()
+
+
+def test_places_as_tensors(backend: str) -> None:
+    x = tgc.tensor([1, 2, 3])
+    assert tgc.select(x, 0, tgc.tensor(1)).item() == 2
+    assert tgc.narrow(x, 0, tgc.tensor(1), 2).tolist() == [2, 3]
+
+
+def test_an_empty_index_may_have_any_number_of_axes(backend: str) -> None:
+    x = tgc.ones(3, 4, requires_grad=True)
+    for shape in [(0,), (0, 4), (2, 0, 5)]:
+        y = tgc.gather(x, 1, tgc.zeros(shape).long())
+        assert y.shape == shape
+        y.sum().backward()
+        assert tgc.scatter_add(x, 0, tgc.zeros(shape).long(), tgc.ones(1)).tolist() == x.tolist()
+    assert x.grad.tolist() == tgc.zeros(3, 4).tolist()

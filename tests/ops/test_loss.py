@@ -1,4 +1,4 @@
-"""ops/loss.py: cross-entropy, negative log-likelihood, mean squared error, binary cross-entropy with logits."""
+"""ops/loss.py: cross-entropy of classes and of yes or no; the rules that all losses share."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.ops.battery import Battery, Case, Error, S, exactly, index, normal, p
 from tinygrad_course import ops
 from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
-from tinygrad_course.ops.loss import BCEWithLogits, CrossEntropy, CrossEntropyGrad
+from tinygrad_course.ops.loss import BCE, BCEWithLogits, CrossEntropy, CrossEntropyGrad
 
 
 def targets(t: np.ndarray, classes: int, weight: np.ndarray | None, ignored: int, smoothing: float) -> np.ndarray:
@@ -118,6 +118,11 @@ def bce(x: np.ndarray, t: np.ndarray, reduction: str = "mean") -> Any:
     return mean_of(loss, reduction, loss.size)
 
 
+def probable(x: np.ndarray, t: np.ndarray) -> Any:
+    """-t ln x - (1 - t) ln(1 - x), logarithms at least -100."""
+    return -t * np.maximum(np.log(x), -100) - (1 - t) * np.maximum(np.log(1 - x), -100)
+
+
 def torch_call(name: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         import torch
@@ -133,7 +138,7 @@ def chance(*shape: int) -> Any:
 
 CLASSES = (
     *(S((4, 3), index(3, 4), reduction=r, note=r) for r in ("mean", "sum", "none")),
-    S((4, 3), index(3, 4), ignore_index=1),
+    S((4, 3), exactly([2, 1, 0, 2], "int64"), ignore_index=1),
     S((2, 3, 4), index(3, 2, 4)),
     S((2, 3, 2, 2), index(3, 2, 2, 2), reduction="none"),
 )
@@ -249,7 +254,7 @@ CASES = (
     Case("cross_entropy", ops.cross_entropy, cross_entropy_loss, NARROW),
     Case("log_softmax", ops.cross_entropy, cross_entropy_loss, CHANCES, torch=torch_call("cross_entropy")),
     Case(
-        "gather",
+        "nll_loss",
         ops.nll_loss,
         nll_loss,
         CLASSES,
@@ -263,7 +268,32 @@ CASES = (
         ),
     ),
     Case(
-        "gather", lambda x, t, w: ops.nll_loss(x, t, w), nll_loss, (S((4, 3), index(3, 4), positive(3), note="weight"),)
+        "nll_loss", lambda x, t, w: ops.nll_loss(x, t, w), nll_loss, (S((4, 3), index(3, 4), positive(3), note="weight"),)
+    ),
+    Case(
+        "linear_cross_entropy",
+        lambda x, w, b, t, **kwargs: ops.linear_cross_entropy(x, w, t, linear_bias=b, **kwargs),
+        lambda x, w, b, t, **kwargs: cross_entropy_loss(
+            np.tensordot(x, w, (-1, -1)) + (0.0 if b is None else b), t, **kwargs
+        ),
+        (
+            S((4, 2), (3, 2), (3,), index(3, 4)),
+            S((2,), (3, 2), None, index(3), label_smoothing=0.2),
+            S((2, 3), (2, 2, 3), (2, 2), index(2, 2, 2), reduction="none"),
+        ),
+        torch=lambda x, w, b, t, **kwargs: torch_call("linear_cross_entropy")(x, w, t, linear_bias=b, **kwargs),
+        errors=(
+            Error(
+                lambda: ops.linear_cross_entropy(tgc.ones(2, 3), tgc.ones(4, 2), classes(0, 1)),
+                ShapeError,
+                r"linear_cross_entropy.*\(2, 3\) and \(4, 2\)",
+            ),
+            Error(
+                lambda: ops.linear_cross_entropy(tgc.ones(3), tgc.ones(4, 2, 3), classes(0, 1)),
+                ShapeError,
+                r"linear_cross_entropy.*\(4, 2, 3\).*\(N, 3\)",
+            ),
+        ),
     ),
     Case(
         "bce_with_logits",
@@ -275,7 +305,33 @@ CASES = (
         special=(S(exactly([1e4, -1e4, 0.0, 800.0]), exactly([1.0, 0.0, 0.5, 0.0])),),
     ),
     Case(
-        "bce_with_logits",
+        "bce",
+        lambda x, t: apply(BCE, (x, t)),
+        probable,
+        (S(chance(2, 3), chance(2, 3)), S(chance(), chance()), S(chance(0), chance(0))),
+    ),
+    Case(
+        "binary_cross_entropy",
+        ops.binary_cross_entropy,
+        lambda x, t, weight=None, reduction="mean": mean_of(probable(x, t), reduction, x.size),
+        (*(S(chance(2, 3), chance(2, 3), reduction=r) for r in ("mean", "sum", "none")), S(chance(), chance())),
+        special=(S(exactly([0.0, 1.0, 0.0, 1.0]), exactly([0.0, 1.0, 1.0, 0.0]), reduction="none"),),
+        errors=(
+            Error(
+                lambda: ops.binary_cross_entropy(tgc.ones(4, 1), tgc.ones(4)),
+                ShapeError,
+                r"binary_cross_entropy.*\(4, 1\).*\(4,\).*squeeze\(-1\)",
+            ),
+            Error(
+                lambda: ops.binary_cross_entropy(tgc.tensor([0.5, 1.5]), tgc.ones(2)),
+                ValueError,
+                "binary_cross_entropy.*between 0 and 1.*0.5 to 1.5.*sigmoid",
+            ),
+        ),
+        torch=torch_call("binary_cross_entropy"),
+    ),
+    Case(
+        "binary_cross_entropy_with_logits",
         ops.binary_cross_entropy_with_logits,
         bce,
         BINARY,
@@ -296,28 +352,6 @@ CASES = (
                 DTypeError,
                 r"int64.*target\.float\(\)",
             ),
-        ),
-    ),
-    Case(
-        "mul",
-        ops.mse_loss,
-        lambda x, t, reduction="mean": mean_of((x - t) ** 2, reduction, x.size),
-        BINARY,
-        torch=torch_call("mse_loss"),
-        errors=(
-            Error(
-                lambda: ops.mse_loss(tgc.ones(4, 1), tgc.ones(4)),
-                ShapeError,
-                r"mse_loss.*\(4, 1\).*\(4,\).*squeeze\(-1\).*unsqueeze",
-            ),
-            Error(
-                lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4, 1)),
-                ShapeError,
-                r"mse_loss.*\(4,\).*\(4, 1\).*target\.squeeze",
-            ),
-            Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(3)), ShapeError, r"mse_loss.*\(4,\).*\(3,\)"),
-            Error(lambda: ops.mse_loss(tgc.ones(4), 1.0), TypeError, "mse_loss.*Tensor.*float"),
-            Error(lambda: ops.mse_loss(tgc.ones(4), tgc.ones(4), "average"), ValueError, "mse_loss.*'average'"),
         ),
     ),
 )
@@ -380,6 +414,22 @@ def test_type_of_a_binary_loss_is_that_of_the_input(backend: str) -> None:
     for more in ({}, {"pos_weight": tgc.ones(2)}, {"weight": tgc.ones(2)}):
         loss = ops.binary_cross_entropy_with_logits(tgc.zeros(2), tgc.ones(2, dtype="float64"), **more)
         assert loss.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [((None, False), "none"), ((False, None), "sum"), ((True, True), "mean"), ((False, False), "none")],
+)
+def test_the_old_flags_mean_a_reduction(flags: tuple[Any, Any], wanted: str) -> None:
+    x, t = tgc.tensor([[0.5, 1.0, 2.0], [1.0, 0.0, 0.0]]), classes(0, 2)
+    with pytest.warns(UserWarning, match=f"cross_entropy.*reduction='{wanted}'"):
+        loss = ops.cross_entropy(x, t, size_average=flags[0], reduce=flags[1])
+    assert loss.tolist() == ops.cross_entropy(x, t, reduction=wanted).tolist()
+
+
+def test_one_hot_numbers_are_taken_for_a_mistake() -> None:
+    with pytest.raises(DTypeError, match=r"cross_entropy.*argmax\(1\).*float\(\)"):
+        ops.cross_entropy(tgc.ones(2, 3), tgc.tensor([[0, 1, 0], [1, 0, 0]]))
 
 
 def test_targets_changed_in_place_are_noticed(backend: str) -> None:

@@ -1,4 +1,4 @@
-"""ops/random.py: generators, draws, dropout."""
+"""ops/random.py: generators, and the draws of ops/creation.py."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 import tinygrad_course as tgc
-from tests.ops.battery import Battery, Case, Error, S
 from tinygrad_course import ops
 from tinygrad_course.errors import DTypeError
 
@@ -27,39 +26,6 @@ def philox(seed: int, block: int) -> list[int]:
 
 def words(seed: int, n: int) -> list[int]:
     return [word for block in range(-(-n // 4)) for word in philox(seed, block)][:n]
-
-
-def dropout(x: Any, p: float) -> Any:
-    """With a fresh generator each time: the same mask for every evaluation."""
-    if isinstance(x, np.ndarray):
-        keep = np.array([word >= round(p * 2**32) for word in words(7, x.size)], bool).reshape(x.shape)
-        return x * keep / (1 - p)
-    return ops.dropout(x, p, generator=tgc.Generator().manual_seed(7))
-
-
-CASES = (
-    Case(
-        "dropout",
-        dropout,
-        dropout,
-        tuple(
-            S(shape, args=(p,))
-            for shape, p in [((3, 4), 0.5), ((5,), 0.1), ((2, 2, 2), 0.9), ((1,), 0.3), ((), 0.5), ((0, 3), 0.5)]
-        ),
-        half=True,
-        threaded=(S((650, 640), args=(0.3,)),),
-        errors=(
-            Error(lambda: ops.dropout(tgc.ones(2), 1.5), ValueError, "dropout.*between 0 and 1.*1.5"),
-            Error(lambda: ops.dropout(tgc.ones(2), -0.1), ValueError, "dropout.*-0.1"),
-            Error(lambda: ops.dropout(tgc.ones(2).long()), DTypeError, r"dropout.*int64.*float\(\)"),
-            Error(lambda: ops.dropout([1.0]), TypeError, "dropout.*Tensor.*list"),
-        ),
-    ),
-)
-
-
-class TestBattery(Battery):
-    """See battery.py."""
 
 
 def test_words_of_the_paper() -> None:
@@ -98,6 +64,17 @@ def test_state(backend: str) -> None:
         g.set_state(tgc.ones(3))
 
 
+def test_the_default_generator(backend: str) -> None:
+    tgc.manual_seed(8)
+    tgc.rand(3)
+    state = tgc.get_rng_state()
+    a = tgc.rand(3).tolist()
+    tgc.set_rng_state(state)
+    assert tgc.rand(3).tolist() == a
+    assert tgc.seed() == tgc.initial_seed() != 8
+    tgc.manual_seed(0)
+
+
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**63, 2**64 - 1])
 def test_seeds(backend: str, seed: int) -> None:
     tgc.manual_seed(seed)
@@ -119,15 +96,6 @@ def test_distributions(backend: str, dtype: str) -> None:
     assert sorted(tgc.randperm(1000, generator=g).tolist()) == list(range(1000))
     flips = tgc.bernoulli(tgc.full((n,), 0.3, dtype=dtype), generator=g)
     assert abs(flips.array.mean() - 0.3) < 0.02
-
-
-def test_dropout_keeps_the_mean_and_rests_outside_training(backend: str) -> None:
-    x = tgc.ones(20000)
-    y = ops.dropout(x, 0.25, generator=tgc.Generator().manual_seed(2))
-    assert set(np.unique(y.array)) == {np.float32(0), np.float32(4 / 3)}
-    assert abs(y.mean().item() - 1) < 0.02
-    assert ops.dropout(x, 0.25, training=False) is x
-    assert ops.dropout(x, 1.0).sum().item() == 0
 
 
 def test_backends_draw_the_same(rng: np.random.Generator) -> None:

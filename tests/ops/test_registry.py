@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+import tinygrad_course as tgc
 from tests.ops.battery import Case
 from tinygrad_course.autograd import Op, registry
+
+HELPERS = ("axes", "creation", "dtypes", "like", "random", "sampling")  # what draws or makes tensors has tests of its own
 
 
 def modules() -> dict[str, Any]:
     """The test modules of this folder by the name of the module that they test."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("test_*.py") if path.stem != "test_registry")
-    return {name.removeprefix("test_"): importlib.import_module(f"tests.ops.{name}") for name in names}
+    names = sorted(path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py"))
+    return {name: importlib.import_module(f"tests.ops.test_{name}") for name in names if name not in (*HELPERS, "registry")}
 
 
 def own_ops() -> dict[str, type[Op]]:
@@ -25,6 +28,16 @@ def cases_of(name: str) -> list[tuple[str, Case]]:
     return [(module, case) for module, tests in modules().items() for case in tests.CASES if case.op == name]
 
 
+def public_functions() -> dict[str, str]:
+    """The functions of the package by name, with the module of ops that holds each."""
+    found = {}
+    for path in sorted(Path(tgc.ops.__path__[0]).glob("*.py")):
+        if path.stem not in (*HELPERS, "__init__"):
+            module = importlib.import_module(f"tinygrad_course.ops.{path.stem}")
+            found.update({name: path.stem for name in getattr(module, "__all__", ()) if callable(getattr(module, name))})
+    return found
+
+
 @pytest.mark.parametrize("name", sorted(own_ops()))
 def test_every_op_has_a_case_where_one_looks_for_it(name: str) -> None:
     home = own_ops()[name].__module__.rsplit(".", 1)[-1]
@@ -33,18 +46,28 @@ def test_every_op_has_a_case_where_one_looks_for_it(name: str) -> None:
     assert any(case.samples for _, case in found)
 
 
+@pytest.mark.parametrize("name", sorted(public_functions()))
+def test_every_function_has_a_case_where_one_looks_for_it(name: str) -> None:
+    home = public_functions()[name]
+    found = [case for module, case in cases_of(name) if module == home]
+    assert found, f"{name} needs a Case in tests/ops/test_{home}.py"
+    assert any(case.samples or case.kinks for case in found)
+
+
 @pytest.mark.parametrize("name", sorted(own_ops()))
 def test_a_case_says_the_truth(name: str) -> None:
     assert {case.differentiable for _, case in cases_of(name)} == {own_ops()[name].differentiable}
 
 
-def test_every_case_has_an_op() -> None:
-    assert {case.op for tests in modules().values() for case in tests.CASES} <= set(own_ops())
+def test_every_case_has_an_op_or_a_function() -> None:
+    named = {case.op for tests in modules().values() for case in tests.CASES}
+    namespaces = {*dir(tgc.special), *dir(tgc.linalg)}
+    assert named <= {*own_ops(), *public_functions(), *namespaces}
 
 
 def test_every_module_of_ops_is_tested() -> None:
-    helpers = {"axes", "creation", "dtypes"}  # no ops in them
-    assert {op.__module__.rsplit(".", 1)[-1] for op in own_ops().values()} == set(modules()) - helpers
+    homes = {op.__module__.rsplit(".", 1)[-1] for op in own_ops().values()} | set(public_functions().values())
+    assert homes == set(modules())
 
 
 @pytest.mark.parametrize("name", sorted(own_ops()))

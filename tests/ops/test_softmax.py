@@ -1,4 +1,4 @@
-"""ops/softmax.py: softmax, its logarithm, and their gradients."""
+"""ops/softmax.py: softmax, softmin, the logarithm of softmax, and their gradients."""
 
 from typing import Any
 
@@ -113,6 +113,17 @@ CASES = (
         special=(S(exactly([[np.nan, 0.0], [-np.inf, -np.inf]]), args=(1,)),),
     ),
     Case(
+        "softmin",
+        tgc.softmin,
+        lambda x, dim: softmax(-x, dim),
+        samples(1)[:7],
+        torch=lambda x, dim: __import__("torch").nn.functional.softmin(x, dim),
+        half=True,
+        special=(S(EXTREME, args=(1,)),),
+        integers=("int64", "uint8", "bool"),
+        errors=errors("softmin", tgc.softmin),
+    ),
+    Case(
         "softmax_grad",
         lambda g, y, dim: apply(SoftmaxGrad, (g, y), (dim % max(1, g.ndim),)),
         softmax_grad,
@@ -156,9 +167,10 @@ def test_integers_become_floating_point(backend: str, dtype: str) -> None:
     np.testing.assert_allclose(y.array, sp.softmax([0.0, 1.0]), rtol=1e-6)
 
 
-def test_dtype_argument(backend: str) -> None:
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+def test_dtype_argument(backend: str, name: str) -> None:
     x = tgc.tensor([1.0, 2.0], dtype="float32", requires_grad=True)
-    y = tgc.log_softmax(x, 0, dtype="float64")
+    y = getattr(tgc, name)(x, axis=0, dtype="float64")
     assert y.dtype == np.float64
     y[0].backward()
     assert x.grad.dtype == np.float32

@@ -49,7 +49,8 @@ def test_zero_grad():
     assert p.grad.tolist() == [0.0, 0.0]
     optimizer.zero_grad()
     assert p.grad is None
-    optimizer.step()  # nothing to do
+    with pytest.warns(UserWarning, match=r"SGD\.step: no parameter has a gradient.*backward\(\)"):
+        optimizer.step()
     assert p.tolist() == [1.0, 1.0]
 
 

@@ -6,6 +6,9 @@ cimport cython
 cdef class Version:
     cdef public Py_ssize_t count
     cdef public str last_write
+    cdef public object line
+    cdef public Py_ssize_t rewrites
+    cdef public object outside
 
 
 @cython.freelist(256)
@@ -15,6 +18,9 @@ cdef class TensorBase:
     cdef public object _grad
     cdef public Version version
     cdef public object hooks
+    cdef public object post_hooks
+    cdef public TensorBase base
+    cdef public Py_ssize_t seen
     cdef public bint track
     cdef public Py_hash_t _hash
     cdef object __weakref__

@@ -10,13 +10,22 @@ class Version:
 
     Every tensor that looks at that memory (views, `detach()`) shares the counter, so that a write through any of them is
     noticed by a graph that saved any other.
+
+    count       writes so far
+    last_write  what wrote last, for the error message
+    line        (file, line) of the user's program where that was, if it is known
+    rewrites    writes that were recorded in a graph: a view made before has another history now
+    outside     None, or (memory, its fingerprint when it became known): NumPy can write there and no counter sees it
     """
 
-    __slots__ = ("count", "last_write")
+    __slots__ = ("count", "last_write", "line", "outside", "rewrites")
 
     def __init__(self) -> None:
         self.count = 0
-        self.last_write = ""  # what wrote last, for the error message
+        self.last_write = ""
+        self.line: Any = None
+        self.rewrites = 0
+        self.outside: Any = None
 
 
 class TensorBase:
@@ -28,15 +37,21 @@ class TensorBase:
     _grad    the accumulated gradient of a leaf
     version  counter of in-place writes, made when first needed: None means that nothing shares it and nobody wrote
     hooks    functions to call with the gradient of a leaf
+    post_hooks  functions to call with a leaf whose `.grad` has just been added to
+    base     for a view the tensor whose memory it shows, else None
+    seen     `version.rewrites` when `node` was last known to be right
     """
 
-    __slots__ = ("__weakref__", "_grad", "_hash", "array", "hooks", "node", "track", "version")
+    __slots__ = ("__weakref__", "_grad", "_hash", "array", "base", "hooks", "node", "post_hooks", "seen", "track", "version")
 
     array: Any
     hooks: Any
+    post_hooks: Any
     node: Any
     track: bool
     version: Version | None
+    base: Any
+    seen: int
     _grad: Any
     _hash: int
 
@@ -47,6 +62,9 @@ class TensorBase:
         self._grad = None
         self.version = None
         self.hooks = None
+        self.post_hooks = None
+        self.base = None
+        self.seen = 0
         self._hash = 0
 
     def _identity(self) -> int:
@@ -67,6 +85,7 @@ class TensorBase:
         version: Version = self._shared_version()
         version.count += 1
         version.last_write = writer
+        version.line = None
 
 
 tensor_type: type = TensorBase
@@ -89,5 +108,8 @@ def new_tensor(array: Any, node: Any = None) -> Any:
     tensor._grad = None
     tensor.version = None
     tensor.hooks = None
+    tensor.post_hooks = None
+    tensor.base = None
+    tensor.seen = 0
     tensor._hash = 0
     return tensor

@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
-from tinygrad_course.autograd.node import Node, Output, SavedOutput, new_node, start_node
+from tinygrad_course.autograd.node import Node, Output, SavedOutput, new_node, start_node, without_base
+from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import GraphError, ShapeError
 
 
@@ -50,6 +52,9 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Run forward on `args` and record it."""
         inputs = tuple([value if isinstance(value, TensorBase) else None for value in args])
+        for value in inputs:
+            if value is not None:
+                up_to_date(value)
         record = is_grad_enabled()
         ctx = FunctionCtx(tuple([record and value is not None and value.track for value in inputs]))
         before = switch_grad(False)
@@ -65,6 +70,9 @@ class Function:
                 raise GraphError(f"{cls.name}.forward must return a Tensor or a tuple of Tensors, it returned "
                                  f"{type(value).__name__}")
         node = FunctionNode(cls, inputs, ctx, given) if any(ctx.needs_input_grad) else None
+        if watch.watcher is not None and node is not None:
+            watch.watcher.forward(cls, node, inputs, [None if value is None else value.array for value in inputs],
+                                  tuple([value.array for value in given]))
         results = tuple([_result(value, index, given, ctx, node) for index, value in enumerate(given)])
         if node is not None:
             node.seal_function(inputs, given, results)
@@ -143,7 +151,7 @@ class FunctionNode(Node):
                 places.append(None)
             elif any(tensor is other for other in inputs):
                 places.append(len(links))
-                links.append(tensor)
+                links.append(tensor if tensor.base is None else without_base(tensor))
             elif any(tensor is other for other in given):
                 index = next(i for i, other in enumerate(given) if other is tensor)
                 places.append(len(links))

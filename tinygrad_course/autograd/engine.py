@@ -15,8 +15,10 @@ from numpy import empty
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.grad_mode import switch_grad
 from tinygrad_course.autograd.node import Node, Output
+from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
 
@@ -75,6 +77,7 @@ def _gradients_of(roots: list[Any], gradients: list[Any], targets: list[Any], ke
         if not isinstance(value, TensorBase):
             raise GraphError(f"inputs must be tensors, number {index} is {type(value).__name__}")
         tensor = value
+        up_to_date(tensor)
         if not tensor.track:
             raise GraphError(f"input {index} of shape {tensor.array.shape} does not require a gradient; call "
                              "requires_grad_() on it before computing the outputs")
@@ -138,6 +141,10 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             edges = node.edges
             active = node if run is None else node.narrowed(wanted)
             answer = active.run((g,) if several is None else tuple(several), create_graph)
+            if watch.watcher is not None:
+                watch.watcher.backward(node, (g,) if several is None else tuple(several), answer)
+            if node.post_hooks is not None:
+                answer = _call_post_hooks(node, answer, (g,) if several is None else tuple(several))
             if not keep:
                 node.release()
             for index, edge in enumerate(edges):
@@ -168,6 +175,7 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
     if not isinstance(root, TensorBase):
         raise GraphError(f"backward: expected a Tensor, got {type(root).__name__}")
     tensor = root
+    up_to_date(tensor)
     if not tensor.track:
         raise GraphError(f"backward: this tensor of shape {tensor.array.shape} does not require a gradient: no parameter "
                          "took part in computing it, or it was computed under no_grad() or after detach()")
@@ -282,7 +290,29 @@ def call_hooks(hooks: Any, g: Any) -> Any:
     return g if given.track else new_tensor(given.array)
 
 
+def _call_post_hooks(node: Any, answer: tuple[Any, ...], gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let the hooks of a node see the gradients of its inputs; a tuple that one returns replaces them."""
+    for hook in list(node.post_hooks.values()):
+        changed = hook(answer, gradients)
+        if changed is None:
+            continue
+        if not isinstance(changed, tuple) or len(changed) != len(answer):
+            raise GraphError(f"a hook of {node.name} must return None or a tuple of {len(answer)} gradients, it returned "
+                             f"{type(changed).__name__}")
+        answer = changed
+    return answer
+
+
 def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
+    """target.grad += g, and call who wants to know."""
+    leaf: TensorBase = target
+    _add_to_grad(leaf, g, create_graph)
+    if leaf.post_hooks is not None:
+        for hook in list(leaf.post_hooks.values()):
+            hook(leaf)
+
+
+def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:
     """target.grad += g."""
     leaf: TensorBase = target
     gradient: TensorBase = g

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 from numpy import ndarray
 
 from tinygrad_course import backend
-from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
 from tinygrad_course.autograd.grad_mode import is_grad_enabled
 from tinygrad_course.autograd.node import Node, Output, new_node
+from tinygrad_course.autograd.watch import watch
 from tinygrad_course.kernels.arrays import alike
 
 registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
@@ -23,6 +24,8 @@ registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
 _cpu_kernels = backend.cpu_kernels
 _unrecorded: Node = new_node(None, (), ())  # the ctx of every op that is not recorded: what it is given is forgotten
 _unrecorded.closed = True
+_unrecorded.needs = (False,) * 16
+_refresh: Any = None
 
 
 class Op:
@@ -61,6 +64,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     tensor: TensorBase
     result: TensorBase
     node: Node
+    version: Version
     track = False
     usual = True  # NumPy arrays of one dtype: the common case needs no further check
     dtype = None
@@ -70,6 +74,8 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
             arrays.append(None)
             continue
         tensor = value
+        if tensor.version is not None and tensor.version.rewrites != tensor.seen:
+            _refresh(tensor)
         array = tensor.array
         if type(array) is not ndarray:
             usual = False
@@ -86,8 +92,11 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     node = _unrecorded
     if track:
         node = new_node(op, inputs, args)
+        node.needs = tuple([value is not None and value.track for value in inputs])
         arrays = _told_apart(inputs, arrays)
     out = op.forward(node, kernels, *arrays, *args)
+    if watch.watcher is not None:
+        watch.watcher.forward(op, node, inputs, arrays, out)
     if track and type(out) is not tuple and out.dtype.kind not in "fc":
         track = False  # a float cast to an integer has no derivative
     if not track:
@@ -105,7 +114,10 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         tensor = inputs[0]
         array = tensor.array
         if out.base is not None and (out.base is array or out.base is array.base):  # not where NumPy had to copy
-            result.version = tensor._shared_version()
+            version = tensor._shared_version()
+            result.version = version
+            result.base = tensor if tensor.base is None else tensor.base
+            result.seen = version.rewrites
     return result
 
 
@@ -114,12 +126,17 @@ def unary(op: Any, value: Any) -> Any:
     x: TensorBase = value
     node: Node
     result: TensorBase
+    if x.version is not None and x.version.rewrites != x.seen:
+        _refresh(x)
     a = x.array
     kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
-    if not (x.track and is_grad_enabled() and op.differentiable):
-        return new_tensor(op.forward(_unrecorded, kernels, a))
-    node = new_node(op, (x,), ())
+    track = x.track and is_grad_enabled() and op.differentiable
+    node = new_node(op, (x,), ()) if track else _unrecorded
     out = op.forward(node, kernels, a)
+    if watch.watcher is not None:
+        watch.watcher.forward(op, node, (x,), [a], out)
+    if not track:
+        return new_tensor(out)
     node.shape = out.shape
     result = new_tensor(out, node)
     node.seal((result,))
@@ -139,6 +156,10 @@ def binary(op: Any, left: Any, right: Any) -> Any:
         left, right = op.operands(left, right)
     x = left
     y = right
+    if x.version is not None and x.version.rewrites != x.seen:
+        _refresh(x)
+    if y.version is not None and y.version.rewrites != y.seen:
+        _refresh(y)
     a = x.array
     b = y.array
     if alike(a, b):
@@ -152,6 +173,7 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     node = _unrecorded
     if track:
         node = new_node(op, (x, y), ())
+        node.needs = (x.track, y.track)
         if a is b and x is not y:
             b = _own_view(y)
     try:
@@ -159,12 +181,29 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     except ValueError:
         op.shape(a.shape, b.shape)  # raises ShapeError
         raise
+    if watch.watcher is not None:
+        watch.watcher.forward(op, node, (x, y), [a, b], out)
     if not track:
         return new_tensor(out)
     node.shape = out.shape
     result = new_tensor(out, node)
     node.seal((result,))
     return result
+
+
+def set_refresh(function: Any) -> None:
+    """Tell the engine how a view gets its new history after its base was written to in a recorded way.
+
+    Called once, by tinygrad_course/ops/inplace.py."""
+    global _refresh
+    _refresh = function
+
+
+def up_to_date(tensor: Any) -> None:
+    """Give a view its new history, if its memory was written to in a recorded way since it was made."""
+    view: TensorBase = tensor
+    if view.version is not None and view.version.rewrites != view.seen:
+        _refresh(view)
 
 
 def _own_view(tensor: Any) -> Any:

@@ -1,11 +1,13 @@
 cimport cython
 
 from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
+from tinygrad_course.kernels.arrays cimport fingerprint
 
 
 @cython.final
 cdef class _Counter:
     cdef public Py_ssize_t last
+    cdef public object scope
 
 
 cdef _Counter _counter
@@ -25,7 +27,10 @@ cdef class Node:
     cdef public object constants
     cdef public tuple shape
     cdef public object hooks
+    cdef public object post_hooks
     cdef public object retained
+    cdef public object scope
+    cdef public object origin
     cdef public Py_ssize_t order
     cdef public bint freed
     cdef public bint closed
@@ -49,6 +54,7 @@ cdef class Node:
 
 
 cdef _edge(value)
+cpdef without_base(value)
 cpdef new_node(op, tuple inputs, tuple args)
 cpdef start_node(node, op, tuple inputs, tuple args)
 

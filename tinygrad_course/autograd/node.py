@@ -10,21 +10,29 @@ Design:
   only exists inside forward, because a second derivative through it would be silently wrong.
 """
 
+from collections import OrderedDict
 from typing import Any
 
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
+from tinygrad_course.autograd.hooks import RemovableHandle
+from tinygrad_course.autograd.origin import readable
 from tinygrad_course.errors import GraphError
+from tinygrad_course.kernels.arrays import fingerprint
 
 
 class _Counter:
-    """The order of creation.  A node is made after its inputs' nodes, so descending order is a topological order."""
+    """The order of creation.  A node is made after its inputs' nodes, so descending order is a topological order.
 
-    __slots__ = ("last",)
+    scope is what new nodes are marked with: the module whose forward runs (see nn/scope.py)."""
+
+    __slots__ = ("last", "scope")
 
     last: int
+    scope: Any
 
     def __init__(self) -> None:
         self.last = 0
+        self.scope = None
 
 
 _counter = _Counter()
@@ -43,12 +51,15 @@ class Node:
     shape       shape of the output, so that a gradient of another shape is refused
     constants   whatever forward left for backward that is not differentiated (masks, sizes)
     hooks       functions called with the output's gradient, which they may replace
+    post_hooks  functions called with the inputs' gradients, which they may replace, and the output's
     retained    weak reference to the output tensor whose `.grad` is wanted (`retain_grad`)
     closed      whether save() forgets what it is given: nothing is being recorded
+    scope       the module whose forward made it, None outside of modules
+    origin      (file, line) of the user's program that made it, known in anomaly mode only
     """
 
     __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "needs", "op", "order", "retained", "shape")
+                 "freed", "hooks", "needs", "op", "order", "origin", "post_hooks", "retained", "scope", "shape")
 
     op: Any
     needs: tuple[bool, ...]
@@ -58,7 +69,10 @@ class Node:
     shape: Any
     constants: Any
     hooks: Any
+    post_hooks: Any
     retained: Any
+    scope: Any
+    origin: Any
     freed: bool
     closed: bool
     _inputs: Any
@@ -110,6 +124,23 @@ class Node:
         """The op's name, for people."""
         return self.op.name
 
+    def register_prehook(self, hook: Any) -> RemovableHandle:
+        """Call `hook((gradient,))` with the gradient of the output before backward runs; a tuple it returns replaces it."""
+        if self.hooks is None:
+            self.hooks = OrderedDict()
+
+        def on_gradient(g: Any) -> Any:
+            answer = hook((g,))
+            return answer[0] if isinstance(answer, tuple) else answer
+
+        return RemovableHandle(self.hooks, on_gradient)
+
+    def register_hook(self, hook: Any) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after backward has run; a tuple it returns replaces grad_inputs."""
+        if self.post_hooks is None:
+            self.post_hooks = OrderedDict()
+        return RemovableHandle(self.post_hooks, hook)
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """PyTorch's view of the edges: (node or leaf tensor, 0) per input, None where no gradient flows."""
@@ -157,24 +188,28 @@ class Node:
             if value is not None:
                 tensor = value
                 if tensor.array is array:
-                    return tensor
+                    return tensor if tensor.base is None else without_base(tensor)
         self._outputs_saved = True
         return array
 
     def _current_versions(self) -> Any:
-        """Write counters of what is saved; None if all are 0, as they mostly are."""
+        """Per saved value its write counter, and a fingerprint of memory that NumPy knows too; None if all are 0."""
         tensor: TensorBase
+        saved: SavedOutput
         version: Version | None
-        fresh = True
-        for link in self._saved:
+        marks: Any = None
+        for index, link in enumerate(self._saved):
             if isinstance(link, TensorBase):
                 tensor = link
                 version = tensor.version
             else:
-                version = link.version
-            if version is not None and version.count:
-                fresh = False
-        return None if fresh else [0 if link.version is None else link.version.count for link in self._saved]
+                saved = link
+                version = saved.version
+            if version is not None and (version.count or version.outside is not None):
+                if marks is None:
+                    marks = [0] * len(self._saved)
+                marks[index] = version.count if version.outside is None else (version.count, fingerprint(link.array))
+        return marks
 
     def run(self, gradients: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
         """The gradients of the inputs, from those of the outputs."""
@@ -206,6 +241,8 @@ class Node:
         copy: Node = start_node(other, self.op, (), self.args)
         copy.edges = self.edges
         copy.constants = self.constants
+        copy.scope = self.scope
+        copy.origin = self.origin
         copy.shape = self.shape
         copy.freed = self.freed
         copy._inputs = None
@@ -233,20 +270,39 @@ class Node:
             "ctx.constants.")
 
     def _check_versions(self) -> None:
-        version: Any
         now = self._current_versions()
         if now is None and self._versions is None:
             return
-        expected = self._versions or [0] * len(self._saved)
-        for link, before in zip(self._saved, expected, strict=True):
-            version = link.version
-            if version is not None and version.count != before:
-                kind = "an output" if isinstance(link, SavedOutput) else "an input"
-                raise GraphError(
-                    f"{self.name}: {kind} of shape {tuple(link.array.shape)} that backward needs was changed in place by "
-                    f"'{version.last_write}' after {self.name} saved it (version {version.count}, saved at {before}). "
-                    "Its gradient would be wrong. Write to a copy (x = x.clone()), use the op that is not in place, or "
-                    "call backward() before the change.")
+        none = [0] * len(self._saved)
+        for link, before, after in zip(self._saved, self._versions or none, now or none, strict=True):
+            if before == after:
+                continue
+            writes_before = before[0] if isinstance(before, tuple) else before
+            writes_after = after[0] if isinstance(after, tuple) else after
+            if writes_before != writes_after:
+                line = link.version.line
+                writer = f"'{link.version.last_write}'" + (f" at {readable(line)}" if line else "")
+                when = f" (version {writes_after}, saved at {writes_before})"
+            elif isinstance(before, tuple) or changed_outside(link):
+                writer, when = "NumPy, which shares its memory (through .numpy() or from_numpy())", ""
+            else:
+                continue  # it became known to NumPy since, but nobody wrote
+            kind = "an output" if isinstance(link, SavedOutput) else "an input"
+            place = self.place()
+            raise GraphError(
+                f"{self.name}: {kind} of shape {tuple(link.array.shape)} that backward needs was changed in place by "
+                f"{writer} after {self.name} saved it{when}. Its gradient would be wrong. Write to a copy "
+                "(x = x.clone()), use the op that is not in place, or call backward() before the change."
+                + (f"\n  {self.name} ran {place}" if place else ""))
+
+    def place(self) -> str:
+        """Where it was made, as far as that is known: `in LeNet5.features.3`, `at train.py:12`."""
+        parts = []
+        if self.scope is not None:
+            parts.append(f"in {self.scope.path()}")
+        if self.origin is not None:
+            parts.append(f"at {readable(self.origin, True)}")
+        return ", ".join(parts)
 
     def _restore(self, link: Any) -> Any:
         if not isinstance(link, SavedOutput):
@@ -256,6 +312,28 @@ class Node:
                                         else self)
         tensor.version = output.version
         return tensor
+
+
+def set_scope(scope: Any) -> None:
+    """Mark the nodes made from now on with `scope`."""
+    _counter.scope = scope
+
+
+def without_base(value: Any) -> Any:
+    """A saved view, but not the tensor that it is a view of: x[1] = f(x[0]) would close a cycle through it."""
+    tensor: TensorBase = value
+    if tensor.track and tensor.node is None:
+        return tensor  # a leaf is known by itself
+    copy: TensorBase = new_tensor(tensor.array, tensor.node)
+    copy.version = tensor.version
+    copy.seen = tensor.seen
+    return copy
+
+
+def changed_outside(link: Any) -> bool:
+    """Whether memory that became known to NumPy has other contents now."""
+    memory, before = link.version.outside
+    return memory is not None and fingerprint(memory) != before
 
 
 def _edge(value: Any) -> Any:
@@ -280,6 +358,8 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     fresh: Node = node
     _counter.last += 1
     fresh.order = _counter.last
+    fresh.scope = _counter.scope
+    fresh.origin = None
     fresh.op = op
     fresh.args = args
     fresh._inputs = inputs  # until seal()
@@ -291,6 +371,7 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     fresh.constants = None
     fresh.shape = None
     fresh.hooks = None
+    fresh.post_hooks = None
     fresh.retained = None
     fresh.freed = False
     fresh.closed = False

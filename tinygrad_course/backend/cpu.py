@@ -12,9 +12,12 @@ from tinygrad_course import kernels
 from tinygrad_course.errors import KernelError
 
 COMPILED = kernels.AVAILABLE
-FAMILIES = ("elementwise", "reduce", "shape", "index", "linalg", "conv", "pool", "softmax", "loss", "random", "optim")
+FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "index", "scatter",
+            "linalg", "matrices", "conv", "pool", "resize", "softmax", "norm", "loss", "random", "sampling", "optim")
 _COMPILED_MODULE = {"linalg": "gemm"}  # families whose compiled module is called otherwise
-_REFERENCE_ONLY = ("shape",)  # NumPy does these as fast as anything could
+# NumPy does these as fast as anything could, or nobody has compiled them yet.
+_REFERENCE_ONLY = ("activation", "functions", "special", "statistics", "order", "shape", "scatter", "matrices", "resize",
+                   "norm", "sampling")
 _ANY_DTYPE = ("elementwise", "reduce", "index", "random", "optim")  # compiled kernels that take every dtype themselves
 
 fallback_counts: Counter[str] = Counter()

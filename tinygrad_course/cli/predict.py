@@ -15,7 +15,7 @@ from tinygrad_course.io.atomic import write_atomic
 from tinygrad_course.models import LeNet5
 from tinygrad_course.models.lenet import IMAGE_SIZE
 from tinygrad_course.nn import functional as F
-from tinygrad_course.tensor import from_numpy
+from tinygrad_course.ops.creation import from_numpy
 
 HELP = "label image files or test images with trained weights"
 DESCRIPTION = """\

@@ -32,8 +32,9 @@ from tinygrad_course.data import DataLoader, TensorDataset, mean_and_std, normal
 from tinygrad_course.io.atomic import write_atomic
 from tinygrad_course.models import LeNet5
 from tinygrad_course.nn import CrossEntropyLoss
+from tinygrad_course.ops.creation import randint
+from tinygrad_course.ops.random import Generator, default_generator, manual_seed
 from tinygrad_course.optim import AdamW
-from tinygrad_course.tensor import Generator, default_generator, manual_seed, randint
 from tinygrad_course.train import (
     BarProgress,
     DivergenceError,

@@ -4,6 +4,7 @@ from tinygrad_course.nn import functional, init
 from tinygrad_course.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinygrad_course.nn.container import ModuleDict, ModuleList, Sequential
 from tinygrad_course.nn.conv import Conv2d
+from tinygrad_course.nn.distance import CosineSimilarity, PairwiseDistance
 from tinygrad_course.nn.dropout import Dropout
 from tinygrad_course.nn.linear import Flatten, Identity, Linear
 from tinygrad_course.nn.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
@@ -12,7 +13,7 @@ from tinygrad_course.nn.parameter import Parameter
 from tinygrad_course.nn.pooling import AvgPool2d, MaxPool2d
 
 __all__ = [
-    "AvgPool2d", "BCEWithLogitsLoss", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "Linear",
-    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU",
-    "Sequential", "Sigmoid", "Softmax", "Tanh", "functional", "init",
+    "AvgPool2d", "BCEWithLogitsLoss", "Conv2d", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
+    "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PairwiseDistance",
+    "Parameter", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh", "functional", "init",
 ]

@@ -13,6 +13,7 @@ from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.errors import TgcError
 from tinygrad_course.nn.hooks import BackwardWatch
 from tinygrad_course.nn.parameter import Parameter
+from tinygrad_course.nn.scope import enter, leave
 from tinygrad_course.nn.state import check_state_dict
 from tinygrad_course.nn.trail import add_trail
 from tinygrad_course.ops.creation import zeros
@@ -382,6 +383,7 @@ class Module:
     # ---- calling ------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = enter(self)
         try:
             if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
                 return self._call_with_hooks(args, kwargs)
@@ -389,6 +391,8 @@ class Module:
         except TgcError as error:
             add_trail(error, self)
             raise
+        finally:
+            leave(before)
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):

@@ -1,63 +1,56 @@
-"""Every operation: one class each, with its shape rule, forward and backward, and the function that applies it."""
+"""Every operation: one class each, with its shape rule, forward and backward, and the function that applies it.
 
-from tinygrad_course.ops.conv import conv2d
-from tinygrad_course.ops.elementwise import (
-    abs,
-    add,
-    cast,
-    clone,
-    div,
-    eq,
-    exp,
-    ge,
-    gt,
-    le,
-    log,
-    logical_and,
-    logical_not,
-    logical_or,
-    lt,
-    maximum,
-    minimum,
-    mul,
-    ne,
-    neg,
-    pow,
-    relu,
-    sigmoid,
-    sign,
-    sqrt,
-    sub,
-    tanh,
-    where,
-)
-from tinygrad_course.ops.index import gather, one_hot, scatter_add, select
-from tinygrad_course.ops.linalg import linear, matmul
-from tinygrad_course.ops.loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
-from tinygrad_course.ops.pool import avg_pool2d, max_pool2d
-from tinygrad_course.ops.random import dropout
-from tinygrad_course.ops.reduce import amax, argmax, max, mean, sum
-from tinygrad_course.ops.shape import (
-    broadcast_to,
-    cat,
-    flatten,
-    permute,
-    reshape,
-    squeeze,
-    stack,
-    t,
-    transpose,
-    unsqueeze,
-    view,
-)
-from tinygrad_course.ops.softmax import log_softmax, softmax
-from tinygrad_course.ops.transfer import to_device
+The names in the `__all__` of these modules are the functions of the package.
+"""
 
-__all__ = [
-    "abs", "add", "amax", "argmax", "avg_pool2d", "binary_cross_entropy_with_logits", "broadcast_to", "cast", "cat",
-    "clone", "conv2d", "cross_entropy", "div", "dropout", "eq", "exp", "flatten", "gather", "ge", "gt", "le", "linear",
-    "log", "log_softmax", "logical_and", "logical_not", "logical_or", "lt", "matmul", "max", "max_pool2d", "maximum",
-    "mean", "minimum", "mse_loss", "mul", "ne", "neg", "nll_loss", "one_hot", "permute", "pow", "relu", "reshape",
-    "scatter_add", "select", "sigmoid", "sign", "softmax", "sqrt", "squeeze", "stack", "sub", "sum", "t", "tanh", "to_device",
-    "transpose", "unsqueeze", "view", "where",
-]
+from types import ModuleType
+
+from tinygrad_course.ops.activation import *
+from tinygrad_course.ops.arithmetic import *
+from tinygrad_course.ops.attention import *
+from tinygrad_course.ops.cast import *
+from tinygrad_course.ops.choice import *
+from tinygrad_course.ops.comparison import *
+from tinygrad_course.ops.conv import *
+from tinygrad_course.ops.creation import *
+from tinygrad_course.ops.ctc import *
+from tinygrad_course.ops.diagonal import *
+from tinygrad_course.ops.distance import *
+from tinygrad_course.ops.dropout import *
+from tinygrad_course.ops.dtypes import *
+from tinygrad_course.ops.embedding import *
+from tinygrad_course.ops.factor import *
+from tinygrad_course.ops.functions import *
+from tinygrad_course.ops.index import *
+from tinygrad_course.ops.join import *
+from tinygrad_course.ops.like import *
+from tinygrad_course.ops.linalg import *
+from tinygrad_course.ops.loss import *
+from tinygrad_course.ops.lu import *
+from tinygrad_course.ops.margin_loss import *
+from tinygrad_course.ops.norm import *
+from tinygrad_course.ops.norms import *
+from tinygrad_course.ops.order import *
+from tinygrad_course.ops.pad import *
+from tinygrad_course.ops.pool import *
+from tinygrad_course.ops.predicates import *
+from tinygrad_course.ops.products import *
+from tinygrad_course.ops.random import *
+from tinygrad_course.ops.reduce import *
+from tinygrad_course.ops.regression_loss import *
+from tinygrad_course.ops.resize import *
+from tinygrad_course.ops.rounding import *
+from tinygrad_course.ops.sampling import *
+from tinygrad_course.ops.scan import *
+from tinygrad_course.ops.scatter import *
+from tinygrad_course.ops.shape import *
+from tinygrad_course.ops.softmax import *
+from tinygrad_course.ops.solve import *
+from tinygrad_course.ops.special import *
+from tinygrad_course.ops.statistics import *
+from tinygrad_course.ops.trigonometry import *
+from tinygrad_course.ops.unfold import *
+from tinygrad_course.ops.unpool import *
+
+# Not the modules themselves: `tinygrad_course.linalg` is another one than the module of that name here.
+__all__ = [name for name, value in list(globals().items()) if name[0] != "_" and not isinstance(value, ModuleType)]

@@ -1,8 +1,28 @@
 """Axis numbers as users give them: negative, several, or none."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tinygrad_course.errors import ShapeError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def numpy_names(function: Function) -> Function:
+    """Let a function be called with NumPy's axis and keepdims as well as with PyTorch's dim and keepdim."""
+
+    @functools.wraps(function)
+    def either(*args: Any, **kwargs: Any) -> Any:
+        for name, meant in _NUMPY_NAMES.items():
+            if name in kwargs:
+                if kwargs.get(meant) is not None:
+                    raise TypeError(f"{function.__name__}: give either {meant} or {name}, not both")
+                kwargs[meant] = kwargs.pop(name)
+        return function(*args, **kwargs)
+
+    return either  # type: ignore[return-value]
 
 
 def normalise_axis(op: str, axis: Any, ndim: int) -> int:

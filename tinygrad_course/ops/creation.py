@@ -1,33 +1,21 @@
 """Making tensors: from data, filled, and in sequence."""
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
 
 from tinygrad_course import backend
-from tinygrad_course.autograd.base import TensorBase, new_tensor
+from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.backend.device import device as Device
-from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.ops import random as draws
+from tinygrad_course.errors import DTypeError, OperandError, ShapeError
 from tinygrad_course.ops.dtypes import SUPPORTED, as_dtype, get_default_dtype, int64
+from tinygrad_course.ops.random import Generator, draw, draw_integers
 
-
-def _finish(array: Any, device: Any, requires_grad: bool) -> Any:
-    if device is not None:
-        array = backend.to_device(array, Device(device).type)
-    result = new_tensor(array)
-    return result.requires_grad_() if requires_grad else result
-
-
-def _sizes(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    given = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
-    for n in given:
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"{op}: sizes are integers, got {n!r}")
-        if n.__index__() < 0:
-            raise ShapeError(f"{op}: negative size {n} in {tuple(given)}")
-    return tuple([n.__index__() for n in given])
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_permuted", "empty_strided", "eye", "from_numpy", "full", "linspace",
+    "logspace", "ones", "rand", "randint", "randn", "randperm", "scalar_tensor", "tensor", "zeros",
+]
 
 
 def _array(op: str, data: Any, dtype: Any) -> Any:
@@ -58,7 +46,7 @@ def _array(op: str, data: Any, dtype: Any) -> Any:
 
 def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor with a copy of `data`: a number, nested lists, an array.  Python floats become float32."""
-    return _finish(_array("tensor", data, dtype), device, requires_grad)
+    return finish(_array("tensor", data, dtype), device, requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Any:
@@ -67,7 +55,9 @@ def from_numpy(array: np.ndarray) -> Any:
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     if array.dtype not in SUPPORTED:
         raise DTypeError(f"from_numpy: arrays of {array.dtype} are not supported; convert with .astype()")
-    return new_tensor(array)
+    result: TensorBase = new_tensor(array)
+    result._shared_version().outside = (None, 0)  # NumPy can write there, and no counter sees it
+    return result
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
@@ -81,104 +71,212 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     return result.to(dtype=dtype, device=device)
 
 
-def full(size: Sequence[int], fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """`fill_value` everywhere; the type follows from it."""
-    kind = as_dtype(dtype) if dtype is not None else _array("full", fill_value, None).dtype
-    return _finish(np.full(_sizes("full", (size,)), fill_value, kind), device, requires_grad)
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Any:
+    """`obj` as a tensor; copy=True always copies, None where it must, False raises where it must.
+
+    A tensor that takes part in a graph is not one to begin a graph with: the result is detached."""
+    result = as_tensor(obj, dtype, device)
+    shared = isinstance(obj, TensorBase | np.ndarray) and result.array is getattr(obj, "array", obj)
+    if copy is False and not shared:
+        raise ValueError(f"asarray: {type(obj).__name__} cannot become a tensor of type {result.array.dtype} without a copy; "
+                         "leave out copy=False")
+    result = new_tensor(result.array.copy()) if copy and shared else result.detach()
+    return result.requires_grad_() if requires_grad else result
+
+
+def full(size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """`fill_value` everywhere; the type follows from it: bool, int64 or the default floating point type."""
+    value = number("full", fill_value)
+    kind = as_dtype(dtype) if dtype is not None else _array("full", value, None).dtype
+    return finish(np.full(sizes("full", (size,)), value, kind), device, requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Zeros."""
-    return _finish(np.zeros(_sizes("zeros", size), _default(dtype)), device, requires_grad)
+    """Zeros: zeros(2, 3) or zeros((2, 3))."""
+    return finish(np.zeros(sizes("zeros", size), _default(dtype)), device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Ones."""
-    return _finish(np.ones(_sizes("ones", size), _default(dtype)), device, requires_grad)
+    """Ones: ones(2, 3) or ones((2, 3))."""
+    return finish(np.ones(sizes("ones", size), _default(dtype)), device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Memory as it is found: to be written before it is read."""
-    return _finish(np.empty(_sizes("empty", size), _default(dtype)), device, requires_grad)
+    return finish(np.empty(sizes("empty", size), _default(dtype)), device, requires_grad)
 
 
-def full_like(input: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """`fill_value` in the shape and type of `input`."""
-    array = backend.array_module(input.array).full(input.array.shape, fill_value,
-                                                   input.array.dtype if dtype is None else as_dtype(dtype))
-    return _finish(array, None, requires_grad)
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """Memory as it is found, where a step along axis i goes `stride[i]` elements further."""
+    shape, steps = sizes("empty_strided", (size,)), sizes("empty_strided", (stride,))
+    if len(shape) != len(steps):
+        raise ShapeError(f"empty_strided: {len(shape)} sizes {shape}, but {len(steps)} strides {steps}")
+    kind = _default(dtype)
+    extent = 0 if 0 in shape else 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
+    memory = np.empty(extent, kind)
+    array = np.ndarray(shape, kind, memory.data, strides=[step * kind.itemsize for step in steps])
+    return finish(array, device, requires_grad)
 
 
-def zeros_like(input: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Zeros in the shape and type of `input`."""
-    return full_like(input, 0, dtype, requires_grad)
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, device: Any = None,
+                   requires_grad: bool = False) -> Any:
+    """Memory as it is found, without gaps; `physical_layout` names the axes from the slowest to the quickest."""
+    shape, order = sizes("empty_permuted", (size,)), tuple(physical_layout)
+    if sorted(order) != list(range(len(shape))):
+        raise ShapeError(f"empty_permuted: physical_layout {order} must name each of the {len(shape)} axes once")
+    array = np.empty([shape[axis] for axis in order], _default(dtype))
+    return finish(array.transpose(np.argsort(np.array(order, int))), device, requires_grad)
 
 
-def ones_like(input: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Ones in the shape and type of `input`."""
-    return full_like(input, 1, dtype, requires_grad)
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """The number `s` as a 0-d tensor of the default floating point type, or of `dtype`."""
+    return finish(np.array(number("scalar_tensor", s)).astype(_default(dtype)), device, requires_grad)
 
 
-def empty_like(input: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
-    """Unset memory in the shape and type of `input`."""
-    return _finish(np.empty_like(input.array, dtype=dtype), None, requires_grad)
-
-
-def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, device: Any = None,
+def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
            requires_grad: bool = False) -> Any:
-    """start, start + step, ... below end; arange(n) counts from 0.  int64 unless a float is among the arguments."""
+    """start, start + step, ... as long as it is before end; arange(n) counts from 0.
+
+    int64, or the default floating point type if a float is among the arguments."""
     if end is None:
         start, end = 0, start
+    start, end, step = number("arange", start), number("arange", end), number("arange", step)
     if step == 0:
         raise ValueError("arange: step must not be 0")
-    kind = as_dtype(dtype) if dtype is not None else (
-        get_default_dtype() if any(isinstance(v, float) for v in (start, end, step)) else int64)
-    return _finish(np.arange(start, end, step).astype(kind), device, requires_grad)
+    if (end - start) * (1 if step > 0 else -1) < 0:
+        raise ValueError(f"arange: steps of {step} lead away from {end}, starting at {start}")
+    whole = all(isinstance(value, int) for value in (start, end, step))
+    kind = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
+    n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
+    if kind.kind != "f":
+        start, step = int(start), int(step)
+    return finish((start + step * np.arange(n)).astype(kind), device, requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """`steps` values from start to end, both included."""
-    return _finish(np.linspace(start, end, steps).astype(_default(dtype)), device, requires_grad)
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """`steps` values from start to end, both included, at equal distances; start and end may be 0-d tensors."""
+    kind = _default(dtype)
+    return finish(_spread("linspace", start, end, steps, kind).astype(kind), device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """Ones on the diagonal."""
-    return _finish(np.eye(n, m, dtype=_default(dtype)), device, requires_grad)
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Any:
+    """base^x for the x of linspace(start, end, steps): `steps` values at equal ratios."""
+    kind = _default(dtype)
+    exponents = _spread("logspace", start, end, steps, kind)
+    return finish((float(base) ** exponents).astype(kind), device, requires_grad)
 
 
-def rand(*size: Any, generator: draws.Generator | None = None, dtype: Any = None, device: Any = None,
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """An n x m matrix with ones on the diagonal; m is n by default."""
+    rows, columns = sizes("eye", (n, n if m is None else m))
+    return finish(np.eye(rows, columns, dtype=_default(dtype)), device, requires_grad)
+
+
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Any:
     """Uniform in [0, 1)."""
-    return _finish(draws.rand(_sizes("rand", size), dtype, generator).array, device, requires_grad)
+    array = draw("uniform", sizes("rand", size), floating_dtype("rand", dtype), generator)
+    return finish(array, device, requires_grad)
 
 
-def randn(*size: Any, generator: draws.Generator | None = None, dtype: Any = None, device: Any = None,
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
           requires_grad: bool = False) -> Any:
     """Normal with mean 0 and variance 1."""
-    return _finish(draws.randn(_sizes("randn", size), dtype, generator).array, device, requires_grad)
+    array = draw("normal", sizes("randn", size), floating_dtype("randn", dtype), generator)
+    return finish(array, device, requires_grad)
 
 
-def rand_like(input: Any, generator: draws.Generator | None = None) -> Any:
-    """Uniform in [0, 1) in the shape and type of `input`."""
-    return rand(input.array.shape, generator=generator, dtype=input.array.dtype)
-
-
-def randn_like(input: Any, generator: draws.Generator | None = None) -> Any:
-    """Normal numbers in the shape and type of `input`."""
-    return randn(input.array.shape, generator=generator, dtype=input.array.dtype)
-
-
-def randint(low: int, high: Any = None, size: Any = None, *, generator: draws.Generator | None = None, dtype: Any = None,
-            device: Any = None) -> Any:
-    """Integers in [low, high); randint(high, size) starts at 0."""
+def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+            device: Any = None, requires_grad: bool = False) -> Any:
+    """Integers in [low, high), all equally likely; randint(high, size) starts at 0.  int64 unless `dtype` says otherwise."""
     if size is None:
         low, high, size = 0, low, high
-    return _finish(draws.randint(low, high, _sizes("randint", (size,)), dtype, generator).array, device, False)
+    elif high is None:
+        low, high = 0, low
+    return finish(integers("randint", low, high, sizes("randint", (size,)), dtype, generator), device, requires_grad)
 
 
-def randperm(n: int, *, generator: draws.Generator | None = None, dtype: Any = None, device: Any = None) -> Any:
-    """A random order of 0..n-1."""
-    return _finish(draws.randperm(n, generator, dtype).array, device, False)
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Any:
+    """0..n-1 in random order."""
+    if n < 0:
+        raise ValueError(f"randperm: n must not be negative, got {n}")
+    kind = int64 if dtype is None else as_dtype(dtype)
+    if n > 0:
+        _check_range("randperm", 0, n - 1, kind)
+    keys = draw("uniform", (n,), np.dtype("float64"), generator)
+    return finish(np.argsort(keys, kind="stable").astype(kind), device, requires_grad)
+
+
+# -- for the other modules that make tensors ---------------------------------------------------------------------------
+
+
+def finish(array: Any, device: Any, requires_grad: bool) -> Any:
+    """A tensor around a fresh array, on `device` if it is given."""
+    if device is not None:
+        array = backend.to_device(array, Device(device).type)
+    result = new_tensor(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def sizes(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    """(2, 3) from the arguments 2, 3 or (2, 3)."""
+    given = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
+    for n in given:
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise TypeError(f"{op}: sizes are integers, got {n!r}")
+        if n.__index__() < 0:
+            raise ShapeError(f"{op}: negative size {n} in {tuple(given)}")
+    return tuple([n.__index__() for n in given])
+
+
+def number(op: str, value: Any) -> Any:
+    """A Python number from a number, a NumPy scalar or a 0-d tensor."""
+    array = value.array if isinstance(value, TensorBase) else value
+    if isinstance(array, bool | int | float):
+        return array
+    if getattr(array, "shape", None) != () or array.dtype.kind not in "biuf":
+        what = f"shape {array.shape}" if hasattr(array, "shape") else type(value).__name__
+        raise OperandError(f"{op}: expected a real number or a 0-d tensor, got {what}")
+    return array.item()
+
+
+def integers(op: str, low: Any, high: Any, shape: Shape, dtype: Any, generator: Generator | None) -> Any:
+    """An array of integers in [low, high), as any type that holds them."""
+    low, high = number(op, low), number(op, high)
+    if low >= high:
+        raise ValueError(f"{op}: there is no integer in [{low}, {high})")
+    kind = int64 if dtype is None else as_dtype(dtype)
+    _check_range(op, low, high - 1, kind)
+    return draw_integers(low, high, shape, generator).astype(kind, copy=False)
+
+
+def floating_dtype(op: str, dtype: Any) -> np.dtype[Any]:
+    """`dtype`, or the default; raises if it is not for floating point numbers."""
+    wanted = _default(dtype)
+    if wanted.kind != "f":
+        raise DTypeError(f"{op}: random numbers are floating point, got dtype {wanted}; use randint for integers")
+    return wanted
+
+
+def _check_range(op: str, low: int, high: int, kind: np.dtype[Any]) -> None:
+    limits = (0, 1) if kind.kind == "b" else np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    least, most = limits if isinstance(limits, tuple) else (limits.min, limits.max)
+    if low < least or high > most:
+        raise ValueError(f"{op}: {kind} holds values from {least} to {most}, not {low} to {high}")
+
+
+def _spread(op: str, start: Any, end: Any, steps: int, kind: np.dtype[Any]) -> Any:
+    """start + i (end - start)/(steps - 1), from both ends so that rounding is symmetrical."""
+    start, end, n = number(op, start), number(op, end), steps.__index__()
+    if n < 0:
+        raise ValueError(f"{op}: the number of steps must not be negative, got {n}")
+    if kind.kind != "f":
+        start, end = int(start), int(end)
+    step = (end - start) / (n - 1) if n > 1 else 0.0
+    i = np.arange(n)
+    return np.where(i < n // 2, start + step * i, end - step * (n - 1 - i)) if n > 1 else np.full(n, float(start))
 
 
 def _default(dtype: Any) -> np.dtype[Any]:

@@ -8,6 +8,27 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.errors import DTypeError, OperandError
 
+__all__ = [
+    "can_cast",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "get_default_dtype",
+    "iinfo",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_floating_point",
+    "is_tensor",
+    "numel",
+    "promote_types",
+    "result_type",
+    "set_default_dtype",
+    "uint8",
+]
+
 float16 = np.dtype("float16")
 float32 = np.dtype("float32")
 float64 = np.dtype("float64")
@@ -58,8 +79,12 @@ def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     return np.promote_types(a, b)
 
 
-def result_type(x: TensorBase, y: TensorBase) -> np.dtype[Any]:
-    """The type of x op y.  A 0-d tensor does not widen a tensor with axes of the same category, as in PyTorch."""
+def result_type(x: Any, y: Any) -> np.dtype[Any]:
+    """The type of x op y, for tensors and Python numbers.
+
+    Of one category, a number gives way to any tensor and a 0-d tensor to one with axes, as in PyTorch."""
+    if not isinstance(x, TensorBase) or not isinstance(y, TensorBase):
+        return _result_type_of_numbers(x, y)
     a, b = x.array.dtype, y.array.dtype
     if a == b:
         return a
@@ -70,12 +95,64 @@ def result_type(x: TensorBase, y: TensorBase) -> np.dtype[Any]:
     return promote_types(a, b)
 
 
-def require_tensors(op: str, *values: Any) -> None:
-    """Raise OperandError, which says what was passed instead of a Tensor; None is fine but in the first place."""
+def _result_type_of_numbers(x: Any, y: Any) -> np.dtype[Any]:
+    """result_type() where at least one is no tensor."""
+    if isinstance(x, TensorBase):
+        return result_type(x, constant(y, x))
+    if isinstance(y, TensorBase):
+        return result_type(constant(x, y), y)
+    kinds = [bool_ if isinstance(value, bool) else int64 if isinstance(value, int) else _default for value in (x, y)]
+    return promote_types(*kinds)
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a result of type `from_` may be written into a tensor of type `to`: not into a lower category."""
+    return _CATEGORY[as_dtype(from_).kind] <= _CATEGORY[as_dtype(to).kind]
+
+
+def finfo(type: Any = None) -> Any:
+    """The limits of a floating point type: eps, max, min, tiny, resolution, bits."""
+    wanted = _default if type is None else as_dtype(type)
+    if wanted.kind != "f":
+        raise DTypeError(f"finfo: {wanted} is no floating point type; see iinfo")
+    return np.finfo(wanted)
+
+
+def iinfo(type: Any) -> Any:
+    """The limits of an integer type: max, min, bits."""
+    wanted = as_dtype(type)
+    if wanted.kind not in "iu":
+        raise DTypeError(f"iinfo: {wanted} is no integer type; see finfo")
+    return np.iinfo(wanted)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, TensorBase)
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether a tensor holds floating point numbers."""
+    require_tensors("is_floating_point", input)
+    return bool(input.array.dtype.kind == "f")
+
+
+def numel(input: Any) -> int:
+    """How many values a tensor holds."""
+    require_tensors("numel", input)
+    return int(input.array.size)
+
+
+def require_tensors(op: str, *values: Any, **optional: Any) -> None:
+    """Raise OperandError, which says what was passed instead of a Tensor; those given by name may also be None."""
     for position, value in enumerate(values):
-        if (value is not None or position == 0) and not isinstance(value, TensorBase):
+        if not isinstance(value, TensorBase):
             raise OperandError(f"{op}: argument {position} must be a Tensor, got {type(value).__name__}; make one with "
-                            "tgc.tensor(...) or tgc.from_numpy(...)")
+                               "tgc.tensor(...) or tgc.from_numpy(...)")
+    for name, value in optional.items():
+        if value is not None and not isinstance(value, TensorBase):
+            raise OperandError(f"{op}: {name} must be a Tensor or None, got {type(value).__name__}; make one with "
+                               "tgc.tensor(...) or tgc.from_numpy(...)")
 
 
 def constant(value: Any, like: TensorBase) -> Any:

@@ -1,31 +1,43 @@
-"""Indexing: slices and advanced indices, gather, scatter_add, one-hot."""
+"""Indexing: slices and advanced indices, parts along an axis, gather and its adjoint scatter_add, one-hot."""
 
+import builtins
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_course.autograd.base import Shape, TensorBase
+from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.axes import normalise_axis
-from tinygrad_course.ops.dtypes import int64, zeros_like
+from tinygrad_course.ops.broadcast import broadcast_shape, expand
+from tinygrad_course.ops.cast import clone
+from tinygrad_course.ops.dtypes import int64, require_tensors, zeros_like
+
+__all__ = [
+    "gather", "index_select", "masked_select", "narrow", "narrow_copy", "one_hot", "scatter_add", "select", "select_copy",
+    "slice", "slice_copy", "take", "take_along_dim",
+]
+
+_slice = builtins.slice  # this module defines PyTorch's function of that name
 
 
-def _indexed_shape(op: str, x: Shape, key: Any) -> Shape:
+def indexed_shape(op: str, x: Shape, key: Any) -> Shape:
     """Shape of x[key]: NumPy's own rule, asked on an array without memory."""
     try:
         shape: Shape = np.broadcast_to(np.empty((), bool), x)[key].shape
     except (IndexError, ValueError, TypeError) as error:
-        raise IndexError(f"{op}: index {_readable(key)} does not fit a tensor of shape {x}: {error}") from None
+        raise IndexError(f"{op}: index {readable(key)} does not fit a tensor of shape {x}: {error}") from None
     return shape
 
 
-def _readable(key: Any) -> str:
+def readable(key: Any) -> str:
     parts = key if isinstance(key, tuple) else (key,)
     return "[" + ", ".join(
         ":".join("" if v is None else str(v) for v in ((p.start, p.stop) if p.step is None else (p.start, p.stop, p.step)))
-        if isinstance(p, slice) else f"array of shape {p.shape}" if isinstance(p, np.ndarray)
+        if isinstance(p, _slice) else f"array of shape {p.shape}" if isinstance(p, np.ndarray)
         else "..." if p is Ellipsis else str(p) for p in parts) + "]"
 
 
@@ -37,7 +49,7 @@ class Slice(Op):
 
     @staticmethod
     def shape(x: Shape, key: Any) -> Shape:
-        return _indexed_shape("slice", x, key)
+        return indexed_shape("slice", x, key)
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, key: Any) -> Any:
@@ -55,7 +67,7 @@ class Index(Op):
 
     @staticmethod
     def shape(x: Shape, key: Any) -> Shape:
-        return _indexed_shape("index", x, key)
+        return indexed_shape("index", x, key)
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, key: Any) -> Any:
@@ -71,8 +83,8 @@ class SliceAdjoint(Op):
 
     @staticmethod
     def shape(g: Shape, shape: Shape, key: Any) -> Shape:
-        if _indexed_shape("slice_adjoint", shape, key) != tuple(g):
-            raise ShapeError(f"slice_adjoint: a gradient of shape {g} does not belong to index {_readable(key)} of {shape}")
+        if indexed_shape("slice_adjoint", shape, key) != tuple(g):
+            raise ShapeError(f"slice_adjoint: a gradient of shape {g} does not belong to index {readable(key)} of {shape}")
         return shape
 
     @staticmethod
@@ -81,7 +93,7 @@ class SliceAdjoint(Op):
 
     @staticmethod
     def backward(ctx: Node, v: Any) -> Any:
-        return (select(v, ctx.args[1]),)
+        return (getitem(v, ctx.args[1]),)
 
 
 class Gather(Op):
@@ -121,7 +133,7 @@ class ScatterAdd(Op):
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, index: Any, src: Any, dim: int) -> Any:
         ctx.save(index)
-        part = tuple([slice(0, size) for size in index.shape])
+        part = tuple([_slice(0, size) for size in index.shape])
         return k.scatter_add(x, dim, index, src if src.shape == index.shape else src[part])
 
     @staticmethod
@@ -133,7 +145,7 @@ class ScatterAdd(Op):
             gsrc = apply(Gather, (g, index), ctx.args)
             shape = ctx.input_shape(2)
             if shape != gsrc.array.shape:  # only the corner of src that the index reaches was used
-                gsrc = apply(SliceAdjoint, (gsrc,), (shape, tuple([slice(0, size) for size in gsrc.array.shape])))
+                gsrc = apply(SliceAdjoint, (gsrc,), (shape, tuple([_slice(0, size) for size in gsrc.array.shape])))
         return g if needs[0] else None, None, gsrc
 
 
@@ -182,7 +194,7 @@ def plain_key(key: Any) -> tuple[Any, bool]:
                 part = part.copy()  # backward needs it as it is now
         elif isinstance(part, bool):
             advanced = True
-        elif not (part is None or part is Ellipsis or isinstance(part, slice)):
+        elif not (part is None or part is Ellipsis or isinstance(part, _slice)):
             if not hasattr(part, "__index__"):
                 raise IndexError(f"a tensor is indexed by integers, slices, None, ..., and integer or bool tensors, not by "
                                  f"{type(part).__name__}")
@@ -191,26 +203,186 @@ def plain_key(key: Any) -> tuple[Any, bool]:
     return tuple(plain), advanced
 
 
-def select(x: Any, key: Any) -> Any:
+def steps(key: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """A plain key with arrays as two: integers, slices and new axes first, then the arrays at the axes that are left.
+
+    So PyTorch reads a key.  NumPy takes an integer for an array, which puts the indexed axis of x[0, :, [1]] in front."""
+    basic: list[Any] = []
+    arrays: list[Any] = []
+    for part in key:
+        if isinstance(part, bool) or (isinstance(part, np.ndarray) and part.ndim == 0):
+            basic.append(None)
+            arrays.append(np.array([bool(part)]))
+        elif isinstance(part, int):
+            basic.append(part)
+        elif part is Ellipsis or part is None or isinstance(part, _slice):
+            basic.append(part)
+            arrays.append(Ellipsis if part is Ellipsis else _slice(None))
+        else:
+            basic.extend([_slice(None)] * (part.ndim if part.dtype.kind == "b" else 1))
+            arrays.append(part)
+    return tuple(basic), tuple(arrays)
+
+
+def getitem(x: Any, key: Any) -> Any:
     """x[key]."""
     key, advanced = plain_key(key)
-    return apply(Index if advanced else Slice, (x,), (key,))
+    if not advanced:
+        return apply(Slice, (x,), (key,))
+    if any(isinstance(part, int) and not isinstance(part, bool) for part in key):
+        basic, key = steps(key)
+        x = apply(Slice, (x,), (basic,))
+    return apply(Index, (x,), (key,))
 
 
-def gather(x: Any, dim: int, index: Any) -> Any:
-    """Values of x along `dim` at the positions `index`."""
-    axis = normalise_axis("gather", dim, x.array.ndim)
-    _check_index("gather", x.array.shape, axis, index)
-    return apply(Gather, (x, index), (axis,))
+def copying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function whose result has memory of its own: PyTorch's `..._copy` of a function that returns views."""
+
+    @functools.wraps(function)
+    def copy(*args: Any, **kwargs: Any) -> Any:
+        views = function(*args, **kwargs)
+        return tuple([clone(view) for view in views]) if isinstance(views, tuple) else clone(views)
+
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}_copy"
+    copy.__doc__ = f"`{function.__name__}` whose result shares no memory with the input. {function.__doc__}"
+    return copy
 
 
-def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
-    """A copy of x with `src` added at the positions `index` along `dim`."""
-    axis = normalise_axis("scatter_add", dim, x.array.ndim)
-    _check_index("scatter_add", x.array.shape, axis, index)
-    if src.array.dtype != x.array.dtype:
-        raise DTypeError(f"scatter_add: src has dtype {src.array.dtype}, the input {x.array.dtype}; use src.to(x.dtype)")
-    return apply(ScatterAdd, (x, index, src), (axis,))
+def select(input: Any, dim: int, index: Any) -> Any:
+    """The part of input at `index` along `dim`, without that axis: a view.  Negative indices count from the end."""
+    require_tensors("select", input)
+    shape = input.array.shape
+    axis = _real_axis("select", dim, shape)
+    at = index.__index__()
+    if not -shape[axis] <= at < shape[axis]:
+        raise IndexError(f"select: index {at} is out of range along dim {dim} of shape {shape}, which has size {shape[axis]}")
+    return apply(Slice, (input,), ((_slice(None),) * axis + (at,),))
+
+
+def narrow(input: Any, dim: int, start: Any, length: Any) -> Any:
+    """`length` places of input along `dim`, from `start` on: a view.  A negative start counts from the end."""
+    require_tensors("narrow", input)
+    shape = input.array.shape
+    axis = _real_axis("narrow", dim, shape)
+    size, first, count = shape[axis], start.__index__(), length.__index__()
+    if not -size <= first <= size:
+        raise IndexError(f"narrow: start {first} is out of range along dim {dim} of shape {shape}: it must be between "
+                         f"{-size} and {size}")
+    first = first + size if first < 0 else first
+    if count < 0 or first + count > size:
+        raise ShapeError(f"narrow: start {first} and length {count} do not fit dim {dim} of shape {shape}, which has size "
+                         f"{size}")
+    return apply(Slice, (input,), ((_slice(None),) * axis + (_slice(first, first + count),),))
+
+
+def slice(input: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """input[start:end:step] along `dim`: a view.  Bounds beyond the ends are cut off, as in Python."""
+    require_tensors("slice", input)
+    return apply(Slice, (input,), (slice_key("slice", input.array.shape, dim, start, end, step),))
+
+
+def slice_key(op: str, shape: Shape, dim: int, start: Any, end: Any, step: int) -> tuple[Any, ...]:
+    """The key of start:end:step along `dim`."""
+    axis = _real_axis(op, dim, shape)
+    if step < 1:
+        raise ShapeError(f"{op}: step must be at least 1, got {step}; use flip() to turn an axis round")
+    return (_slice(None),) * axis + (_slice(start, end, step),)
+
+
+narrow_copy = copying(narrow)
+select_copy = copying(select)
+slice_copy = copying(slice)
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The places `index` (1-D) of input along `dim`, as a copy; a place may be taken several times."""
+    require_tensors("index_select", input, index)
+    shape = input.array.shape
+    axis = normalise_axis("index_select", dim, len(shape))
+    _check_vector("index_select", shape, axis, index)
+    places = index.array.reshape(-1)
+    if not shape:
+        from tinygrad_course.ops.shape import reshape  # above this module
+
+        return reshape(getitem(reshape(input, (1,)), places), ())
+    return getitem(input, (_slice(None),) * axis + (places,))
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """The values where the mask is true, in order, in one dimension; both broadcast."""
+    require_tensors("masked_select", input, mask)
+    if mask.array.dtype.kind != "b":
+        raise DTypeError(f"masked_select: the mask must be bool, got {mask.array.dtype}; use mask.bool()")
+    shape = broadcast_shape("masked_select", input.array.shape, mask.array.shape) or (1,)
+    return getitem(expand(input, shape), expand(mask, shape))
+
+
+def take(input: Any, index: Any) -> Any:
+    """The values at the places `index` of the flattened input, in the shape of `index`; negative ones count from the end."""
+    from tinygrad_course.ops.shape import reshape  # above this module
+
+    require_tensors("take", input, index)
+    size = input.array.size
+    check_places("take", index, -size, size, f"an input of {size} values")
+    return reshape(getitem(reshape(input, (-1,)), index.array.reshape(-1)), index.array.shape)
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """gather() whose two tensors broadcast along all axes but `dim`; without a dim from the flattened input.
+
+    Negative indices count from the end."""
+    from tinygrad_course.ops.shape import reshape  # above this module
+
+    require_tensors("take_along_dim", input, indices)
+    if dim is None:
+        input, indices, dim = reshape(input, (-1,)), reshape(indices, (-1,)), 0
+    x, at = input.array.shape, indices.array.shape
+    if len(x) != len(at):
+        raise ShapeError(f"take_along_dim: input {x} and indices {at} must have the same number of axes")
+    axis = normalise_axis("take_along_dim", dim, len(x))
+    size = x[axis] if x else 1
+    check_places("take_along_dim", indices, -size, size, f"dim {dim} with size {size}")
+    indices = new_tensor(indices.array % size if size else indices.array)
+    both = broadcast_shape("take_along_dim", x[:axis] + x[axis + 1:], at[:axis] + at[axis + 1:])
+    return gather(expand(input, both[:axis] + x[axis:axis + 1] + both[axis:]), axis,
+                  expand(indices, both[:axis] + at[axis:axis + 1] + both[axis:]))
+
+
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+    """Values of input along `dim` at the positions `index`: y[i, j] = input[index[i, j], j] for dim 0.
+
+    The result has the shape of `index`, which may be smaller than the input along the other axes.  `sparse_grad` is ignored:
+    gradients are dense here."""
+    require_tensors("gather", input, index)
+    shape, places = input.array.shape, index.array.shape
+    axis = normalise_axis("gather", dim, len(shape))
+    check_index("gather", shape, axis, index)
+    if len(shape) > 0 < len(places) and index.array.size:
+        return apply(Gather, (input, index), (axis,))
+    from tinygrad_course.ops.shape import reshape  # above this module
+
+    if not index.array.size:  # may have any number of axes
+        return getitem(reshape(input, (-1,)), index.array)
+    return reshape(apply(Gather, (reshape(input, shape or (1,)), reshape(index, places or (1,))), (axis,)), places)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """A copy of input with `src` added at the positions `index` along `dim`: y[index[i, j], j] += src[i, j] for dim 0.
+
+    `src` may be larger than `index`: what lies beyond is not used."""
+    require_tensors("scatter_add", input, index, src)
+    axis = normalise_axis("scatter_add", dim, input.array.ndim)
+    check_index("scatter_add", input.array.shape, axis, index)
+    if src.array.dtype != input.array.dtype:
+        raise DTypeError(f"scatter_add: src has dtype {src.array.dtype}, the input {input.array.dtype}; use src.to(x.dtype)")
+    if not index.array.size:
+        return clone(input)
+    if input.array.ndim > 0 < index.array.ndim and src.array.ndim:
+        return apply(ScatterAdd, (input, index, src), (axis,))
+    from tinygrad_course.ops.shape import reshape  # above this module
+
+    x, index, src = (reshape(value, value.array.shape or (1,)) for value in (input, index, src))
+    return reshape(apply(ScatterAdd, (x, index, src), (axis,)), input.array.shape)
 
 
 def one_hot(index: Any, num_classes: int = -1) -> Any:
@@ -228,12 +400,31 @@ def one_hot(index: Any, num_classes: int = -1) -> Any:
     return apply(OneHot, (index,), (num_classes, int64))
 
 
-def _check_index(op: str, shape: Shape, axis: int, index: Any) -> None:
+def check_index(op: str, shape: Shape, axis: int, index: Any) -> None:
+    """Raise unless `index` holds integers in 0..size-1 along the axis of `shape`."""
+    size = shape[axis] if shape else 1
+    check_places(op, index, 0, size, f"dim {axis} with size {size}")
+
+
+def check_places(op: str, index: Any, low: int, stop: int, what: str) -> None:
+    """Raise unless `index` holds integers in low..stop-1, the places along `what`."""
     if index.array.dtype.kind not in "iu":
         raise DTypeError(f"{op}: the index must be integer, got {index.array.dtype}; use .long()")
     if index.array.size:
-        low, high = int(index.array.min()), int(index.array.max())
-        size = shape[axis] if shape else 1
-        if low < 0 or high >= size:
-            raise IndexError(f"{op}: index {low if low < 0 else high} is out of range along dim {axis} with size {size} "
-                             f"(valid: 0..{size - 1})")
+        least, most = int(index.array.min()), int(index.array.max())
+        if least < low or most >= stop:
+            raise IndexError(f"{op}: index {least if least < low else most} is out of range along {what} (valid: {low}.."
+                             f"{stop - 1})")
+
+
+def _check_vector(op: str, shape: Shape, axis: int, index: Any) -> None:
+    if index.array.ndim > 1:
+        raise ShapeError(f"{op}: the index must be a vector, got shape {index.array.shape}")
+    check_index(op, shape, axis, index)
+
+
+def _real_axis(op: str, dim: int, shape: Shape) -> int:
+    """The axis `dim`, which must exist: a tensor without axes has no parts."""
+    if not shape:
+        raise ShapeError(f"{op}: a tensor without axes has no parts along a dim; use unsqueeze(0) first")
+    return normalise_axis(op, dim, len(shape))

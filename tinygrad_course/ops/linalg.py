@@ -1,15 +1,25 @@
-"""Matrix products: matmul and the affine map of a linear layer."""
+"""Matrix products: matmul and the affine map of a linear layer; and what all functions of matrices ask of their inputs."""
 
 from typing import Any
+
+import numpy as np
 
 from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
-from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.errors import DTypeError, ShapeError, TgcError
+from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
 from tinygrad_course.ops.dtypes import require_tensors
-from tinygrad_course.ops.elementwise import broadcast_shape, sum_to
 from tinygrad_course.ops.reduce import sum
 from tinygrad_course.ops.shape import reshape, transpose
+
+__all__ = [
+    "linear", "matmul",
+]
+
+
+class LinAlgError(TgcError, np.linalg.LinAlgError, RuntimeError):
+    """A matrix for which the result does not exist: singular, not positive definite, or with NaN in it."""
 
 
 class MatMul(Op):
@@ -67,41 +77,43 @@ class Linear(Op):
                 sum(g, 0) if needs[2] else None)
 
 
-def matmul(x: Any, y: Any) -> Any:
+def matmul(input: Any, other: Any) -> Any:
     """Matrix product; vectors count as a row on the left and as a column on the right, as in PyTorch."""
-    require_tensors("matmul", x, y)
-    _same_dtype("matmul", x, y)
-    if x.array.ndim == 0 or y.array.ndim == 0:
-        raise ShapeError(f"matmul: both operands need at least one axis, got {x.array.shape} and {y.array.shape}; multiply "
-                         "by a number with *")
-    if x.array.ndim > 1 and y.array.ndim > 1:
-        return apply(MatMul, (x, y))
-    if x.array.ndim == 1 and y.array.ndim == 1 and x.array.shape != y.array.shape:
-        raise ShapeError(f"matmul: the vectors {x.array.shape} and {y.array.shape} must have the same size for a dot product")
-    row = reshape(x, (1, *x.array.shape)) if x.array.ndim == 1 else x
-    column = reshape(y, (*y.array.shape, 1)) if y.array.ndim == 1 else y
+    require_tensors("matmul", input, other)
+    _same_dtype("matmul", input, other)
+    if input.array.ndim == 0 or other.array.ndim == 0:
+        raise ShapeError(f"matmul: both operands need at least one axis, got {input.array.shape} and {other.array.shape}; "
+                         "multiply by a number with *")
+    if input.array.ndim > 1 and other.array.ndim > 1:
+        return apply(MatMul, (input, other))
+    if input.array.ndim == 1 and other.array.ndim == 1 and input.array.shape != other.array.shape:
+        raise ShapeError(f"matmul: the vectors {input.array.shape} and {other.array.shape} must have the same size for "
+                         "a dot product")
+    row = reshape(input, (1, *input.array.shape)) if input.array.ndim == 1 else input
+    column = reshape(other, (*other.array.shape, 1)) if other.array.ndim == 1 else other
     z = apply(MatMul, (row, column))
     shape = z.array.shape
-    if y.array.ndim == 1:
+    if other.array.ndim == 1:
         shape = shape[:-1]
-    if x.array.ndim == 1:
-        shape = shape[:-2] + shape[-1:] if y.array.ndim > 1 else shape[:-1]
+    if input.array.ndim == 1:
+        shape = shape[:-2] + shape[-1:] if other.array.ndim > 1 else shape[:-1]
     return reshape(z, shape)
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x W^T + b over the last axis of x."""
-    require_tensors("linear", x, weight, bias)
-    _same_dtype("linear", x, weight)
-    _same_dtype("linear", x, bias)
-    shape = x.array.shape
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """x W^T + b over the last axis of input."""
+    require_tensors("linear", input, weight, bias=bias)
+    _same_dtype("linear", input, weight)
+    _same_dtype("linear", input, bias)
+    shape = input.array.shape
     if len(shape) == 2:
-        return apply(Linear, (x, weight, bias))
+        return apply(Linear, (input, weight, bias))
     if not shape:
         raise ShapeError("linear: the input needs at least one axis of features, got a 0-d tensor")
     if weight.array.ndim != 2 or shape[-1] != weight.array.shape[-1]:
         Linear.shape(shape, weight.array.shape, None)  # raises with the shape the user knows
-    y = apply(Linear, (reshape(x, (-1, shape[-1]) if x.array.size else (_product(shape[:-1]), shape[-1])), weight, bias))
+    rows = reshape(input, (-1, shape[-1]) if input.array.size else (_product(shape[:-1]), shape[-1]))
+    y = apply(Linear, (rows, weight, bias))
     return reshape(y, (*shape[:-1], weight.array.shape[0]))
 
 
@@ -110,6 +122,38 @@ def _product(sizes: Shape) -> int:
     for size in sizes:
         n *= size
     return n
+
+
+def mT(x: Any) -> Any:
+    """The matrices transposed."""
+    return transpose(x, -1, -2)
+
+
+def require_matrices(op: str, x: Any, square: bool = False) -> None:
+    """Raise unless x is a matrix, or a stack of them, of float32 or float64."""
+    require_tensors(op, x)
+    shape = x.array.shape
+    if len(shape) < 2:
+        raise ShapeError(f"{op}: expected a matrix or a stack of matrices (..., m, n), got shape {shape}")
+    if square and shape[-1] != shape[-2]:
+        raise ShapeError(f"{op}: the matrices must be square, got {shape[-2]} x {shape[-1]} in shape {shape}")
+    if x.array.dtype.char not in "fd":
+        raise DTypeError(f"{op}: works in float32 and float64, got {x.array.dtype}; use .float() or .double()")
+
+
+def require_finite(op: str, x: Any) -> None:
+    """Raise LinAlgError where LAPACK would not converge."""
+    if not np.isfinite(x.array).all():
+        raise LinAlgError(f"{op}: the matrix has NaN or infinity in it, for which there is no factorisation")
+
+
+def raise_where(op: str, info: Any, what: str) -> None:
+    """Raise LinAlgError for the first matrix whose `info` is not 0."""
+    failed = np.argwhere(info.array != 0)
+    if len(failed):
+        place = tuple(int(i) for i in failed[0])
+        which = f"matrix {place[0] if len(place) == 1 else place} of the batch" if place else "the matrix"
+        raise LinAlgError(f"{op}: {which} is {what.format(int(info.array[place]))}")
 
 
 def _same_dtype(op: str, x: Any, y: Any) -> None:

@@ -1,17 +1,31 @@
-"""Losses: cross-entropy, negative log-likelihood, mean squared error, binary cross-entropy with logits."""
+"""Losses of classifiers: cross-entropy of classes and of yes or no, from logits and from probabilities.
 
+Here are also the rules that all losses share: the reduction, and which shapes may meet.
+"""
+
+import math
+import warnings
 from typing import Any
 
-from tinygrad_course.autograd.base import Shape
+from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
+from tinygrad_course.ops.activation import sigmoid
+from tinygrad_course.ops.arithmetic import add, div, log, mul, neg, sub
+from tinygrad_course.ops.broadcast import broadcast_shape
+from tinygrad_course.ops.cast import cast
+from tinygrad_course.ops.comparison import lt, ne, where
 from tinygrad_course.ops.dtypes import constant, full_like, int64, require_tensors
-from tinygrad_course.ops.elementwise import add, cast, div, mul, ne, neg, sigmoid, sub, where
 from tinygrad_course.ops.index import gather
+from tinygrad_course.ops.linalg import linear
 from tinygrad_course.ops.reduce import mean, sum
 from tinygrad_course.ops.shape import permute, reshape, unsqueeze
 from tinygrad_course.ops.softmax import LogSoftmaxGrad, log_softmax
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "linear_cross_entropy", "nll_loss",
+]
 
 
 class CrossEntropy(Op):
@@ -83,6 +97,36 @@ class CrossEntropyGrad(Op):
         return gg, glogp, None, None
 
 
+class BCE(Op):
+    """y = -t ln x - (1 - t) ln(1 - x), logarithms cut off at -100.
+
+    gx = g (x - t) / (x (1 - x)), where x (1 - x) counts at least 1e-12; gt = g (ln(1 - x) - ln x)."""
+
+    name = "bce"
+
+    @staticmethod
+    def shape(x: Shape, target: Shape) -> Shape:
+        if x != target:
+            raise same_shape_error("binary_cross_entropy", x, target)
+        return x
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, x: Any, target: Any) -> Any:
+        ctx.save(x, target)
+        return k.bce(x, target)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        needs, (x, target) = ctx.needs, ctx.saved
+        gx = gt = None
+        if needs[0]:
+            variance = mul(x, sub(1.0, x))
+            gx = div(mul(g, sub(x, target)), where(lt(variance, 1e-12), 1e-12, variance))
+        if needs[1]:
+            gt = mul(g, sub(log(sub(1.0, x)), log(x)))
+        return gx, gt
+
+
 class BCEWithLogits(Op):
     """y = max(x, 0) - x t + ln(1 + e^-|x|) = -t ln s - (1 - t) ln(1 - s), s = sigmoid(x).  gx = g (s - t), gt = -g x."""
 
@@ -117,84 +161,160 @@ def same_shape_error(op: str, x: Shape, y: Shape) -> ShapeError:
     return ShapeError(f"{op}: the input has shape {tuple(x)}, the target {tuple(y)}; {fix}")
 
 
-def reduce_loss(op: str, loss: Any, reduction: str) -> Any:
+def require_fitting(op: str, input: Any, target: Any) -> None:
+    """Raise unless both are tensors that broadcast, and not as (N, 1) and (N,) do: PyTorch only warns of these."""
+    require_tensors(op, input, target)
+    x, y = input.array.shape, target.array.shape
+    if len(x) + len(y) > 1 and (x == (*y, 1) or y == (*x, 1)):
+        raise same_shape_error(op, x, y)
+    broadcast_shape(op, x, y)
+    if math.prod(x) != math.prod(y):
+        warnings.warn(f"{op}: the input has shape {x}, the target {y}: both are stretched to {broadcast_shape(op, x, y)}, "
+                      "which is seldom what is meant. Give both the same shape", stacklevel=4)
+
+
+def warn_of_twice(op: str, input: Any, names: tuple[str, ...], instead: str) -> None:
+    """Warn of an activation in front of a loss that applies it itself, or wants another."""
+    if isinstance(input, TensorBase) and input.node is not None and input.node.name in names:
+        warnings.warn(f"{op} gets the result of {input.node.name}: {instead}", stacklevel=4)
+
+
+def check_reduction(size_average: bool | None, reduce: bool | None, reduction: str, op: str = "loss") -> str:
+    """The reduction that is meant: PyTorch's two old flags, if one is given, say it in other words."""
+    if size_average is not None or reduce is not None:
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+        warnings.warn(f"{op}: size_average and reduce are deprecated, use reduction={reduction!r}", stacklevel=3)
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return reduction
+
+
+def reduce_loss(loss: Any, reduction: str) -> Any:
     """'mean', 'sum' or 'none'."""
-    if reduction == "mean":
-        return mean(loss)
-    if reduction == "sum":
-        return sum(loss)
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
 
 
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """(x - target)^2, averaged over all elements by default."""
-    require_tensors("mse_loss", x, target)
-    if x.array.shape != target.array.shape:
-        raise same_shape_error("mse_loss", x.array.shape, target.array.shape)
-    difference = sub(x, target)
-    return reduce_loss("mse_loss", mul(difference, difference), reduction)
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: bool | None = None,
+                         reduce: bool | None = None, reduction: str = "mean") -> Any:
+    """-t ln x - (1 - t) ln(1 - x) for probabilities x and targets t of one shape; weight broadcasts.
+
+    Logarithms are not less than -100.  Where x = sigmoid(z), binary_cross_entropy_with_logits(z) is more accurate."""
+    op = "binary_cross_entropy"
+    reduction = check_reduction(size_average, reduce, reduction, op)
+    target = _binary_target(op, input, target, weight)
+    probabilities = input.array
+    if probabilities.size and not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+        raise ValueError(f"{op}: the input holds probabilities between 0 and 1, but has values from {probabilities.min()} to "
+                         f"{probabilities.max()}; apply sigmoid, or use binary_cross_entropy_with_logits")
+    loss = apply(BCE, (input, target))
+    return reduce_loss(loss if weight is None else mul(loss, weight), reduction)
 
 
-def binary_cross_entropy_with_logits(x: Any, target: Any, weight: Any = None, reduction: str = "mean",
-                                     pos_weight: Any = None) -> Any:
-    """Cross-entropy of sigmoid(x) with targets in [0, 1], computed from the logits; pos_weight multiplies the positives."""
-    require_tensors("binary_cross_entropy_with_logits", x, target, weight, pos_weight)
-    if x.array.shape != target.array.shape:
-        raise same_shape_error("binary_cross_entropy_with_logits", x.array.shape, target.array.shape)
-    if target.array.dtype.kind != "f":
-        raise DTypeError(f"binary_cross_entropy_with_logits: the target must be floating point, got {target.array.dtype}; "
-                         "use target.float()")
-    target = cast(target, x.array.dtype)
-    loss = apply(BCEWithLogits, (x, target))
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, size_average: bool | None = None,
+                                     reduce: bool | None = None, reduction: str = "mean", pos_weight: Any = None) -> Any:
+    """-t ln s - (1 - t) ln(1 - s), s = sigmoid(input), without overflow.  Input and target have one shape.
+
+    weight scales each element, pos_weight the first term; both broadcast."""
+    op = "binary_cross_entropy_with_logits"
+    reduction = check_reduction(size_average, reduce, reduction, op)
+    warn_of_twice(op, input, ("sigmoid",), "give it the logits, or use binary_cross_entropy")
+    require_tensors(op, input, target, weight=weight, pos_weight=pos_weight)
+    target = _binary_target(op, input, target, weight)
+    loss = apply(BCEWithLogits, (input, target))
     if pos_weight is not None:
         # -w t ln s - (1-t) ln(1-s) is the plain loss plus (w - 1) times the loss of the positives, -t ln s
-        positives = mul(target, apply(BCEWithLogits, (x, full_like(x, x.array.shape, 1.0))))
+        positives = mul(target, apply(BCEWithLogits, (input, full_like(input, input.array.shape, 1.0))))
         loss = add(loss, mul(sub(pos_weight, 1.0), positives))
-    if weight is not None:
-        loss = mul(loss, weight)
-    return reduce_loss("binary_cross_entropy_with_logits", loss, reduction)
+    return reduce_loss(loss if weight is None else mul(loss, weight), reduction)
 
 
-def nll_loss(logp: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """-logp[n, target[n]], weighted by class; the mean divides by the sum of the weights."""
-    require_tensors("nll_loss", logp, target, weight)
-    logp, target, shape = _classes_last("nll_loss", logp, target)
-    _check_classes("nll_loss", target, logp.array.shape[1], ignore_index)
+def _binary_target(op: str, input: Any, target: Any, weight: Any) -> Any:
+    """The target in the type of the input, after the checks."""
+    require_tensors(op, input, target, weight=weight)
+    if input.array.shape != target.array.shape:
+        raise same_shape_error(op, input.array.shape, target.array.shape)
+    if target.array.dtype.kind != "f":
+        raise DTypeError(f"{op}: the target must be floating point, got {target.array.dtype}; use target.float()")
+    return cast(target, input.array.dtype)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
+             reduce: bool | None = None, reduction: str = "mean") -> Any:
+    """-input[n, target[n]] for log-probabilities (N, C, ...) and class numbers (N, ...); weight as in cross_entropy."""
+    reduction = check_reduction(size_average, reduce, reduction, "nll_loss")
+    warn_of_twice("nll_loss", input, ("softmax",), "give it the result of log_softmax, or logits to cross_entropy")
+    require_tensors("nll_loss", input, target, weight=weight)
+    input, target, shape = _classes_last("nll_loss", input, target)
+    _check_classes("nll_loss", target, input.array.shape[1], ignore_index)
     valid = ne(target, ignore_index)
     safe = where(valid, target, 0)
-    picked = neg(reshape(gather(logp, 1, unsqueeze(safe, 1)), target.array.shape))
-    factor = cast(valid, logp.array.dtype)
+    picked = neg(reshape(gather(input, 1, unsqueeze(safe, 1)), target.array.shape))
+    factor = cast(valid, input.array.dtype)
     if weight is not None:
         factor = mul(factor, gather(weight, 0, safe))
     loss = mul(where(valid, picked, 0.0), factor)  # where first: an ignored -inf must not become nan
     if reduction == "mean":
         return div(sum(loss), sum(factor))
-    return reduce_loss("nll_loss", loss if shape is None else reshape(loss, shape), reduction)
+    return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
 
 
-def cross_entropy(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean",
-                  label_smoothing: float = 0.0) -> Any:
-    """Cross-entropy between the softmax of logits and class numbers, or class probabilities of the logits' shape.
+def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
+                  reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0) -> Any:
+    """-ln softmax(input)[target] for logits (C,), (N, C) or (N, C, d1, ...): no softmax before it.
 
-    x (C,), (N, C) or (N, C, d1, ...); target the same without C, int64, or of x's shape, floating point."""
+    target: class numbers (integers, the same shape without C) or class probabilities (floating point, the same shape).
+    weight (C,) scales the classes; the mean over class numbers is then divided by the weights of the targets used.
+    Samples whose class is ignore_index count nothing.  label_smoothing s: the target is (1 - s) of itself + s / C."""
+    reduction = check_reduction(size_average, reduce, reduction, "cross_entropy")
+    warn_of_twice("cross_entropy", input, ("softmax", "log_softmax"), "give it the logits, it applies log_softmax itself")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    require_tensors("cross_entropy", x, target, weight)
-    if x.array.dtype.kind != "f":
-        raise DTypeError(f"cross_entropy: the logits must be floating point, got {x.array.dtype}")
+    require_tensors("cross_entropy", input, target, weight=weight)
+    if input.array.dtype.kind != "f":
+        raise DTypeError(f"cross_entropy: the logits must be floating point, got {input.array.dtype}")
     if target.array.dtype.kind == "f":
-        return _cross_entropy_with_probabilities(x, target, weight, reduction, label_smoothing)
+        return _cross_entropy_with_probabilities(input, target, weight, reduction, label_smoothing)
+    if target.array.shape == input.array.shape and input.array.ndim > 1:
+        raise DTypeError(f"cross_entropy: the target has the input's shape {target.array.shape} but dtype "
+                         f"{target.array.dtype}. If it is one-hot, give class numbers, target.argmax(1), or probabilities, "
+                         "target.float()")
     if weight is not None and weight.track:
         raise GraphError("cross_entropy: the class weights require a gradient, which this loss does not give; use "
                          "weight.detach()")
-    x, target, shape = _classes_last("cross_entropy", x, target)
-    _check_classes("cross_entropy", target, x.array.shape[1], ignore_index)
-    loss, _ = apply(CrossEntropy, (x, target, weight), (int(ignore_index), float(label_smoothing)))
+    input, target, shape = _classes_last("cross_entropy", input, target)
+    _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
+    loss, _ = apply(CrossEntropy, (input, target, weight), (int(ignore_index), float(label_smoothing)))
     if reduction == "mean":
-        return div(sum(loss), _total_weight(x, target, weight, ignore_index))
-    return reduce_loss("cross_entropy", loss if shape is None else reshape(loss, shape), reduction)
+        return div(sum(loss), _total_weight(input, target, weight, ignore_index))
+    return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
+
+
+def linear_cross_entropy(input: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
+                         reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0,
+                         options: Any = None) -> Any:
+    """cross_entropy(linear(input, linear_weight, linear_bias), target): the last layer of a classifier with its loss.
+
+    input (F,) or (N, F), linear_weight (C, F) or, for losses in several places, (C, d1, ..., F), bias its shape without F.
+    `options` are PyTorch's hints for saving memory; they change no value and are not used."""
+    op = "linear_cross_entropy"
+    require_tensors(op, input, linear_weight, target, linear_bias=linear_bias, weight=weight)
+    x, w = input.array.shape, linear_weight.array.shape
+    if len(x) not in (1, 2) or len(w) < 2 or x[-1] != w[-1]:
+        raise ShapeError(f"{op}: an input (features,) or (N, features) needs a weight (classes, ..., features) with as many "
+                         f"features, got {x} and {w}")
+    if len(w) > 2 and len(x) == 1:
+        raise ShapeError(f"{op}: a weight {w} with more than two axes needs an input (N, {x[0]}), got {x}")
+    if linear_bias is not None and linear_bias.array.shape != w[:-1]:
+        raise ShapeError(f"{op}: the weight {w} needs a bias of shape {w[:-1]}, got {linear_bias.array.shape}")
+    if ignore_index is not None and target.array.shape == (*x[:-1], *w[:-1]):
+        raise ValueError(f"{op}: ignore_index={ignore_index} names a class number, the target holds probabilities")
+    bias = linear_bias
+    if len(w) > 2:
+        linear_weight = reshape(linear_weight, (math.prod(w[:-1]), w[-1]))
+        bias = None if bias is None else reshape(bias, (-1,))
+    logits = reshape(linear(input, linear_weight, bias), (*x[:-1], *w[:-1]))
+    return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index,
+                         reduction=reduction, label_smoothing=label_smoothing)
 
 
 def _total_weight(x: Any, target: Any, weight: Any, ignore_index: int) -> Any:
@@ -222,7 +342,7 @@ def _cross_entropy_with_probabilities(x: Any, target: Any, weight: Any, reductio
     loss = neg(sum(mul(logp, target), axis))
     if reduction == "mean":
         return div(sum(loss), float(max(1, x.array.size // max(1, classes))))
-    return reduce_loss("cross_entropy", loss, reduction)
+    return reduce_loss(loss, reduction)
 
 
 def _classes_last(op: str, x: Any, target: Any) -> tuple[Any, Any, Shape | None]:

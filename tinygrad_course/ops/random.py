@@ -1,4 +1,4 @@
-"""Random numbers: counter-based generators, and the ops that draw from them.
+"""Random numbers: counter-based generators, and arrays drawn from them.
 
 A Generator is a seed and a position in the stream of that seed (Philox4x32-10: Salmon et al. 2011, "Parallel random
 numbers: as easy as 1, 2, 3").  A draw depends on both alone, so it is the same for any number of threads.
@@ -7,19 +7,18 @@ numbers: as easy as 1, 2, 3").  A draw depends on both alone, so it is the same 
 import math
 import os
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, new_tensor
-from tinygrad_course.autograd.function import Op, apply
-from tinygrad_course.autograd.node import Node
 from tinygrad_course.backend.reference.random import words
 from tinygrad_course.errors import DTypeError
-from tinygrad_course.ops.dtypes import as_dtype, get_default_dtype, int64, require_tensors
-from tinygrad_course.ops.elementwise import mul
+
+__all__ = [
+    "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
+]
 
 _DEFAULT_SEED = 67280421310721  # PyTorch's: an unseeded program is reproducible too
 
@@ -87,94 +86,34 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
+def seed() -> int:
+    """Seed the default generator from the operating system's entropy; returns the seed."""
+    return default_generator.seed()
+
+
+def get_rng_state() -> Any:
+    """The default generator's state, for set_rng_state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Let the default generator continue where get_rng_state() was called."""
+    default_generator.set_state(new_state)
+
+
 def draw(kind: str, shape: Shape, dtype: Any, generator: Generator | None) -> Any:
     """An array of random values from kernel `kind` ('uniform' or 'normal')."""
     generator = default_generator if generator is None else generator
     drawn = np.dtype(np.float32) if dtype == np.float16 else dtype  # float16 is for storage
     seed, offset = generator.take(kind, math.prod(shape), drawn)
     array = getattr(backend.get("cpu"), kind)(seed, offset, tuple(shape), drawn)
-    return array.astype(dtype, copy=False)
+    if kind == "uniform" and dtype == np.float16:
+        array = np.floor(array * 2**11) / 2**11  # rounding could give 1
+    return np.asarray(array).astype(dtype, copy=False)
 
 
-def rand(shape: Sequence[int], dtype: Any = None, generator: Generator | None = None) -> Any:
-    """Uniform in [0, 1)."""
-    return new_tensor(draw("uniform", tuple(shape), _floating("rand", dtype), generator))
-
-
-def randn(shape: Sequence[int], dtype: Any = None, generator: Generator | None = None) -> Any:
-    """Normal with mean 0 and variance 1."""
-    return new_tensor(draw("normal", tuple(shape), _floating("randn", dtype), generator))
-
-
-def randint(low: int, high: int, shape: Sequence[int], dtype: Any = None, generator: Generator | None = None) -> Any:
-    """Uniform integers in [low, high)."""
-    if low >= high:
-        raise ValueError(f"randint: there is no integer in [{low}, {high})")
+def draw_integers(low: int, high: int, shape: Shape, generator: Generator | None) -> Any:
+    """An int64 array of values in [low, high)."""
     generator = default_generator if generator is None else generator
     seed, offset = generator.take("randint", math.prod(shape))
-    array = backend.get("cpu").randint(seed, offset, low, high, tuple(shape))
-    return new_tensor(array if dtype is None else array.astype(as_dtype(dtype)))
-
-
-def randperm(n: int, generator: Generator | None = None, dtype: Any = None) -> Any:
-    """A random order of 0..n-1."""
-    if n < 0:
-        raise ValueError(f"randperm: n must not be negative, got {n}")
-    keys = draw("uniform", (n,), np.dtype("float64"), generator)
-    return new_tensor(np.argsort(keys, kind="stable").astype(int64 if dtype is None else as_dtype(dtype)))
-
-
-def bernoulli(p: Any, generator: Generator | None = None) -> Any:
-    """1 with probability p, else 0, elementwise."""
-    if p.array.dtype.kind != "f":
-        raise DTypeError(f"bernoulli: the probabilities must be floating point, got {p.array.dtype}")
-    if p.array.size and not bool(((p.array >= 0) & (p.array <= 1)).all()):
-        raise ValueError("bernoulli: every probability must be between 0 and 1")
-    drawn = draw("uniform", p.array.shape, p.array.dtype, generator)
-    return new_tensor((drawn < p.array).astype(p.array.dtype))
-
-
-class Dropout(Op):
-    """y = x m / (1 - p) with m = 1 with probability 1 - p, else 0 (inverted dropout: nothing to scale at test time).
-
-    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15."""
-
-    name = "dropout"
-
-    @staticmethod
-    def shape(x: Shape, p: float, seed: int, offset: int) -> Shape:
-        return x
-
-    @staticmethod
-    def forward(ctx: Node, k: Any, x: Any, p: float, seed: int, offset: int) -> Any:
-        drawn = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
-        mask = k.dropout_mask(seed, offset, x.shape, p, drawn).astype(x.dtype, copy=False)
-        mask = backend.to_device(mask, backend.device_of(x))
-        ctx.constants = mask
-        return k.mul(x, mask)
-
-    @staticmethod
-    def backward(ctx: Node, g: Any) -> Any:
-        return (mul(g, new_tensor(ctx.constants)),)
-
-
-def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
-    """Set each value to 0 with probability p and scale the others by 1 / (1 - p); the identity outside training."""
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout: the probability p must be between 0 and 1, got {p}")
-    require_tensors("dropout", x)
-    if x.array.dtype.kind != "f":
-        raise DTypeError(f"dropout: the input must be floating point, got {x.array.dtype}; use x.float()")
-    if not training or p == 0.0:
-        return x
-    if p == 1.0:
-        return mul(x, 0.0)
-    generator = default_generator if generator is None else generator
-    return apply(Dropout, (x,), (float(p), *generator.take("dropout_mask", x.array.size)))
-
-
-def _floating(op: str, dtype: Any) -> Any:
-    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    if wanted.kind != "f":
-        raise DTypeError(f"{op}: random numbers are floating point, got dtype {wanted}; use randint for integers")
-    return wanted
+    return np.asarray(backend.get("cpu").randint(seed, offset, low, high, tuple(shape)))

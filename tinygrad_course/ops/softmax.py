@@ -1,4 +1,4 @@
-"""Softmax and its logarithm.
+"""Softmax, softmin, and the logarithm of softmax.
 
 softmax is computed on x - max(x): the shift cancels in the quotient and keeps exp from overflowing.
 """
@@ -9,10 +9,15 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import ShapeError
-from tinygrad_course.ops.axes import normalise_axis
+from tinygrad_course.ops.arithmetic import exp, mul, neg, sub
+from tinygrad_course.ops.axes import normalise_axis, numpy_names
+from tinygrad_course.ops.cast import cast, floating
 from tinygrad_course.ops.dtypes import as_dtype, require_tensors
-from tinygrad_course.ops.elementwise import cast, exp, floating, mul, neg, sub
 from tinygrad_course.ops.reduce import sum
+
+__all__ = [
+    "log_softmax", "softmax", "softmin",
+]
 
 
 class Softmax(Op):
@@ -101,14 +106,23 @@ class LogSoftmaxGrad(Op):
         return sub(v, sum(weighted, axis, True)), neg(mul(weighted, sum(g, axis, True)))
 
 
-def softmax(x: Any, dim: int, dtype: Any = None) -> Any:
+@numpy_names
+def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Probabilities along `dim` from logits."""
-    return _along(Softmax, "softmax", x, dim, dtype)
+    return _along(Softmax, "softmax", input, dim, dtype)
 
 
-def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
+@numpy_names
+def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Logarithms of softmax, accurate where probabilities are tiny."""
-    return _along(LogSoftmax, "log_softmax", x, dim, dtype)
+    return _along(LogSoftmax, "log_softmax", input, dim, dtype)
+
+
+@numpy_names
+def softmin(input: Any, dim: int, dtype: Any = None) -> Any:
+    """softmax(-input): the smallest value gets the largest probability."""
+    require_tensors("softmin", input)
+    return _along(Softmax, "softmin", neg(floating(input) if dtype is None else cast(input, as_dtype(dtype))), dim, None)
 
 
 def _along(op: Any, name: str, x: Any, dim: int, dtype: Any) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinygrad_course import backend
 from tinygrad_course.errors import StateDictError
-from tinygrad_course.ops.creation import tensor, zeros_like
+from tinygrad_course.ops.creation import tensor
+from tinygrad_course.ops.like import zeros_like
 from tinygrad_course.optim.optimizer import Group, Optimizer, by_device, check_number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -118,12 +119,18 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         writer = f"{type(self).__name__}.step"
+        updated = False
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
             if params:
+                updated = True
                 self._update(group, params)
                 for param in params:
                     param._bump_version(writer)
+        if not updated:
+            warnings.warn(f"{writer}: no parameter has a gradient, so nothing was changed. Call loss.backward() before "
+                          "step(), and build the optimiser from the parameters of the model that computes the loss",
+                          stacklevel=2)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

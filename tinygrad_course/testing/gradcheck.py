@@ -24,7 +24,8 @@ import numpy as np
 
 from tinygrad_course.autograd import grad
 from tinygrad_course.errors import GradcheckError, GraphError, TgcError
-from tinygrad_course.tensor import Tensor, from_numpy
+from tinygrad_course.ops.creation import from_numpy
+from tinygrad_course.tensor import Tensor
 from tinygrad_course.testing.check import UPSTREAM_SEED, Check
 from tinygrad_course.testing.clues import Tolerance, random_upstream
 from tinygrad_course.testing.probe import Func, Probe

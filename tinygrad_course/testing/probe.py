@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tinygrad_course.autograd import Function, enable_grad, grad
 from tinygrad_course.autograd.node import Output
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
-from tinygrad_course.tensor import Tensor, from_numpy
+from tinygrad_course.ops.creation import from_numpy
+from tinygrad_course.tensor import Tensor
 
 Array = NDArray[Any]
 Func = Callable[..., Any]

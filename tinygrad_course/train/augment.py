@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from tinygrad_course.errors import ShapeError
-from tinygrad_course.tensor import Generator, Tensor, from_numpy, rand
+from tinygrad_course.ops.creation import from_numpy, rand
+from tinygrad_course.ops.random import Generator
+from tinygrad_course.tensor import Tensor
 
 
 class RandomAffine:

@@ -12,8 +12,9 @@ from tinygrad_course.autograd import no_grad
 from tinygrad_course.data import DataLoader
 from tinygrad_course.errors import StateDictError, TgcError
 from tinygrad_course.nn import Module
+from tinygrad_course.ops.random import Generator
 from tinygrad_course.optim import Optimizer
-from tinygrad_course.tensor import Generator, Tensor
+from tinygrad_course.tensor import Tensor
 from tinygrad_course.train.progress import Progress
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]

@@ -1,10 +1,14 @@
-"""Figures of training and of models.  Needs matplotlib (extra "viz"), which is imported at the first drawing."""
+"""Figures of training, of models and of graphs.
+
+All but graphs need matplotlib (extra "viz"), which is imported at the first drawing.
+"""
 
 from tinygrad_course.viz.confusion import plot_confusion_matrix
 from tinygrad_course.viz.curves import plot_accuracy, plot_learning_curves, plot_loss
 from tinygrad_course.viz.figure import save_figure
 from tinygrad_course.viz.filters import plot_filters
+from tinygrad_course.viz.graph import GraphDrawing, graph
 from tinygrad_course.viz.images import plot_images
 
-__all__ = ["plot_accuracy", "plot_confusion_matrix", "plot_filters", "plot_images", "plot_learning_curves",
-           "plot_loss", "save_figure"]
+__all__ = ["GraphDrawing", "graph", "plot_accuracy", "plot_confusion_matrix", "plot_filters", "plot_images",
+           "plot_learning_curves", "plot_loss", "save_figure"]

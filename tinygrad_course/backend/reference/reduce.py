@@ -1,4 +1,6 @@
-"""Reductions in NumPy.  `axis` is a tuple of axes without repetition, each in [0, ndim), as the ops hand it over.
+"""Reductions in NumPy.
+
+`axis` is a tuple of axes without repetition, each in [0, ndim), as the ops hand it over; one int where there is one.
 
 An empty tuple reduces nothing and gives a copy.  Results are always arrays, also 0-d ones.
 """

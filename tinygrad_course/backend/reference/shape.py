@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-KERNELS = ("cat", "expand", "permute", "reshape", "slice_view")
+KERNELS = ("as_strided", "cat", "constant_pad", "diagonal", "expand", "permute", "reshape", "slice_view", "windows")
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
@@ -33,3 +33,69 @@ def cat(arrays: list[Any], axis: int) -> Any:
 def slice_view(x: Any, key: tuple[Any, ...]) -> Any:
     """x[key] for integers, slices, None and ...; 0-d arrays stay arrays.  View."""
     return x[key] if any(part is Ellipsis for part in key) else x[(*key, ...)]
+
+
+def diagonal(x: Any, offset: int, axis1: int, axis2: int) -> Any:
+    """The elements with index2 - index1 = offset of two axes, as a last axis in their place.  View."""
+    y = x.diagonal(offset, axis1, axis2)
+    if isinstance(x, np.ndarray):
+        y.flags.writeable = x.flags.writeable  # NumPy hands out diagonals read-only
+    return y
+
+
+def windows(x: Any, axis: int, size: int, step: int) -> Any:
+    """Stretches of `size` along an axis, one every `step`: y[..., w, ..., i] = x[..., w step + i, ...].  View."""
+    shape, strides = list(x.shape), list(x.strides)
+    shape[axis] = (shape[axis] - size) // step + 1
+    stride, strides[axis] = strides[axis], strides[axis] * step
+    return _seen_as(x, (*shape, size), (*strides, stride), 0)
+
+
+def as_strided(x: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """y[i, j, ...] = memory[offset + i strides[0] + j strides[1] + ...], in elements of the memory behind x.  View."""
+    _, start, _ = geometry(x)
+    return _seen_as(x, shape, tuple([stride * x.itemsize for stride in strides]), (offset - start) * x.itemsize)
+
+
+def geometry(x: Any) -> tuple[int, int, tuple[int, ...]]:
+    """(elements of the memory behind x, place of its first one there, strides), all counted in elements."""
+    owner = _owner(x)
+    start = _address(x) - _address(owner)
+    return owner.nbytes // x.itemsize, start // x.itemsize, tuple([stride // x.itemsize for stride in x.strides])
+
+
+def _owner(x: Any) -> Any:
+    """The array whose memory x is a view of."""
+    while isinstance(x.base, type(x)):
+        x = x.base
+    return x
+
+
+def _address(x: Any) -> int:
+    address: int = x.__array_interface__["data"][0] if isinstance(x, np.ndarray) else x.data.ptr
+    return address
+
+
+def _seen_as(x: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: int) -> Any:
+    """The memory from `shift` bytes after the first element of x on, under other sizes and strides in bytes.
+
+    Not np.lib.stride_tricks, whose result does not say whose memory it shows."""
+    if not isinstance(x, np.ndarray):
+        return type(x)(shape, x.dtype, x.data + shift, strides)
+    owner = _owner(x)
+    start = _address(x) - _address(owner) + shift
+    memory = owner if owner.flags.c_contiguous else owner.T
+    y: Any = np.ndarray(shape, x.dtype, memory, start, strides)
+    y.flags.writeable = x.flags.writeable
+    return y
+
+
+def constant_pad(x: Any, before: tuple[int, ...], after: tuple[int, ...], value: Any) -> Any:
+    """x with `before` and `after` more places per axis, which hold `value`; negative numbers cut off."""
+    shape = tuple([low + size + high for low, size, high in zip(before, x.shape, after, strict=True)])
+    y = np.full_like(x, value, shape=shape, order="C")
+    inside = tuple([slice(max(low, 0), total - max(high, 0))
+                    for low, high, total in zip(before, after, shape, strict=True)])
+    y[inside] = x[tuple([slice(max(-low, 0), size - max(-high, 0))
+                         for low, high, size in zip(before, after, x.shape, strict=True)])]
+    return y

@@ -1,0 +1,276 @@
+"""ops/norm.py: batch, layer, group, instance, RMS and local response normalisation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tests.ops.battery import Battery, Case, Error, S, positive
+from tinygrad_course import ops
+from tinygrad_course.autograd import apply
+from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.norm import Standardise, StandardiseGrad
+
+Array = np.ndarray
+
+
+def functional(name: str) -> Callable[..., Any]:
+    """torch.nn.functional.name, looked up when PyTorch is wanted."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        return getattr(torch.nn.functional, name)(*args, **kwargs)
+
+    return call
+
+
+def standardise(x: Array, w: Any, b: Any, axes: tuple[int, ...], eps: float, centred: bool) -> Any:
+    """By loops over what stays."""
+    y, kept = np.empty(x.shape), [1 if a in axes else n for a, n in enumerate(x.shape)]
+    m, v = np.zeros(kept), np.zeros(kept)
+    for place in np.ndindex(*kept):
+        part = tuple(slice(None) if a in axes else i for a, i in enumerate(place))
+        if x.size:
+            m[place] = x[part].mean() if centred else 0.0
+            v[place] = ((x[part] - m[place]) ** 2).mean()
+            y[part] = (x[part] - m[place]) / (v[place] + eps) ** 0.5
+    return y * (1.0 if w is None else w) + (0.0 if b is None else b), m, v
+
+
+def standardise_grad(g: Array, y: Array, r: Array, axes: tuple[int, ...], centred: bool) -> Array:
+    """r (I - 1 1^T / n - y y^T / n) g as a matrix, for one axis."""
+    (axis,) = axes
+    n = y.shape[axis]
+    rows = [np.moveaxis(a, axis, -1).reshape(-1, a.shape[axis]) for a in (g, y, r)]
+    out = []
+    for a, b, s in zip(*rows, strict=True):
+        matrix = np.eye(n) - np.outer(b, b) / n - (np.ones((n, n)) / n if centred else 0)
+        out.append(s[0] * matrix @ a)
+    moved = np.moveaxis(y, axis, -1)
+    return np.moveaxis(np.reshape(out, moved.shape), -1, axis)
+
+
+def per_channel(x: Array, values: Any) -> Any:
+    return None if values is None else np.reshape(values, (-1, *[1] * (x.ndim - 2)))
+
+
+def batch_norm(x: Array, m: Any, v: Any, w: Any = None, b: Any = None, training: bool = False, eps: float = 1e-5) -> Array:
+    w, b = per_channel(x, w), per_channel(x, b)
+    if training:
+        return standardise(x, w, b, (0, *range(2, x.ndim)), eps, True)[0]
+    y = (x - per_channel(x, m)) / np.sqrt(per_channel(x, v) + eps)
+    return y * (1.0 if w is None else w) + (0.0 if b is None else b)
+
+
+def instance_norm(x: Array, w: Any = None, b: Any = None, eps: float = 1e-5) -> Array:
+    return standardise(x, per_channel(x, w), per_channel(x, b), tuple(range(2, x.ndim)), eps, True)[0]
+
+
+def group_norm(x: Array, w: Any, b: Any, num_groups: int, eps: float = 1e-5) -> Array:
+    parts = [standardise(p, None, None, tuple(range(1, x.ndim)), eps, True)[0] for p in np.split(x, num_groups, axis=1)]
+    y = np.concatenate(parts, axis=1) if x.size else x
+    return y * (1.0 if w is None else per_channel(x, w)) + (0.0 if b is None else per_channel(x, b))
+
+
+def last_axes(centred: bool) -> Callable[..., Array]:
+    def norm(x: Array, w: Any, b: Any, shape: tuple[int, ...], eps: float = 1e-5) -> Array:
+        return standardise(x, w, b, tuple(range(x.ndim - len(shape), x.ndim)), eps, centred)[0]
+
+    return norm
+
+
+def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+    y = np.empty(x.shape)
+    for c in range(x.shape[1]):
+        first = c - size // 2
+        window = x[:, max(0, first) : first + size]
+        y[:, c] = x[:, c] / (k + alpha * (window**2).sum(1) / size) ** beta
+    return y
+
+
+def rearranged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """(x, w, b, what, eps) -> function(x, what, w, b, eps): tensors first, as the battery has them."""
+    return lambda x, w, b, what, **kwargs: function(x, what, w, b, **kwargs)
+
+
+def learned(function: Callable[..., Any]) -> Callable[..., Any]:
+    """(x, w, b) -> function(x, None, None, w, b)."""
+    return lambda x, w=None, b=None, **kwargs: function(x, None, None, w, b, **kwargs)
+
+
+def rms(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, w, shape, **kwargs: function(x, shape, w, **kwargs)
+
+
+CASES = (
+    Case(
+        "standardise",
+        lambda x, w, b, *args: apply(Standardise, (x, w, b), args),
+        standardise,
+        (
+            S((3, 4), (4,), (4,), args=((1,), 1e-5, True)),
+            S((2, 3, 2), (3, 1), (3, 1), args=((0, 2), 0.1, True)),
+            S((2, 4), None, None, args=((1,), 1e-5, False)),
+            S((2, 4), None, (4,), args=((1,), 1e-5, True)),
+            S((0, 3), (3,), None, args=((0,), 1e-5, True)),
+        ),
+        out=("same", "same", "same"),
+    ),
+    Case(
+        "standardise_grad",
+        lambda g, y, r, *args: apply(StandardiseGrad, (g, y, r), args),
+        standardise_grad,
+        (S((2, 3), (2, 3), positive(2, 1), args=((1,), True)), S((3, 2), (3, 2), positive(1, 2), args=((0,), False))),
+    ),
+    Case(
+        "batch_norm",
+        learned(ops.batch_norm),
+        learned(batch_norm),
+        (
+            S((4, 3), positive(3), (3,), training=True),
+            S((2, 2, 3), None, None, training=True, eps=0.1),
+            S((2, 2, 2, 2), (2,), None, training=True),
+            S((0, 2), (2,), (2,), training=True),
+        ),
+        torch=learned(functional("batch_norm")),
+        errors=(
+            Error(
+                lambda: ops.batch_norm(tgc.ones(1, 3), None, None, training=True),
+                ShapeError,
+                r"batch_norm.*more than 1 value per channel.*\(1, 3\).*drop_last",
+            ),
+            Error(
+                lambda: ops.batch_norm(tgc.ones(4), None, None, training=True),
+                ShapeError,
+                r"batch_norm.*\(N, C, ...\).*\(4,\)",
+            ),
+            Error(
+                lambda: ops.batch_norm(tgc.ones(4, 3), tgc.ones(2), tgc.ones(3)),
+                ShapeError,
+                r"batch_norm.*3 channels.*running_mean.*\(3,\).*\(2,\)",
+            ),
+            Error(lambda: ops.batch_norm(tgc.ones(4, 3), None, None), ValueError, "batch_norm.*running_mean and running_var"),
+            Error(lambda: ops.batch_norm(tgc.ones(4, 3).long(), None, None, training=True), DTypeError, "batch_norm.*int64"),
+        ),
+    ),
+    Case(
+        "batch_norm",
+        lambda x, w, b: ops.batch_norm(x, tgc.tensor([1.0, 2.0]).to(x.dtype), tgc.tensor([0.5, 3.0]).to(x.dtype), w, b),
+        lambda x, w, b: batch_norm(x, np.array([1.0, 2.0]), np.array([0.5, 3.0]), w, b),
+        (S((3, 2), (2,), (2,)), S((1, 2, 3), None, None), S((0, 2), (2,), None)),
+    ),
+    Case(
+        "instance_norm",
+        learned(ops.instance_norm),
+        instance_norm,
+        (S((2, 3, 4), (3,), (3,)), S((1, 2, 2, 2), None, None), S((2, 2, 3), (2,), None, eps=0.1)),
+        torch=learned(functional("instance_norm")),
+        errors=(
+            Error(
+                lambda: ops.instance_norm(tgc.ones(2, 3, 1)), ShapeError, r"instance_norm.*more than 1 spatial.*\(2, 3, 1\)"
+            ),
+        ),
+    ),
+    Case(
+        "group_norm",
+        rearranged(ops.group_norm),
+        group_norm,
+        (
+            S((2, 4, 3), (4,), (4,), args=(2,)),
+            S((2, 3), None, None, args=(1,)),
+            S((1, 2, 2, 2), (2,), None, args=(2,), eps=0.1),
+            S((0, 4, 3), (4,), None, args=(2,)),
+        ),
+        torch=rearranged(functional("group_norm")),
+        errors=(
+            Error(lambda: ops.group_norm(tgc.ones(2, 3), 2), ShapeError, r"group_norm.*\(2, 3\).*num_groups=2"),
+            Error(
+                lambda: ops.group_norm(tgc.ones(2, 4), 2, tgc.ones(2)), ShapeError, r"group_norm.*weight.*\(4,\).*\(2,\)"
+            ),
+        ),
+    ),
+    Case(
+        "layer_norm",
+        rearranged(ops.layer_norm),
+        last_axes(True),
+        (
+            S((3, 4), (4,), (4,), args=((4,),)),
+            S((2, 2, 3), (2, 3), None, args=((2, 3),), eps=0.1),
+            S((5,), None, None, args=((5,),)),
+            S((0, 3), (3,), (3,), args=((3,),)),
+        ),
+        torch=rearranged(functional("layer_norm")),
+        errors=(
+            Error(lambda: ops.layer_norm(tgc.ones(2, 3), (2,)), ShapeError, r"layer_norm.*\(2,\).*\(2, 3\)"),
+            Error(lambda: ops.layer_norm(tgc.ones(2, 3), ()), ShapeError, "layer_norm"),
+            Error(lambda: ops.layer_norm(tgc.ones(2, 3), (3,), tgc.ones(2)), ShapeError, r"layer_norm.*\(3,\).*\(2,\)"),
+        ),
+    ),
+    Case(
+        "rms_norm",
+        rms(ops.rms_norm),
+        lambda x, w, shape, eps: last_axes(False)(x, w, None, shape, eps),
+        (S((3, 4), (4,), args=((4,),), eps=1e-5), S((2, 2, 3), None, args=((2, 3),), eps=0.1)),
+        torch=rms(functional("rms_norm")),
+    ),
+    Case(
+        "local_response_norm",
+        ops.local_response_norm,
+        local_response_norm,
+        (
+            S((2, 4, 2), args=(3,), alpha=0.5, beta=0.6, k=1.5),
+            S((1, 3, 2), args=(2,), alpha=1.0),
+            S((1, 2, 2, 2), args=(5,)),
+        ),
+        torch=functional("local_response_norm"),
+        errors=(
+            Error(lambda: ops.local_response_norm(tgc.ones(2, 3), 2), ShapeError, r"local_response_norm.*\(2, 3\)"),
+            Error(lambda: ops.local_response_norm(tgc.ones(1, 2, 3), 0), ValueError, "local_response_norm.*size.*0"),
+        ),
+    ),
+)
+
+
+class TestBattery(Battery):
+    """See battery.py."""
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_running_statistics_are_those_of_torch(backend: str, torch: Any, name: str) -> None:
+    """Moved by the momentum towards the mean and the unbiased variance; used as they are outside training."""
+    x, m, v = S((4, 3, 5), (3,), positive(3)).arrays("running")
+    ours, theirs = [tgc.tensor(a) for a in (m, v)], [torch.tensor(a) for a in (m, v)]
+    for momentum in (0.1, 1.0, 0.3):
+        getattr(ops, name)(tgc.tensor(x), *ours, None, None, True, momentum)
+        getattr(torch.nn.functional, name)(torch.tensor(x), *theirs, None, None, True, momentum)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.array, b.numpy(), rtol=1e-12)
+    y = getattr(ops, name)(tgc.tensor(x), *ours, None, None, False)
+    z = getattr(torch.nn.functional, name)(torch.tensor(x), *theirs, None, None, False)
+    np.testing.assert_allclose(y.array, z.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def test_one_of_the_running_statistics_may_be_missing() -> None:
+    mean = tgc.zeros(2)
+    ops.batch_norm(tgc.tensor([[1.0, 2.0], [3.0, 6.0]]), mean, None, training=True, momentum=0.5)
+    assert mean.tolist() == [1.0, 2.0]
+
+
+def test_gradient_is_the_one_of_the_statistics_that_were_used() -> None:
+    """Moving the running ones afterwards, in place, changes nothing."""
+    x, mean, var = tgc.tensor([[1.0], [4.0]]), tgc.ones(1), tgc.full((1,), 4.0)
+    weight = tgc.ones(1, requires_grad=True)
+    y = ops.batch_norm(x, mean, var, weight, eps=0.0).sum()
+    ops.batch_norm(tgc.randn(4, 1), mean, var, training=True)
+    y.backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [1.5]
+
+
+def test_rms_norm_has_the_epsilon_of_its_type() -> None:
+    for dtype in ("float32", "float64"):
+        y = ops.rms_norm(tgc.zeros(2, dtype=dtype) + 1e-30, (2,))
+        np.testing.assert_allclose(y.array, 1e-30 / np.sqrt(np.finfo(dtype).eps), rtol=1e-6)

@@ -1,0 +1,8 @@
+cimport cython
+
+
+@cython.final
+cdef class Watch:
+    cdef public object watcher
+
+
