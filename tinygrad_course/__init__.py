@@ -25,6 +25,12 @@ from tinygrad_course.debug import explain, graph_memory, lint
 from tinygrad_course.kernels import get_include
 from tinygrad_course.ops import *
 from tinygrad_course.ops.dtypes import bool_ as bool
+from tinygrad_course.ops.dtypes import float16 as half
+from tinygrad_course.ops.dtypes import float32 as float
+from tinygrad_course.ops.dtypes import float64 as double
+from tinygrad_course.ops.dtypes import int16 as short
+from tinygrad_course.ops.dtypes import int32 as int
+from tinygrad_course.ops.dtypes import int64 as long
 from tinygrad_course.signal.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.utils.checkpoint import checkpoint, checkpoint_sequential

@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad_course import backend, ops
 from tinygrad_course.autograd import enable_grad, grad
 from tinygrad_course.autograd.base import TensorBase, new_tensor
-from tinygrad_course.errors import GraphError, OperandError, ShapeError
+from tinygrad_course.errors import DTypeError, GraphError, OperandError, ShapeError
 
 __all__ = ["hessian", "hessian_diagonal", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
@@ -202,6 +202,12 @@ class _Layout:
 def _run(op: str, func: Callable[..., Any], inputs: Any, create_graph: bool, strict: bool) -> tuple[Any, Any, _Layout]:
     """Inputs of their own, the outputs, and the layout of both."""
     given, single_input = _tuple(op, inputs, "inputs")
+    if not callable(func):
+        raise OperandError(f"{op}: func must be a function of the inputs, got {type(func).__name__}")
+    for index, x in enumerate(given):
+        if x.array.dtype.kind != "f":
+            raise DTypeError(f"{op}: input {index} has dtype {x.array.dtype}, only floating point numbers have a derivative; "
+                             "use x.float()")
     xs = tuple([ops.clone(x) if create_graph and x.track else x.detach().requires_grad_() for x in given])
     ys, single_output = _tuple(op, func(*xs), "outputs of func")
     if strict:

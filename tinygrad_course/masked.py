@@ -49,22 +49,22 @@ def mean(input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = Non
 
 def amax(input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """Largest value over `dim`; -inf, or the least integer, of nothing."""
-    return _as(ops.amax(_filled("amax", input, mask, _least(input)), dim, keepdim), input, dtype)
+    return _as(ops.amax(_filled("amax", input, mask, _least("amax", input)), dim, keepdim), input, dtype)
 
 
 def amin(input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """Smallest value over `dim`; inf, or the largest integer, of nothing."""
-    return _as(ops.amin(_filled("amin", input, mask, _most(input)), dim, keepdim), input, dtype)
+    return _as(ops.amin(_filled("amin", input, mask, _most("amin", input)), dim, keepdim), input, dtype)
 
 
 def argmax(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """Index of the largest value along `dim` or in the flattened input, as the type of the input, as in PyTorch."""
-    return _as(ops.argmax(_filled("argmax", input, mask, _least(input)), dim, keepdim), input, dtype)
+    return _as(ops.argmax(_filled("argmax", input, mask, _least("argmax", input)), dim, keepdim), input, dtype)
 
 
 def argmin(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """Index of the smallest value along `dim` or in the flattened input, as the type of the input, as in PyTorch."""
-    return _as(ops.argmin(_filled("argmin", input, mask, _most(input)), dim, keepdim), input, dtype)
+    return _as(ops.argmin(_filled("argmin", input, mask, _most("argmin", input)), dim, keepdim), input, dtype)
 
 
 def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
@@ -79,7 +79,7 @@ def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = Non
 
 def logsumexp(input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """ln of the sum of e^x over `dim`; -inf of nothing."""
-    filled = _filled("logsumexp", input, mask, _least(input))
+    filled = _filled("logsumexp", input, mask, _least("logsumexp", input))
     return _as(ops.logsumexp(filled, normalise_axes("logsumexp", dim, input.array.ndim), keepdim), input, dtype)
 
 
@@ -123,17 +123,17 @@ def std(input: Any, dim: Any = None, unbiased: bool | None = None, *, correction
 
 def softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """e^x / sum of e^x along `dim`; 0 where masked out."""
-    return ops.softmax(_filled("softmax", input, mask, _least(input)), dim, dtype=dtype)
+    return ops.softmax(_filled("softmax", input, mask, _least("softmax", input)), dim, dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """ln softmax(x) along `dim`; -inf where masked out."""
-    return ops.log_softmax(_filled("log_softmax", input, mask, _least(input)), dim, dtype=dtype)
+    return ops.log_softmax(_filled("log_softmax", input, mask, _least("log_softmax", input)), dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """softmax(-x) along `dim`; 0 where masked out."""
-    return ops.softmin(_filled("softmin", input, mask, _most(input)), dim, dtype=dtype)
+    return ops.softmin(_filled("softmin", input, mask, _most("softmin", input)), dim, dtype=dtype)
 
 
 def normalize(input: Any, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None) -> Any:
@@ -178,15 +178,23 @@ def _count(op: str, input: Any, dim: Any, keepdim: bool, mask: Any, dtype: Any) 
     return full((), math.prod(input.array.shape[axis] for axis in axes), dtype=dtype)
 
 
-def _least(input: Any) -> Any:
+def _least(op: str, input: Any) -> Any:
     """What is below every value of the input's type."""
-    return -_most(input) if input.array.dtype.kind == "f" else iinfo(input.array.dtype).min
+    _require_numbers(op, input)
+    return -math.inf if input.array.dtype.kind == "f" else iinfo(input.array.dtype).min
 
 
-def _most(input: Any) -> Any:
+def _most(op: str, input: Any) -> Any:
     """What is above every value of the input's type."""
-    require_tensors("a masked function", input)
+    _require_numbers(op, input)
     return math.inf if input.array.dtype.kind == "f" else iinfo(input.array.dtype).max
+
+
+def _require_numbers(op: str, input: Any) -> None:
+    require_tensors(op, input)
+    if input.array.dtype.kind == "b":
+        raise DTypeError(f"{op}: truth values have no extremes to put in place of what is masked out; use x.long() or "
+                         "x.float()")
 
 
 def _as(result: Any, input: Any, dtype: Any) -> Any:

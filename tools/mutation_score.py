@@ -13,7 +13,6 @@ import argparse
 import ast
 import copy
 import importlib
-import inspect
 import os
 import sys
 import warnings
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
+import tinygrad_course as tgc  # noqa: E402
 from tests.ops.battery import Battery, Case  # noqa: E402
 from tinygrad_course.autograd import Op, registry  # noqa: E402
 from tinygrad_course.errors import TgcError  # noqa: E402
@@ -37,11 +37,13 @@ UNBROADCAST = ("sum_to", "sum_like")
 
 
 def exchanged(g: Any) -> Any:
-    """The gradient with its elements in other places: transposed if it is square, else reversed."""
+    """The gradient with its elements in other places: transposed if that is possible and changes it, else reversed."""
     if g is None or g.array.size < 2:
         return g
     if g.array.ndim > 1 and g.array.shape[-1] == g.array.shape[-2]:
-        return g.transpose(-1, -2)
+        turned = g.transpose(-1, -2)
+        if not np.allclose(turned.array, g.array, equal_nan=True):
+            return turned
     axis = max(range(g.array.ndim), key=lambda a: g.array.shape[a])
     return g[tuple([slice(None)] * axis + [slice(None, None, -1)])]
 
@@ -61,6 +63,11 @@ def dropped(g: Any) -> Any:
     return None if g is None else g * 0.0
 
 
+def one(g: Any) -> Any:
+    """A gradient of 1 where there is none."""
+    return None if g is None else g + 1.0
+
+
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "flip the sign": negated, "scale by 2": doubled, "transpose": exchanged, "drop the gradient": dropped,
 }
@@ -70,7 +77,7 @@ class Rewrite(ast.NodeTransformer):
     """Replaces the n-th call that `find` accepts."""
 
     def __init__(self, number: int, find: Callable[[ast.Call], list[ast.expr]]) -> None:
-        self.number, self.find, self.line = number, find, 0
+        self.number, self.find, self.line, self.change = number, find, 0, ""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """A call inside backward."""
@@ -78,6 +85,7 @@ class Rewrite(ast.NodeTransformer):
         for replacement in self.find(node):
             if self.number == 0:
                 self.number, self.line = -1, node.lineno
+                self.change = f"{ast.unparse(node)} -> {ast.unparse(replacement)}"
                 return replacement
             self.number -= 1
         return node
@@ -107,8 +115,7 @@ class Mutant:
         self.op, self.what, self.line, self.backward = op, what, line, backward
 
     def __str__(self) -> str:
-        path = Path(inspect.getsourcefile(sys.modules[self.op.__module__]) or "").with_suffix("")
-        return f"{self.op.name}: {self.what} ({path.name.split('.')[0]}.py:{self.line})"
+        return f"{self.op.name}: {self.what} ({self.op.__module__.rsplit('.', 1)[-1]}.py:{self.line})"
 
 
 def mutants(op: type[Op]) -> Iterator[Mutant]:
@@ -125,8 +132,9 @@ def mutants(op: type[Op]) -> Iterator[Mutant]:
 
     definition, names = source(op)
     line = definition.lineno if definition is not None else 0
-    for place in range(inputs_of(op)):
-        for what, change in CHANGES.items():
+    for place, kind in sorted(_gradients.get(op.name, {}).items()):
+        changes = CHANGES if kind == "some" else {"pass on 1 instead of 0": one}
+        for what, change in changes.items():
             yield Mutant(op, f"{what} of gradient {place}", line, wrapped(change, place))
     if definition is None:
         return
@@ -141,16 +149,11 @@ def mutants(op: type[Op]) -> Iterator[Mutant]:
             module = ast.fix_missing_locations(ast.Module([changed], []))
             scope = dict(names)
             exec(compile(module, "<mutant>", "exec"), scope)
-            yield Mutant(op, what, rewrite.line, scope["backward"])
+            yield Mutant(op, f"{what}, {rewrite.change}", rewrite.line, scope["backward"])
             number += 1
 
 
-def inputs_of(op: type[Op]) -> int:
-    """How many gradients backward returns: found by watching it."""
-    return _gradients_returned.get(op.name, 0)
-
-
-_gradients_returned: dict[str, int] = {}
+_gradients: dict[str, dict[int, str]] = {}  # op -> place -> "some", or "zero" if that is all it ever was; found by watching
 
 
 def source(op: type[Op]) -> tuple[ast.FunctionDef | None, dict[str, Any]]:
@@ -158,7 +161,7 @@ def source(op: type[Op]) -> tuple[ast.FunctionDef | None, dict[str, Any]]:
     module = sys.modules[op.__module__]
     path = ROOT / "tinygrad_course" / "ops" / (op.__module__.rsplit(".", 1)[-1] + ".py")
     tree = ast.parse(path.read_text())
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"neg": tgc.neg}  # a mutant may need it where the file does not
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), str(path), "exec"), names)
     names.update(vars(module))
@@ -203,7 +206,7 @@ def caught(case: Case) -> bool:
 
 
 def learn(cases: list[Case]) -> dict[str, list[Case]]:
-    """Which cases run which op's backward, and how many gradients it returns."""
+    """Which cases run which op's backward, and which gradients it returns."""
     users: dict[str, list[Case]] = {name: [] for name in registry}
     originals = {op: op.backward for op in registry.values() if "backward" in vars(op) or hasattr(op, "backward")}
     seen: set[str] = set()
@@ -212,7 +215,10 @@ def learn(cases: list[Case]) -> dict[str, list[Case]]:
         def backward(ctx: Any, *gs: Any) -> Any:
             answer = run(ctx, *gs)
             seen.add(op.name)
-            _gradients_returned[op.name] = max(_gradients_returned.get(op.name, 0), len(answer))
+            kinds = _gradients.setdefault(op.name, {})
+            for place, g in enumerate(answer):
+                if g is not None and kinds.get(place) != "some":
+                    kinds[place] = "some" if g.array.any() else "zero"
             return answer
 
         return staticmethod(backward)
@@ -242,8 +248,7 @@ def score(name: str) -> tuple[int, list[str]]:
         tried += 1
         op.backward = staticmethod(mutant.backward)
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
+            with np.errstate(all="ignore"):
                 if not any(caught(case) for case in users):
                     survived.append(str(mutant))
         finally:
@@ -255,6 +260,7 @@ _USERS: dict[str, list[Case]] = {}
 
 
 def _prepare() -> None:
+    warnings.simplefilter("ignore")
     _USERS.update(learn(all_cases()))
 
 
@@ -277,7 +283,7 @@ def main() -> None:
             survivors += survived
             print(f"{name:28s} {count - len(survived):4d} of {count:4d} caught", flush=True)
             for line in survived:
-                kinds[line.split(": ", 1)[1].split(" of ")[0].split(" (")[0]] += 1
+                kinds[line.split(": ", 1)[1].split(" of gradient")[0].split(", ")[0]] += 1
                 print(f"    survived: {line}", flush=True)
     print(f"{tried - len(survivors)} of {tried} mutants caught: {100 * (1 - len(survivors) / max(1, tried)):.1f} %")
     for kind, count in kinds.most_common():

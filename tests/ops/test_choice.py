@@ -35,6 +35,10 @@ def other(*shape: int) -> Any:
 TIES = exactly([0.0, 1.0, 2.0, 1.0, 0.0, 3.0, 1.5]), exactly([1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0]), exactly([1.0] * 6 + [1.5])
 
 CASES = (
+    # x stretched to its bounds: PyTorch has no gradient for it.
+    Case("clamp", tgc.clamp, limited, (S(apart(4), other(3, 1), exactly(0.75)),)),
+    Case("clamp_min", tgc.clamp_min, limited, (S(apart(3), other(2, 1)),)),
+    Case("clamp_max", tgc.clamp_max, lambda x, high: np.minimum(x, high), (S(apart(3), other(2, 1)),)),
     Case(
         "clamp",
         tgc.clamp,

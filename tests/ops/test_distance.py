@@ -75,7 +75,11 @@ CASES = (
         "euclidean_distance",
         lambda x, y: tgc.cdist(x, y, compute_mode=MM),
         all_pairs,
-        (S(apart(2, 3), apart(4, 3, offset=0.2)), S(apart(3, 2, 2), apart(3, 2, offset=0.2))),
+        (
+            S(apart(2, 3), apart(4, 3, offset=0.2)),
+            S(apart(3, 2, 2), apart(3, 2, offset=0.2)),
+            S(apart(3, 2), apart(2, 3, 2, offset=0.2)),
+        ),
     ),
     Case(
         "largest_difference",

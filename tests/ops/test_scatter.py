@@ -362,7 +362,7 @@ CASES = (
             Error(
                 lambda: tgc.index_put(tgc.ones(3), (long(3),), tgc.ones(1)),
                 IndexError,
-                r"overwrite.*\(3,\).*out of bounds",
+                r"index_put.*\(3,\).*out of bounds",
             ),
             Error(
                 lambda: tgc.index_put(tgc.ones(3), (long(0),), long(1)), DTypeError, "index_put: values has dtype int64"

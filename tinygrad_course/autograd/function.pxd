@@ -6,6 +6,7 @@ from tinygrad_course.kernels.arrays cimport alike
 
 cdef Node _unrecorded
 cdef object _cpu_kernels
+cdef tuple PAIRS
 cdef Watch watch
 cdef object _refresh
 

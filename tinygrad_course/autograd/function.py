@@ -14,7 +14,7 @@ from numpy import ndarray
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
 from tinygrad_course.autograd.grad_mode import is_grad_enabled
-from tinygrad_course.autograd.node import Node, Output, new_node
+from tinygrad_course.autograd.node import PAIRS, Node, Output, new_node
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.kernels.arrays import alike
 
@@ -173,7 +173,7 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     node = _unrecorded
     if track:
         node = new_node(op, (x, y), ())
-        node.needs = (x.track, y.track)
+        node.needs = PAIRS[2 * x.track + y.track]
         if a is b and x is not y:
             b = _own_view(y)
     try:

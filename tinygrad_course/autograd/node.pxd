@@ -13,7 +13,6 @@ cdef class _Counter:
 cdef _Counter _counter
 cdef tuple _YES
 cdef tuple _NO
-cdef tuple _PAIRS
 
 
 

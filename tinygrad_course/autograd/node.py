@@ -37,7 +37,7 @@ class _Counter:
 
 _counter = _Counter()
 _YES, _NO = (True,), (False,)
-_PAIRS = ((False, False), (False, True), (True, False), (True, True))  # the same few tuples for a million nodes
+PAIRS = ((False, False), (False, True), (True, False), (True, True))  # the same few tuples for a million nodes
 
 
 class Node:
@@ -166,7 +166,7 @@ class Node:
         if len(inputs) == 2:
             first, second = _edge(inputs[0]), _edge(inputs[1])
             self.edges = (first, second)
-            self.needs = _PAIRS[2 * (first is not None) + (second is not None)]
+            self.needs = PAIRS[2 * (first is not None) + (second is not None)]
         elif len(inputs) == 1:
             first = _edge(inputs[0])
             self.edges = (first,)

@@ -12,6 +12,8 @@ from tinygrad_course.nn.module import MODULE, Module
 def _checked(module: Any) -> Module:
     if not isinstance(module, Module):
         hint = ": unpack it, nn.Sequential(*layers)" if isinstance(module, (list, tuple)) else ""
+        if isinstance(module, type):
+            raise TypeError(f"{module.__name__} is a class: make a layer of it, {module.__name__}(...)")
         raise TypeError(f"{type(module).__name__} is not a Module subclass{hint}")
     return module
 

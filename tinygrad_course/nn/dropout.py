@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinygrad_course.nn import functional as F
 from tinygrad_course.nn.module import Module
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.tensor import Tensor
 
 
@@ -15,7 +16,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
+        if not 0 <= number("dropout", p, "p") <= 1:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
         self.p = p
         self.inplace = inplace

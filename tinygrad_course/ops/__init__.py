@@ -3,7 +3,7 @@
 The names in the `__all__` of these modules are the functions of the package.
 """
 
-from types import ModuleType
+from types import ModuleType as _ModuleType
 
 from tinygrad_course.ops.activation import *
 from tinygrad_course.ops.arithmetic import *
@@ -53,4 +53,4 @@ from tinygrad_course.ops.unfold import *
 from tinygrad_course.ops.unpool import *
 
 # Not the modules themselves: `tinygrad_course.linalg` is another one than the module of that name here.
-__all__ = [name for name, value in list(globals().items()) if name[0] != "_" and not isinstance(value, ModuleType)]
+__all__ = [name for name, value in list(globals().items()) if name[0] != "_" and not isinstance(value, _ModuleType)]

@@ -1,11 +1,14 @@
 """Plain arguments as users give them: integers, numbers, switches and choices, checked before any arithmetic."""
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_course.autograd.base import TensorBase
-from tinygrad_course.errors import OperandError
+from tinygrad_course.errors import DTypeError, OperandError
 
 
 def described(value: Any) -> str:
@@ -42,3 +45,14 @@ def number(op: str, value: Any, name: str = "") -> Any:
         what = f"shape {array.shape}" if hasattr(array, "shape") else type(value).__name__
         raise OperandError(f"{op}: expected a real number or a 0-d tensor{' as ' + name if name else ''}, got {what}")
     return array.item()
+
+
+def require_fit(op: str, value: Any, dtype: np.dtype[Any]) -> None:
+    """Raise unless the number is in the range of the type: NumPy would cut it off, to another number."""
+    if dtype.kind == "b":
+        return
+    limits: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    fits = float(limits.min) <= value <= float(limits.max) if math.isfinite(value) else dtype.kind == "f"
+    if not fits:
+        raise DTypeError(f"{op}: the value {value} does not fit into the dtype {dtype}, which holds {limits.min} to "
+                         f"{limits.max}")

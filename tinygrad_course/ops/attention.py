@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_course.autograd.base import new_tensor
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import add, mul
 from tinygrad_course.ops.broadcast import expand
 from tinygrad_course.ops.cast import cast
@@ -89,7 +90,8 @@ def multi_head_attention_forward(
         query, key, value = [unsqueeze(x, 1) for x in (query, key, value)]
         key_padding_mask = None if key_padding_mask is None else unsqueeze(key_padding_mask, 0)
     length, samples, features = query.array.shape
-    if features != embed_dim_to_check or features % num_heads:
+    num_heads = integer(op, "num_heads", num_heads)
+    if num_heads < 1 or features != embed_dim_to_check or features % num_heads:
         raise ShapeError(f"{op}: the query has {features} features; expected embed_dim={embed_dim_to_check}, a multiple of "
                          f"num_heads={num_heads}")
     if key.array.shape[:2] != value.array.shape[:2] or key.array.shape[1] != samples:
@@ -98,6 +100,13 @@ def multi_head_attention_forward(
     if is_causal and attn_mask is None:
         raise ValueError(f"{op}: is_causal=True is a hint about attn_mask, which must be given too")
 
+    stacked = None if use_separate_proj_weight else in_proj_weight
+    for name, x, wanted in (("in_proj_weight", stacked, (3 * features, features)),
+                            ("in_proj_bias", in_proj_bias, (3 * features,)),
+                            ("out_proj_weight", out_proj_weight, (features, features)),
+                            ("out_proj_bias", out_proj_bias, (features,))):
+        if x is not None and x.array.shape != wanted:
+            raise ShapeError(f"{op}: {name} must have the shape {wanted} for {features} features, got {x.array.shape}")
     weights = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else _thirds(in_proj_weight)
     q, k, v = [linear(x, w, b) for x, w, b in zip((query, key, value), weights, _thirds(in_proj_bias), strict=True)]
     if (bias_k is None) != (bias_v is None):
@@ -105,6 +114,9 @@ def multi_head_attention_forward(
     if bias_k is not None:
         if static_k is not None or static_v is not None:
             raise ValueError(f"{op}: bias_k and bias_v cannot be added to static_k and static_v")
+        for name, b in (("bias_k", bias_k), ("bias_v", bias_v)):
+            if b.array.shape[-1:] != (features,) or b.array.size != features:
+                raise ShapeError(f"{op}: {name} must have the shape (1, 1, E) = (1, 1, {features}), got {b.array.shape}")
         k, v = [cat([x, expand(b, (1, samples, features))], 0) for x, b in ((k, bias_k), (v, bias_v))]
 
     width = features // num_heads

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.arguments import described
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
@@ -27,8 +28,8 @@ def numpy_names(function: Function) -> Function:
 
 def normalise_axis(op: str, axis: Any, ndim: int) -> int:
     """A non-negative axis number."""
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise TypeError(f"{op}: an axis is an integer, got {axis!r}")
+    if isinstance(axis, bool) or not hasattr(axis, "__index__") or (hasattr(axis, "shape") and axis.shape):
+        raise TypeError(f"{op}: an axis is an integer, got {described(axis)}")
     axis = axis.__index__()
     limit = max(ndim, 1)
     if not -limit <= axis < limit:

@@ -8,7 +8,8 @@ import numpy as np
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.backend.device import device as Device
-from tinygrad_course.errors import DTypeError, OperandError, ShapeError
+from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import described, integer, number, require_fit
 from tinygrad_course.ops.dtypes import SUPPORTED, as_dtype, get_default_dtype, int64
 from tinygrad_course.ops.random import Generator, draw, draw_integers
 
@@ -88,6 +89,7 @@ def full(size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requ
     """`fill_value` everywhere; the type follows from it: bool, int64 or the default floating point type."""
     value = number("full", fill_value)
     kind = as_dtype(dtype) if dtype is not None else _array("full", value, None).dtype
+    require_fit("full", value, kind)
     return finish(np.full(sizes("full", (size,)), value, kind), device, requires_grad)
 
 
@@ -121,7 +123,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = No
 def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, device: Any = None,
                    requires_grad: bool = False) -> Any:
     """Memory as it is found, without gaps; `physical_layout` names the axes from the slowest to the quickest."""
-    shape, order = sizes("empty_permuted", (size,)), tuple(physical_layout)
+    shape, order = sizes("empty_permuted", (size,)), sizes("empty_permuted", (physical_layout,))
     if sorted(order) != list(range(len(shape))):
         raise ShapeError(f"empty_permuted: physical_layout {order} must name each of the {len(shape)} axes once")
     array = np.empty([shape[axis] for axis in order], _default(dtype))
@@ -164,7 +166,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
     """base^x for the x of linspace(start, end, steps): `steps` values at equal ratios."""
     kind = _default(dtype)
     exponents = _spread("logspace", start, end, steps, kind)
-    return finish((float(base) ** exponents).astype(kind), device, requires_grad)
+    return finish((float(number("logspace", base, "base")) ** exponents).astype(kind), device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -194,12 +196,15 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    if size is None:
+        raise TypeError("randint: a size is needed: randint(10, (2, 3)) for a 2 x 3 matrix of numbers below 10")
     return finish(integers("randint", low, high, sizes("randint", (size,)), dtype, generator), device, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Any:
     """0..n-1 in random order."""
+    n = integer("randperm", "n", n)
     if n < 0:
         raise ValueError(f"randperm: n must not be negative, got {n}")
     kind = int64 if dtype is None else as_dtype(dtype)
@@ -224,22 +229,11 @@ def sizes(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     """(2, 3) from the arguments 2, 3 or (2, 3)."""
     given = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
     for n in given:
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"{op}: sizes are integers, got {n!r}")
+        if isinstance(n, bool) or not hasattr(n, "__index__") or (hasattr(n, "shape") and n.shape):
+            raise TypeError(f"{op}: sizes are integers, got {described(n)}")
         if n.__index__() < 0:
             raise ShapeError(f"{op}: negative size {n} in {tuple(given)}")
     return tuple([n.__index__() for n in given])
-
-
-def number(op: str, value: Any) -> Any:
-    """A Python number from a number, a NumPy scalar or a 0-d tensor."""
-    array = value.array if isinstance(value, TensorBase) else value
-    if isinstance(array, bool | int | float):
-        return array
-    if getattr(array, "shape", None) != () or array.dtype.kind not in "biuf":
-        what = f"shape {array.shape}" if hasattr(array, "shape") else type(value).__name__
-        raise OperandError(f"{op}: expected a real number or a 0-d tensor, got {what}")
-    return array.item()
 
 
 def integers(op: str, low: Any, high: Any, shape: Shape, dtype: Any, generator: Generator | None) -> Any:
@@ -269,7 +263,7 @@ def _check_range(op: str, low: int, high: int, kind: np.dtype[Any]) -> None:
 
 def _spread(op: str, start: Any, end: Any, steps: int, kind: np.dtype[Any]) -> Any:
     """start + i (end - start)/(steps - 1), from both ends so that rounding is symmetrical."""
-    start, end, n = number(op, start), number(op, end), steps.__index__()
+    start, end, n = number(op, start, "start"), number(op, end, "end"), integer(op, "steps", steps)
     if n < 0:
         raise ValueError(f"{op}: the number of steps must not be negative, got {n}")
     if kind.kind != "f":

@@ -1,5 +1,6 @@
 """Diagonals and triangles of matrices.  The adjoint of reading a diagonal is writing one: `diagonal` and `diag_embed`."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import sum_to
 from tinygrad_course.ops.cast import cast, clone
@@ -79,6 +81,7 @@ def _plane(op: str, dim1: int, dim2: int, ndim: int) -> tuple[int, int]:
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The elements with index2 - index1 = offset of two axes, as a last axis: a view."""
     require_tensors("diagonal", input)
+    offset = integer("diagonal", "offset", offset)
     return apply(Diagonal, (input,), (offset, *_plane("diagonal", dim1, dim2, input.array.ndim)))
 
 
@@ -88,7 +91,7 @@ diagonal_copy = copying(diagonal)
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """The last axis of input on the diagonal of new square matrices in the axes dim1 and dim2; zeros elsewhere."""
     require_tensors("diag_embed", input)
-    shape = input.array.shape
+    offset, shape = integer("diag_embed", "offset", offset), input.array.shape
     if not shape:
         raise ShapeError("diag_embed: the input needs at least one axis")
     a, b = _plane("diag_embed", dim1, dim2, len(shape) + 1)
@@ -100,6 +103,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 def diag(input: Any, diagonal: int = 0) -> Any:
     """The diagonal of a matrix, as a copy; of a vector, the matrix that has it on its diagonal."""
     require_tensors("diag", input)
+    diagonal = integer("diag", "diagonal", diagonal)
     if input.array.ndim == 1:
         return diag_embed(input, diagonal)
     if input.array.ndim != 2:
@@ -116,7 +120,7 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A copy of input with `src` in place of diagonal(input, offset, dim1, dim2)."""
     require_tensors("diagonal_scatter", input, src)
-    shape = input.array.shape
+    offset, shape = integer("diagonal_scatter", "offset", offset), input.array.shape
     a, b = _plane("diagonal_scatter", dim1, dim2, len(shape))
     wanted = Diagonal.shape(shape, offset, a, b)
     if src.array.shape != wanted:
@@ -152,6 +156,7 @@ def _triangle(op: str, x: Any, diagonal: int, lower: bool) -> Any:
     require_tensors(op, x)
     if x.array.ndim < 2:
         raise ShapeError(f"{op}: expects matrices, got shape {x.array.shape}")
+    diagonal = integer(op, "diagonal", diagonal)
     rows, columns = x.array.shape[-2:]
     xp = backend.array_module(x.array)
     beyond = xp.arange(columns) - xp.arange(rows)[:, None] - diagonal
@@ -160,15 +165,17 @@ def _triangle(op: str, x: Any, diagonal: int, lower: bool) -> Any:
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Any:
     """(2, n): rows and columns of the elements of a (row, col) matrix on and below a diagonal, row by row."""
-    return _indices("tril_indices", row, col, dtype, device, lambda row, column: column - row <= offset)
+    return _indices("tril_indices", row, col, offset, dtype, device, operator.le)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Any:
     """(2, n): rows and columns of the elements of a (row, col) matrix on and above a diagonal, row by row."""
-    return _indices("triu_indices", row, col, dtype, device, lambda row, column: column - row >= offset)
+    return _indices("triu_indices", row, col, offset, dtype, device, operator.ge)
 
 
-def _indices(op: str, row: int, col: int, dtype: Any, device: Any, inside: Any) -> Any:
+def _indices(op: str, row: int, col: int, offset: int, dtype: Any, device: Any, inside: Any) -> Any:
+    row, col, offset = integer(op, "row", row), integer(op, "col", col), integer(op, "offset", offset)
     if row < 0 or col < 0:
         raise ShapeError(f"{op}: a matrix cannot have the shape {(row, col)}")
-    return finish(np.stack(np.nonzero(inside(*np.ogrid[:row, :col]))).astype(as_dtype(dtype)), device, False)
+    rows, columns = np.ogrid[:row, :col]
+    return finish(np.stack(np.nonzero(inside(columns - rows, offset))).astype(as_dtype(dtype)), device, False)

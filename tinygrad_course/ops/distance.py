@@ -9,6 +9,7 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, add, div, mul, sign, sub
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand, sum_to
@@ -81,7 +82,8 @@ class LargestDifference(Op):
 
 def _length(op: str, difference: Any, p: float) -> Any:
     """The p-norm over the last axis."""
-    if p < 0:
+    p = number(op, p, "p")
+    if not p >= 0:
         raise ValueError(f"{op}: p must not be negative, got {p}")
     if math.isinf(p) and difference.array.shape[-1]:
         return apply(LargestDifference, (difference,))
@@ -99,6 +101,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_eucl
     a, b = x1.array.shape, x2.array.shape
     if len(a) < 2 or len(b) < 2 or a[-1] != b[-1]:
         raise ShapeError(f"cdist: expected rows of equal size, (..., n, k) and (..., m, k), got {a} and {b}")
+    broadcast_shape("cdist (leading axes)", a[:-2], b[:-2])
     if x1.array.dtype.kind != "f":
         raise DTypeError(f"cdist: needs floating point numbers, got {x1.array.dtype}; use .float()")
     modes = {"use_mm_for_euclid_dist_if_necessary": max(a[-2], b[-2]) > _MANY, "use_mm_for_euclid_dist": True,
@@ -124,6 +127,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """|x1 - x2 + eps|_p over the last axis; others broadcast.  eps keeps the gradient finite where both are equal."""
     require_tensors("pairwise_distance", x1, x2)
+    broadcast_shape("pairwise_distance", x1.array.shape, x2.array.shape)
     return vector_norm(add(sub(x1, x2), eps), p, -1, keepdim)
 
 
@@ -137,6 +141,9 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
         raise DTypeError(f"cosine_similarity: needs floating point numbers, got {x1.array.dtype}; use .float()")
     shape = broadcast_shape("cosine_similarity", x1.array.shape, x2.array.shape)
     axis = normalise_axis("cosine_similarity", dim, len(shape))
+    eps = number("cosine_similarity", eps, "eps")
+    if not eps >= 0:
+        raise ValueError(f"cosine_similarity: eps must not be negative, got {eps}")
     return sum(mul(*[_unit(expand(x, shape), axis, eps) for x in (x1, x2)]), axis)
 
 

@@ -15,6 +15,7 @@ from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.activation import leaky_relu
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, mul, sub
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.cast import cast, floating
@@ -72,6 +73,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
               generator: Generator | None = None) -> Any:
     """Dropout of whole channels of (N, C, H, W)."""
+    require_tensors("dropout2d", input)
     if input.array.ndim == 3:
         warnings.warn("dropout2d: an input with 3 axes is taken for (N, C, L), as in PyTorch; use dropout1d for it, or "
                       "unsqueeze(0) an unbatched (C, H, W)", stacklevel=2)
@@ -108,8 +110,9 @@ def rrelu(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: 
     """x where x > 0, else a x, with a drawn from [lower, upper) per value, or their mean if not training.
 
     Xu et al. 2015, arXiv:1505.00853."""
-    if lower > upper:
-        raise ValueError(f"rrelu: lower {lower} is greater than upper {upper}")
+    lower, upper = number("rrelu", lower, "lower"), number("rrelu", upper, "upper")
+    if not lower <= upper:
+        raise ValueError(f"rrelu: lower {lower} must not be greater than upper {upper}")
     x = floating(input)
     if not training:
         return leaky_relu(x, (lower + upper) / 2)
@@ -138,7 +141,7 @@ def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, eps: float
 
 
 def _checked(op: str, x: Any, p: float) -> Any:
-    if not 0.0 <= p <= 1.0:
+    if not 0.0 <= number(op, p, "p") <= 1.0:
         raise ValueError(f"{op}: the probability p must be between 0 and 1, got {p}")
     require_tensors(op, x)
     if x.array.dtype.kind != "f":

@@ -66,7 +66,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         wanted = np.dtype(dtype)
     except TypeError:
         wanted = None
-    if wanted not in SUPPORTED or wanted is None:
+    if dtype is None or wanted is None or wanted not in SUPPORTED:  # None == np.dtype("float64") to NumPy
         names = ", ".join(str(kind) for kind in SUPPORTED)
         raise DTypeError(f"dtype {dtype!r} is not supported; there are {names}")
     return wanted
@@ -74,6 +74,8 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
 def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """The type that holds both: the higher category (bool, integer, float) wins, within one the wider."""
+    if not isinstance(a, np.dtype) or not isinstance(b, np.dtype):
+        a, b = as_dtype(a), as_dtype(b)
     if _CATEGORY[a.kind] != _CATEGORY[b.kind]:
         return a if _CATEGORY[a.kind] > _CATEGORY[b.kind] else b
     return np.promote_types(a, b)
@@ -166,7 +168,11 @@ def constant(value: Any, like: TensorBase) -> Any:
             dtype = _default
         elif dtype.kind == "b" and not isinstance(value, bool):
             dtype = int64
-        return new_tensor(xp.array(value, dtype))
+        try:
+            return new_tensor(xp.array(value, dtype))
+        except OverflowError:
+            raise DTypeError(f"the number {value} does not fit into {dtype}, the type of the tensor that it meets; convert "
+                             "the tensor first: x.long()") from None
     if isinstance(value, np.ndarray | np.generic):
         array = xp.array(value)  # a copy: the graph must not depend on what happens to the caller's array
         if array.dtype not in SUPPORTED:

@@ -8,6 +8,7 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer, number
 from tinygrad_course.ops.arithmetic import div, mul
 from tinygrad_course.ops.comparison import where
 from tinygrad_course.ops.dtypes import constant, require_tensors
@@ -120,6 +121,8 @@ def _bags(op: str, index: Any, offsets: Any, include_last_offset: bool) -> tuple
         raise ShapeError(f"{op}: the input must have 1 or 2 axes, got shape {index.shape}")
     if offsets is None or offsets.array.ndim != 1:
         raise ShapeError(f"{op}: an input with one axis needs offsets, a tensor with one axis: where each bag begins")
+    if offsets.array.dtype.kind not in "iu":
+        raise DTypeError(f"{op}: the offsets must be integers, got {offsets.array.dtype}; use .long()")
     starts, end = offsets.array.astype(np.int64), index.shape[0]
     if include_last_offset:
         if not starts.size:
@@ -151,6 +154,7 @@ def _checked(op: str, input: Any, weight: Any, sparse: bool) -> None:
 def _padding(op: str, padding_idx: int | None, rows: int) -> int | None:
     if padding_idx is None:
         return None
+    padding_idx = integer(op, "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
         raise ValueError(f"{op}: padding_idx {padding_idx} is not a row of the weight, which has {rows}")
     return padding_idx % rows
@@ -169,6 +173,7 @@ def _factor(index: Any, padding: int | None, scale_grad_by_freq: bool) -> Any:
 
 def _renormalise(weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
     """Scale the rows in use that are too long down to max_norm, in place and outside the graph."""
+    max_norm, norm_type = number("embedding", max_norm, "max_norm"), number("embedding", norm_type, "norm_type")
     rows = np.unique(index)
     norms = np.linalg.norm(weight.array[rows], ord=norm_type, axis=1)
     long = norms > max_norm

@@ -11,6 +11,7 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import GraphError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import add, div, mul, neg, sub
 from tinygrad_course.ops.comparison import where
 from tinygrad_course.ops.diagonal import diag_embed, tril
@@ -381,6 +382,9 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
     returns as (input, tau)."""
     require_matrices("ormqr", input)
     require_matrices("ormqr", other)
+    require_tensors("ormqr", input, tau)
+    if not tau.array.ndim:
+        raise ShapeError("ormqr: tau needs an axis of reflections, got a tensor without axes; give what geqrf returned")
     _same_dtype("ormqr", input, tau)
     _same_dtype("ormqr", input, other)
     m = other.array.shape[-2 if left else -1]
@@ -449,6 +453,7 @@ def svd_lowrank(A: Any, q: int = 6, niter: int = 2, M: Any = None) -> Any:
     if M is not None:
         A = sub(A, M)
     m, n = A.array.shape[-2:]
+    q, niter = integer("svd_lowrank", "q", q), integer("svd_lowrank", "niter", niter)
     if not 0 <= q <= min(m, n):
         raise ShapeError(f"svd_lowrank: q = {q} must be between 0 and {min(m, n)}, the smaller size of {A.array.shape}")
     if m < n:

@@ -9,6 +9,7 @@ from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError
 from tinygrad_course.ops.activation import sigmoid
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, add, div, log, logical_and, mul, neg, pow, sign, sqrt, sub
 from tinygrad_course.ops.broadcast import Elementwise, sum_like
 from tinygrad_course.ops.cast import cast, clone, floating, operands
@@ -316,7 +317,10 @@ def logit(input: Any, eps: float | None = None) -> Any:
     """ln(p / (1 - p)), the inverse of sigmoid; nan outside [0, 1].  With `eps` the input is first limited to
     [eps, 1 - eps]."""
     x = floating(input)
-    return unary(Logit, x if eps is None else clamp(x, eps, 1.0 - eps))
+    if eps is None:
+        return unary(Logit, x)
+    eps = number("logit", eps, "eps")
+    return unary(Logit, clamp(x, eps, 1.0 - eps))
 
 
 def rsqrt(input: Any) -> Any:

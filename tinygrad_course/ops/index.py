@@ -11,6 +11,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand
 from tinygrad_course.ops.cast import clone
@@ -253,7 +254,7 @@ def select(input: Any, dim: int, index: Any) -> Any:
     require_tensors("select", input)
     shape = input.array.shape
     axis = _real_axis("select", dim, shape)
-    at = index.__index__()
+    at = integer("select", "index", index)
     if not -shape[axis] <= at < shape[axis]:
         raise IndexError(f"select: index {at} is out of range along dim {dim} of shape {shape}, which has size {shape[axis]}")
     return apply(Slice, (input,), ((_slice(None),) * axis + (at,),))
@@ -264,7 +265,7 @@ def narrow(input: Any, dim: int, start: Any, length: Any) -> Any:
     require_tensors("narrow", input)
     shape = input.array.shape
     axis = _real_axis("narrow", dim, shape)
-    size, first, count = shape[axis], start.__index__(), length.__index__()
+    size, first, count = shape[axis], integer("narrow", "start", start), integer("narrow", "length", length)
     if not -size <= first <= size:
         raise IndexError(f"narrow: start {first} is out of range along dim {dim} of shape {shape}: it must be between "
                          f"{-size} and {size}")
@@ -387,16 +388,18 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 
 def one_hot(index: Any, num_classes: int = -1) -> Any:
     """int64 vectors with a single 1; num_classes = -1 takes the largest index + 1."""
+    require_tensors("one_hot", index)
+    num_classes = integer("one_hot", "num_classes", num_classes)
     if index.array.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: the classes must be integers, got {index.array.dtype}; use .long()")
     largest = int(index.array.max()) if index.array.size else -1
     if num_classes == -1:
-        if largest < 0:
+        if not index.array.size:
             raise ShapeError("one_hot: num_classes cannot be inferred from an empty tensor; give it")
         num_classes = largest + 1
     if index.array.size and (largest >= num_classes or int(index.array.min()) < 0):
         wrong = largest if largest >= num_classes else int(index.array.min())
-        raise IndexError(f"one_hot: class {wrong} is not in 0..{num_classes - 1}")
+        raise IndexError(f"one_hot: class {wrong} is not in 0..{max(num_classes, 1) - 1}")
     return apply(OneHot, (index,), (num_classes, int64))
 
 

@@ -12,6 +12,7 @@ from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, OperandError, ShapeError
 from tinygrad_course.ops import broadcast
+from tinygrad_course.ops.arguments import described, integer, integers
 from tinygrad_course.ops.axes import normalise_axis, numpy_names
 from tinygrad_course.ops.cast import cast, clone
 from tinygrad_course.ops.dtypes import constant, get_default_dtype, promote_types, require_tensors
@@ -103,13 +104,13 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def hstack(tensors: Sequence[Any]) -> Any:
     """Side by side: vectors one after the other, others along their second axis."""
-    tensors = atleast_1d(list(tensors))
+    tensors = atleast_1d(_list("hstack", tensors))
     return cat(tensors, 0 if not tensors or tensors[0].array.ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Any]) -> Any:
     """On top of each other, along the first axis; vectors are rows."""
-    return cat(atleast_2d(list(tensors)), 0)
+    return cat(atleast_2d(_list("vstack", tensors)), 0)
 
 
 def row_stack(tensors: Sequence[Any]) -> Any:
@@ -119,13 +120,12 @@ def row_stack(tensors: Sequence[Any]) -> Any:
 
 def dstack(tensors: Sequence[Any]) -> Any:
     """Behind each other, along the third axis."""
-    return cat(atleast_3d(list(tensors)), 2)
+    return cat(atleast_3d(_list("dstack", tensors)), 2)
 
 
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Side by side, along the second axis; vectors are columns."""
-    require_tensors("column_stack", *tensors)
-    return cat([x if x.array.ndim > 1 else reshape(x, (x.array.size, 1)) for x in tensors], 1)
+    return cat([x if x.array.ndim > 1 else reshape(x, (x.array.size, 1)) for x in _list("column_stack", tensors)], 1)
 
 
 def block_diag(*tensors: Any) -> Any:
@@ -145,15 +145,21 @@ def block_diag(*tensors: Any) -> Any:
     return cat(rows)
 
 
-def _same_type(op: str, tensors: Sequence[Any]) -> list[Any]:
-    if isinstance(tensors, TensorBase):
-        raise OperandError(f"{op}: expected a list of tensors, got one tensor")
-    tensors = list(tensors)
-    if not tensors:
-        raise ShapeError(f"{op}: expected at least one tensor, got an empty list")
+def _list(op: str, tensors: Any) -> list[Any]:
+    """A list of tensors from a list or tuple of them."""
+    if not isinstance(tensors, list | tuple):
+        raise OperandError(f"{op}: expected a list of tensors, got {described(tensors)}; write {op}([x, y])")
     for position, tensor in enumerate(tensors):
         if not isinstance(tensor, TensorBase):
-            raise TypeError(f"{op}: expected tensors, number {position} is {type(tensor).__name__}")
+            raise OperandError(f"{op}: expected tensors, number {position} is {type(tensor).__name__}; make it one with "
+                               "tgc.tensor(...)")
+    return list(tensors)
+
+
+def _same_type(op: str, tensors: Sequence[Any]) -> list[Any]:
+    tensors = _list(op, tensors)
+    if not tensors:
+        raise ShapeError(f"{op}: expected at least one tensor, got an empty list")
     dtype = tensors[0].array.dtype
     for tensor in tensors[1:]:
         dtype = promote_types(dtype, tensor.array.dtype)
@@ -179,7 +185,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Parts of the given sizes along `dim`, which they must make up.  Views."""
     require_tensors("split_with_sizes", input)
-    sizes = [size.__index__() for size in split_sizes]
+    sizes = list(integers("split_with_sizes", "split_sizes", split_sizes))
     total = _size("split_with_sizes", input, dim)
     if sum(sizes) != total or any(size < 0 for size in sizes):
         raise ShapeError(f"split_with_sizes: the sizes {sizes} do not make up dim {dim} of {input.array.shape}, which has "
@@ -191,6 +197,7 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` parts of equal size along `dim`, the last one smaller if need be.  Views."""
     require_tensors("chunk", input)
+    chunks = integer("chunk", "chunks", chunks)
     if chunks < 1:
         raise ShapeError(f"chunk: the number of parts must be at least 1, got {chunks}")
     size = _size("chunk", input, dim)
@@ -231,9 +238,9 @@ def _cut(op: str, x: Any, either: Any, sections: Any, indices: Any, dim: int, le
     cuts = given[0].array.tolist() if isinstance(given[0], TensorBase) else given[0]
     size = _size(op, x, dim)
     if isinstance(cuts, tuple | list):
-        places = [cut.__index__() for cut in cuts]
+        places = list(integers(op, "indices", cuts))
     else:
-        n = cuts.__index__()
+        n = integer(op, "the number of sections", cuts)
         if n < 1 or (least and size % n):
             raise ShapeError(f"{op}: dim {dim} of {x.array.shape}, which has size {size}, cannot be cut into {n} parts"
                              f"{' of equal size' if least else ''}")
@@ -267,7 +274,7 @@ unbind_copy = copying(unbind)
 def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
     """Copies of x side by side: `repeats` times along each axis; further numbers in front make new axes."""
     require_tensors("repeat", input)
-    times = tuple([count.__index__() for count in spread("repeat", "repeats", sizes, repeats)])
+    times = integers("repeat", "repeats", spread("repeat", "repeats", sizes, repeats))
     new = len(times) - input.array.ndim
     if new < 0 or any(count < 0 for count in times):
         raise ShapeError(f"repeat: repeats {times} must give each axis of {input.array.shape} a number of at least 0")
@@ -358,6 +365,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     require_tensors("combinations", input)
     if input.array.ndim != 1:
         raise ShapeError(f"combinations: the input must be a vector, got shape {input.array.shape}")
+    r = integer("combinations", "r", r)
     if r < 0:
         raise ShapeError(f"combinations: r must not be negative, got {r}")
     if r == 0:

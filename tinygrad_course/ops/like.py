@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase
 from tinygrad_course.ops import creation
+from tinygrad_course.ops.arguments import number, require_fit
 from tinygrad_course.ops.dtypes import as_dtype, require_tensors
 from tinygrad_course.ops.random import Generator
 
@@ -19,18 +20,21 @@ __all__ = [
 def full_like(input: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """`fill_value` in the shape, type and place of `input`, unless `dtype` or `device` say otherwise."""
     like = _like("full_like", input)
-    value = creation.number("full_like", fill_value)
-    array = backend.array_module(like).full(like.shape, value, like.dtype if dtype is None else as_dtype(dtype))
+    value, kind = number("full_like", fill_value), like.dtype if dtype is None else as_dtype(dtype)
+    require_fit("full_like", value, kind)
+    array = backend.array_module(like).full(like.shape, value, kind)
     return creation.finish(array, device, requires_grad)
 
 
 def zeros_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Zeros in the shape, type and place of `input`."""
+    require_tensors("zeros_like", input)
     return full_like(input, 0, dtype, device, requires_grad)
 
 
 def ones_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Ones in the shape, type and place of `input`."""
+    require_tensors("ones_like", input)
     return full_like(input, 1, dtype, device, requires_grad)
 
 

@@ -89,6 +89,13 @@ def matmul(input: Any, other: Any) -> Any:
     if input.array.ndim == 1 and other.array.ndim == 1 and input.array.shape != other.array.shape:
         raise ShapeError(f"matmul: the vectors {input.array.shape} and {other.array.shape} must have the same size for "
                          "a dot product")
+    x, y = input.array.shape, other.array.shape
+    inner = y[-2] if len(y) > 1 else y[0]
+    if x[-1] != inner:  # below vectors are matrices
+        which = "second-to-last" if len(y) > 1 else "only"
+        hint = " Did you mean x.mT @ y?" if len(x) > 1 and x[-2] == inner else ""
+        raise ShapeError(f"matmul: {x} @ {y}: the last axis of the first has size {x[-1]}, the {which} axis of the "
+                         f"second {inner}; they must be equal.{hint}")
     row = reshape(input, (1, *input.array.shape)) if input.array.ndim == 1 else input
     column = reshape(other, (*other.array.shape, 1)) if other.array.ndim == 1 else other
     z = apply(MatMul, (row, column))

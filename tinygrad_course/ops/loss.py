@@ -12,6 +12,7 @@ from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.ops.activation import sigmoid
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, log, mul, neg, sub
 from tinygrad_course.ops.broadcast import broadcast_shape
 from tinygrad_course.ops.cast import cast
@@ -161,6 +162,12 @@ def same_shape_error(op: str, x: Shape, y: Shape) -> ShapeError:
     return ShapeError(f"{op}: the input has shape {tuple(x)}, the target {tuple(y)}; {fix}")
 
 
+def require_floats(op: str, name: str, x: Any) -> None:
+    """Raise unless x, which the message calls `name`, holds floating point numbers."""
+    if x.array.dtype.kind != "f":
+        raise DTypeError(f"{op}: the {name} must be floating point, got {x.array.dtype}; use {name}.float()")
+
+
 def require_fitting(op: str, input: Any, target: Any) -> None:
     """Raise unless both are tensors that broadcast, and not as (N, 1) and (N,) do: PyTorch only warns of these."""
     require_tensors(op, input, target)
@@ -231,6 +238,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
 def _binary_target(op: str, input: Any, target: Any, weight: Any) -> Any:
     """The target in the type of the input, after the checks."""
     require_tensors(op, input, target, weight=weight)
+    require_floats(op, "input", input)
     if input.array.shape != target.array.shape:
         raise same_shape_error(op, input.array.shape, target.array.shape)
     if target.array.dtype.kind != "f":
@@ -244,7 +252,9 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
     reduction = check_reduction(size_average, reduce, reduction, "nll_loss")
     warn_of_twice("nll_loss", input, ("softmax",), "give it the result of log_softmax, or logits to cross_entropy")
     require_tensors("nll_loss", input, target, weight=weight)
+    require_floats("nll_loss", "input", input)
     input, target, shape = _classes_last("nll_loss", input, target)
+    _check_weight("nll_loss", weight, input.array.shape[1])
     _check_classes("nll_loss", target, input.array.shape[1], ignore_index)
     valid = ne(target, ignore_index)
     safe = where(valid, target, 0)
@@ -267,11 +277,10 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
     Samples whose class is ignore_index count nothing.  label_smoothing s: the target is (1 - s) of itself + s / C."""
     reduction = check_reduction(size_average, reduce, reduction, "cross_entropy")
     warn_of_twice("cross_entropy", input, ("softmax", "log_softmax"), "give it the logits, it applies log_softmax itself")
-    if not 0.0 <= label_smoothing <= 1.0:
+    if not 0.0 <= number("cross_entropy", label_smoothing, "label_smoothing") <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
     require_tensors("cross_entropy", input, target, weight=weight)
-    if input.array.dtype.kind != "f":
-        raise DTypeError(f"cross_entropy: the logits must be floating point, got {input.array.dtype}")
+    require_floats("cross_entropy", "logits", input)
     if target.array.dtype.kind == "f":
         return _cross_entropy_with_probabilities(input, target, weight, reduction, label_smoothing)
     if target.array.shape == input.array.shape and input.array.ndim > 1:
@@ -332,6 +341,7 @@ def _cross_entropy_with_probabilities(x: Any, target: Any, weight: Any, reductio
                          f"logits {x.array.shape}, got {target.array.shape}.{hint}")
     axis = 1 if x.array.ndim > 1 else 0
     classes = x.array.shape[axis]
+    _check_weight("cross_entropy", weight, classes)
     if label_smoothing:
         target = add(mul(target, 1.0 - label_smoothing), label_smoothing / classes)
     logp = log_softmax(x, axis)
@@ -363,6 +373,12 @@ def _classes_last(op: str, x: Any, target: Any) -> tuple[Any, Any, Shape | None]
         return reshape(x, (1, xs[0])), reshape(target, (1,)), ()
     order = (0, *range(2, len(xs)), 1)
     return reshape(permute(x, order), (-1, xs[1])), reshape(target, (-1,)), ts
+
+
+def _check_weight(op: str, weight: Any, classes: int) -> None:
+    if weight is not None and weight.array.shape != (classes,):
+        raise ShapeError(f"{op}: {classes} classes need a weight of shape ({classes},), one number per class, got "
+                         f"{weight.array.shape}")
 
 
 def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> None:

@@ -188,8 +188,7 @@ def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_piv
     permutation = new_tensor(np.zeros(0, dtype))
     lower = upper = permutation
     if unpack_pivots:
-        if LU_pivots.array.dtype != np.int32:
-            raise DTypeError(f"lu_unpack: the pivots must be int32, as lu_factor returns them, got {LU_pivots.array.dtype}")
+        _check_pivots("lu_unpack", LU_data.array.shape, LU_pivots)
         permutation = _permutation(LU_pivots.array, m, dtype)
     if unpack_data:
         lower = add(tril(columns(LU_data, None, k), -1), new_tensor(np.eye(m, k, dtype=dtype)))
@@ -197,9 +196,24 @@ def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_piv
     return PLU(permutation, lower, upper)
 
 
+def _check_pivots(op: str, lu: Shape, pivots: Any) -> None:
+    """Raise unless the row exchanges are those of matrices LU of that shape: they say which rows are read."""
+    if pivots.array.dtype != np.int32:
+        raise DTypeError(f"{op}: the pivots must be int32, as lu_factor returns them, got {pivots.array.dtype}")
+    wanted = (*lu[:-2], min(lu[-2:]))
+    if pivots.array.shape != wanted:
+        raise ShapeError(f"{op}: LU of shape {lu} needs pivots of shape {wanted}, got {pivots.array.shape}; give both as "
+                         "lu_factor returned them")
+    if pivots.array.size and (pivots.array.min() < 1 or pivots.array.max() > lu[-2]):
+        raise IndexError(f"{op}: the pivots must be between 1 and {lu[-2]}, the number of rows; they are between "
+                         f"{pivots.array.min()} and {pivots.array.max()}")
+
+
 def linalg_lu_solve(LU: Any, pivots: Any, B: Any, left: bool = True, adjoint: bool = False) -> Any:
     """X with A X = B (X A = B with left=False, A^T for A if `adjoint`), where A is given by what lu_factor returns."""
     require_matrices("lu_solve", LU, square=True)
+    require_tensors("lu_solve", LU, pivots)
+    _check_pivots("lu_solve", LU.array.shape, pivots)
     require_matrices("lu_solve", B)
     _same_dtype("lu_solve", LU, B)
     if not left:

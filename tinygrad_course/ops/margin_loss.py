@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_course.autograd.base import new_tensor
 from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.activation import logsigmoid, softplus
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, minimum, mul, neg, sqrt, sub
 from tinygrad_course.ops.broadcast import broadcast_shape
 from tinygrad_course.ops.cast import cast
@@ -15,7 +16,7 @@ from tinygrad_course.ops.comparison import eq, lt, ne, where
 from tinygrad_course.ops.distance import pairwise_distance
 from tinygrad_course.ops.dtypes import int64, require_tensors
 from tinygrad_course.ops.index import gather
-from tinygrad_course.ops.loss import check_reduction, reduce_loss, require_fitting
+from tinygrad_course.ops.loss import check_reduction, reduce_loss, require_fitting, require_floats
 from tinygrad_course.ops.reduce import sum
 from tinygrad_course.ops.shape import reshape, unsqueeze
 
@@ -60,6 +61,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     if len(pair) not in (1, 2) or target.array.ndim != len(pair) - 1:
         raise ShapeError(f"{op}: vectors (N, D) need targets (N,), vectors (D,) a target (); got {input1.array.shape}, "
                          f"{input2.array.shape} and {target.array.shape}")
+    broadcast_shape(op, target.array.shape, pair[:-1])
     squares = [add(sum(mul(x, x), -1), 1e-12) for x in (input1, input2)]
     cosine = div(sum(mul(input1, input2), -1), sqrt(mul(*squares)))
     alike = where(eq(target, 1), sub(1.0, cosine), 0.0)
@@ -99,7 +101,7 @@ def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, 
     if p == 2:
         loss = mul(loss, loss)
     if weight is not None:
-        require_tensors(op, input, weight)
+        require_tensors(op, weight)
         if weight.array.shape != (classes,):
             raise ShapeError(f"{op}: {classes} classes need a weight of shape ({classes},), got {weight.array.shape}")
         loss = mul(loss, unsqueeze(gather(weight, 0, t), 1))
@@ -139,6 +141,10 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, siz
     op = "multilabel_soft_margin_loss"
     reduction = check_reduction(size_average, reduce, reduction, op)
     require_fitting(op, input, target)
+    require_tensors(op, input, target, weight=weight)
+    require_floats(op, "input", input)
+    if not input.array.ndim:
+        raise ShapeError(f"{op}: the input needs an axis of classes, (N, C) or (C,), got shape {input.array.shape}")
     loss = neg(add(mul(target, logsigmoid(input)), mul(sub(1, target), logsigmoid(neg(input)))))
     if weight is not None:
         loss = mul(loss, weight)
@@ -168,7 +174,7 @@ def triplet_margin_with_distance_loss(anchor: Any, positive: Any, negative: Any,
 def _triplet(op: str, anchor: Any, positive: Any, negative: Any, measure: Callable[[Any, Any], Any], margin: float,
              swap: bool, reduction: str) -> Any:
     require_tensors(op, anchor, positive, negative)
-    if margin <= 0:
+    if not number(op, margin, "margin") > 0:
         raise ValueError(f"{op}: the margin must be greater than 0, got {margin}")
     if not anchor.array.ndim == positive.array.ndim == negative.array.ndim:
         raise ShapeError(f"{op}: anchor, positive and negative must have the same number of axes, got {anchor.array.shape}, "
@@ -187,6 +193,7 @@ def _positive_part(x: Any) -> Any:
 def _rows(op: str, input: Any, target: Any) -> tuple[Any, Any]:
     """(scores (N, C), target as int64); scores without the axis N get one."""
     require_tensors(op, input, target)
+    require_floats(op, "input", input)
     if target.array.dtype.kind not in "iu":
         raise DTypeError(f"{op}: the target must hold class numbers (integers), got {target.array.dtype}; use target.long()")
     shape = input.array.shape

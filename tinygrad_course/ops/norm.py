@@ -13,6 +13,7 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer, integers, number
 from tinygrad_course.ops.arithmetic import add, div, mul, neg, pow, sqrt, sub
 from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
 from tinygrad_course.ops.cast import clone
@@ -136,7 +137,8 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
                          "of one value is 0. Use a larger batch (DataLoader(drop_last=True) drops a last batch of 1), or "
                          "eval()")
     axes = (0, *range(2, len(x)))
-    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, float(eps), True))
+    momentum, eps = number(op, momentum, "momentum"), float(number(op, eps, "eps"))
+    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, eps, True))
     if input.array.size:
         _update(running_mean, running_var, m.array.reshape(-1), v.array.reshape(-1), count, momentum)
     return y
@@ -161,7 +163,8 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
         raise ShapeError(f"{op}: expected more than 1 spatial element when training, got input of shape {x}: the variance of "
                          "one value is 0")
     axes = tuple(range(2, len(x)))
-    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, float(eps), True))
+    momentum, eps = number(op, momentum, "momentum"), float(number(op, eps, "eps"))
+    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, eps, True))
     if input.array.size:
         _update(running_mean, running_var, m.array.reshape(x[:2]).mean(0), v.array.reshape(x[:2]).mean(0), count, momentum)
     return y
@@ -173,7 +176,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     Wu and He 2018, arXiv:1803.08494."""
     op = "group_norm"
     _checked(op, input, weight=weight, bias=bias)
-    x = input.array.shape
+    x, num_groups = input.array.shape, integer(op, "num_groups", num_groups)
     if len(x) < 2 or num_groups < 1 or x[1] % num_groups:
         raise ShapeError(f"{op}: the channels (axis 1) of the input {x} must divide into num_groups={num_groups} equal "
                          "groups")
@@ -182,7 +185,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     per_group = (1, *groups[1:3]) + (1,) * (len(x) - 2)
     y, _, _ = apply(Standardise, (reshape(input, groups), *[None if p is None else reshape(p, per_group)
                                                             for p in (weight, bias)]),
-                    (tuple(range(2, len(groups))), float(eps), True))
+                    (tuple(range(2, len(groups))), float(number(op, eps, "eps")), True))
     return reshape(y, x)
 
 
@@ -191,7 +194,7 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
 
     Ba, Kiros and Hinton 2016, arXiv:1607.06450."""
     axes = _last_axes("layer_norm", input, normalized_shape, weight, bias)
-    return apply(Standardise, (input, weight, bias), (axes, float(eps), True))[0]
+    return apply(Standardise, (input, weight, bias), (axes, float(number("layer_norm", eps, "eps")), True))[0]
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
@@ -199,7 +202,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
 
     Zhang and Sennrich 2019, arXiv:1910.07467."""
     axes = _last_axes("rms_norm", input, normalized_shape, weight, None)
-    eps = float(np.finfo(input.array.dtype).eps) if eps is None else float(eps)
+    eps = float(np.finfo(input.array.dtype).eps) if eps is None else float(number("rms_norm", eps, "eps"))
     return apply(Standardise, (input, weight, None), (axes, eps, False))[0]
 
 
@@ -211,6 +214,8 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     x = input.array.shape
     if len(x) < 3:
         raise ShapeError(f"local_response_norm: the input needs the axes (N, C, L, ...), got shape {x}")
+    size = integer("local_response_norm", "size", size)
+    alpha, beta, k = [number("local_response_norm", value) for value in (alpha, beta, k)]
     if size < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
     if input.array.size == 0:
@@ -230,6 +235,11 @@ def _checked(op: str, input: Any, **others: Any) -> None:
     require_tensors(op, input, **others)
     if input.array.dtype.kind != "f":
         raise DTypeError(f"{op}: the input must be floating point, got {input.array.dtype}; use x.float()")
+    for name in ("weight", "bias"):
+        value = others.get(name)
+        if value is not None and value.array.dtype != input.array.dtype:
+            raise DTypeError(f"{op}: the input is {input.array.dtype}, the {name} {value.array.dtype}; they must be equal. "
+                             f"Convert the input: x.to({name}.dtype)")
 
 
 def _per_channel(op: str, x: Shape, **values: Any) -> None:
@@ -241,7 +251,7 @@ def _per_channel(op: str, x: Shape, **values: Any) -> None:
 
 def _last_axes(op: str, input: Any, normalized_shape: Sequence[int], weight: Any, bias: Any) -> tuple[int, ...]:
     _checked(op, input, weight=weight, bias=bias)
-    x, wanted = input.array.shape, tuple(normalized_shape)
+    x, wanted = input.array.shape, integers(op, "normalized_shape", normalized_shape)
     if not wanted or x[len(x) - len(wanted):] != wanted or len(wanted) > len(x):
         raise ShapeError(f"{op}: normalized_shape {wanted} must be the last sizes of the input {x}")
     for value in (weight, bias):
@@ -261,7 +271,7 @@ def _with_running_statistics(op: str, input: Any, running_mean: Any, running_var
     if running_mean is None or running_var is None:
         raise ValueError(f"{op}: outside training the running_mean and running_var are used; both must be given")
     x = input.array.shape
-    scale = div(1.0 if weight is None else weight, sqrt(add(running_var, eps)))
+    scale = div(1.0 if weight is None else weight, sqrt(add(running_var, number(op, eps, "eps"))))
     y = mul(sub(input, _column(running_mean, x)), _column(scale, x))
     return y if bias is None else add(y, _column(bias, x))
 

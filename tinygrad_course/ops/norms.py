@@ -10,6 +10,7 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, add, div, mul, pow, sign, sub
 from tinygrad_course.ops.axes import normalise_axes, normalise_axis, numpy_names
 from tinygrad_course.ops.broadcast import expand
@@ -122,7 +123,8 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     ndim = input.array.ndim
     if ndim < 2:
         raise ShapeError(f"renorm: the input needs at least two axes, got shape {input.array.shape}")
-    if not p > 0 or maxnorm < 0:
+    p, maxnorm = number("renorm", p, "p"), number("renorm", maxnorm, "maxnorm")
+    if not p > 0 or not maxnorm >= 0:
         raise ValueError(f"renorm: p must be positive and maxnorm not negative, got p = {p} and maxnorm = {maxnorm}")
     axis = normalise_axis("renorm", dim, ndim)
     lengths = vector_norm(input, p, tuple(a for a in range(ndim) if a != axis), True)

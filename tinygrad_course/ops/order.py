@@ -13,6 +13,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.axes import normalise_axis, numpy_names
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.dtypes import constant, int32, require_tensors
@@ -102,7 +103,7 @@ def msort(input: Any) -> Any:
 @numpy_names
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Selected:
     """(values, indices) of the `k` largest or smallest elements along `dim`, the best first."""
-    return select(Topk, input, dim, (k.__index__(), bool(largest)))
+    return select(Topk, input, dim, (integer("topk", "k", k), bool(largest)))
 
 
 @numpy_names
@@ -150,6 +151,9 @@ def searchsorted(sorted_sequence: Any, input: Any, out_int32: bool = False, righ
     require_tensors("searchsorted", sorted_sequence, sorter=sorter)
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f"searchsorted: side must be 'left' or 'right' and agree with right={right}, got {side!r}")
+    if sorter is not None and sorter.array.shape != sorted_sequence.array.shape:
+        raise ShapeError(f"searchsorted: the sequence has shape {sorted_sequence.array.shape}, the sorter "
+                         f"{sorter.array.shape}; they must be equal")
     edges = sorted_sequence if sorter is None else gather(sorted_sequence, -1, sorter)
     values = input if isinstance(input, TensorBase) else cast(constant(input, edges), edges.array.dtype)
     if values.array.dtype != edges.array.dtype:
@@ -183,6 +187,7 @@ def argwhere(input: Any) -> Any:
 def nonzero_static(input: Any, size: int, fill_value: int = -1) -> Any:
     """Coordinates (size, ndim) of the first elements that are not 0, filled up with rows of `fill_value`."""
     places = nonzero(input).array
+    size, fill_value = integer("nonzero_static", "size", size), integer("nonzero_static", "fill_value", fill_value)
     if size < 0:
         raise ShapeError(f"nonzero_static: size must not be negative, got {size}")
     xp = backend.array_module(places)

@@ -7,6 +7,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import OperandError, ShapeError
+from tinygrad_course.ops.arguments import integers, number
 from tinygrad_course.ops.broadcast import expand
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.ops.index import getitem
@@ -68,14 +69,14 @@ def constant_pad_nd(input: Any, pad: Sequence[int], value: float = 0) -> Any:
     require_tensors("constant_pad_nd", input)
     if isinstance(value, TensorBase):
         raise OperandError("pad: the value must be a number, got a Tensor")
-    return _extended(input, _sides(input, pad), value)
+    return _extended(input, _sides(input, pad), number("pad", value, "value"))
 
 
 def _sides(x: Any, pad: Sequence[int]) -> list[tuple[int, int]]:
     """(before, after) for each of the last axes, in order of the axes."""
-    numbers = [number.__index__() for number in pad]
+    numbers = integers("pad", "pad", pad)
     if len(numbers) % 2 or len(numbers) > 2 * x.array.ndim:
-        raise ShapeError(f"pad: {tuple(numbers)} must hold two numbers for each padded axis, and {x.array.shape} has "
+        raise ShapeError(f"pad: {numbers} must hold two numbers for each padded axis, and {x.array.shape} has "
                          f"{x.array.ndim} axes")
     return list(zip(numbers[::2], numbers[1::2], strict=True))[::-1]
 

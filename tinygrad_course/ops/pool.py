@@ -15,7 +15,8 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, mul, neg, pow
 from tinygrad_course.ops.axis_product import averages, axis_product, parts
 from tinygrad_course.ops.comparison import where
@@ -377,7 +378,7 @@ def _avg_pool(op: str, n: int, x: Any, kernel_size: Any, stride: Any, padding: A
               divisor_override: int | None) -> Any:
     kernel, strides, paddings = _geometry(op, n, x, kernel_size, stride, padding)
     ceil_mode, count_include_pad = bool(ceil_mode), bool(count_include_pad)
-    if divisor_override is not None and divisor_override == 0:
+    if divisor_override is not None and number(op, divisor_override, "divisor_override") == 0:
         raise ShapeError(f"{op}: divisor_override must not be zero")
     if x.array.ndim == n + 1:
         return _single(_avg_pool(op, n, _batch_of_one(x), kernel, strides, paddings, ceil_mode, count_include_pad,
@@ -399,6 +400,7 @@ def _avg_pool(op: str, n: int, x: Any, kernel_size: Any, stride: Any, padding: A
 
 def _lp_pool(op: str, n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
     require_tensors(op, x)
+    norm_type = number(op, norm_type, "norm_type")
     if math.isinf(norm_type):
         largest = _max_pool(op, n, abs(x) if norm_type > 0 else neg(abs(x)), kernel_size, stride, 0, 1, ceil_mode, False)
         return largest if norm_type > 0 else neg(largest)
@@ -440,7 +442,7 @@ def _adaptive_max_pool(op: str, n: int, x: Any, output_size: Any, return_indices
 
 def _fractional(op: str, n: int, x: Any, kernel_size: Any, output_size: Any, output_ratio: Any, return_indices: bool,
                 samples: Any) -> Any:
-    require_tensors(op, x, samples)
+    require_tensors(op, x, _random_samples=samples)
     _check_axes(op, x, n)
     kernel = sizes(op, "kernel_size", kernel_size, n, 1)
     if x.array.ndim == n + 1:
@@ -452,6 +454,7 @@ def _fractional(op: str, n: int, x: Any, kernel_size: Any, output_size: Any, out
         wanted = sizes(op, "output_size", output_size, n, 1)
     else:
         ratios = tuple(output_ratio) if isinstance(output_ratio, tuple | list) else (output_ratio,) * n
+        ratios = tuple([number(op, ratio, "output_ratio") for ratio in ratios])
         if len(ratios) != n or not all(0 < ratio < 1 for ratio in ratios):
             raise ShapeError(f"{op}: output_ratio must be between 0 and 1, or {n} such numbers, got {output_ratio!r}")
         wanted = tuple([int(size * ratio) for size, ratio in zip(spatial, ratios, strict=True)])
@@ -530,6 +533,8 @@ def _single(y: Any) -> Any:
 def _check_axes(op: str, x: Any, n: int) -> None:
     if x.array.ndim not in (n + 1, n + 2):
         raise ShapeError(f"{op}: expected {_EXPECTED[n]}, got {x.array.shape}")
+    if x.array.dtype.kind == "b":
+        raise DTypeError(f"{op}: truth values cannot be pooled; use x.float()")
 
 
 def _check_four_axes(op: str, x: Shape) -> None:

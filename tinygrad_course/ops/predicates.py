@@ -7,6 +7,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, OperandError, ShapeError
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.broadcast import broadcast_shape
 from tinygrad_course.ops.cast import cast, operands
 from tinygrad_course.ops.comparison import Comparison, eq, ge, gt, le, lt, ne
@@ -183,7 +184,8 @@ def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, eq
     require_tensors("isclose", input, other)
     if input.array.dtype != other.array.dtype:
         raise DTypeError(f"isclose: both tensors must have one type, got {input.array.dtype} and {other.array.dtype}")
-    if rtol < 0 or atol < 0:
+    rtol, atol = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
+    if not (rtol >= 0 and atol >= 0):
         raise OperandError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
     return apply(Isclose, (input, other), (rtol, atol, equal_nan))
 

@@ -9,7 +9,8 @@ import numpy as np
 from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
-from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.errors import DTypeError, OperandError, ShapeError
+from tinygrad_course.ops.arguments import described, integer, integers
 from tinygrad_course.ops.arithmetic import add, mul, sub
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand
@@ -363,7 +364,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
             raise ShapeError(f"tensordot: dims = {dims}, but the operands have the shapes {a.array.shape} and "
                              f"{b.array.shape}")
         dims = (list(range(a.array.ndim - dims, a.array.ndim)), list(range(dims)))
-    of_a, of_b = ([d] if isinstance(d, int) else [int(i) for i in d] for d in dims)
+    if not isinstance(dims, tuple | list) or len(dims) != 2:
+        raise OperandError(f"tensordot: dims must be a number of axes or two lists of them, got {described(dims)}")
+    of_a, of_b = ([d] if isinstance(d, int) else integers("tensordot", "dims", d) for d in dims)
     if len(of_a) != len(of_b):
         raise ShapeError(f"tensordot: {len(of_a)} axes of a and {len(of_b)} of b are named; the numbers must be equal")
     first = [normalise_axis("tensordot", d, a.array.ndim) for d in of_a]
@@ -418,6 +421,7 @@ def linalg_cross(input: Any, other: Any, dim: int = -1) -> Any:
     x, y = operands(input, other)
     if x.array.ndim != y.array.ndim:
         raise ShapeError(f"cross: {x.array.shape} and {y.array.shape} must have the same number of axes")
+    broadcast_shape("cross", x.array.shape, y.array.shape)
     axis = normalise_axis("cross", dim, x.array.ndim)
     if any(z.array.ndim == 0 or z.array.shape[axis] != 3 for z in (x, y)):
         raise ShapeError(f"cross: axis {dim} of {x.array.shape} and of {y.array.shape} must have size 3")
@@ -435,6 +439,8 @@ def multi_dot(tensors: Sequence[Any]) -> Any:
     """Product of a chain of matrices, in the order of the fewest multiplications; the ends may be vectors.
 
     Cormen et al., "Introduction to algorithms", matrix-chain multiplication."""
+    if not isinstance(tensors, tuple | list):
+        raise OperandError(f"multi_dot: expected a list of tensors, got {described(tensors)}; write multi_dot([x, y])")
     chain = list(tensors)
     if len(chain) < 2:
         raise ShapeError(f"multi_dot: needs at least two tensors, got {len(chain)}")
@@ -480,6 +486,7 @@ def chain_matmul(*matrices: Any) -> Any:
 def matrix_power(input: Any, n: int) -> Any:
     """A multiplied by itself n times, in about log2 n products; the identity for n = 0, powers of the inverse for n < 0."""
     require_matrices("matrix_power", input, square=True)
+    n = integer("matrix_power", "n", n)
     if n < 0:
         from tinygrad_course.ops.solve import inv
 
@@ -508,7 +515,7 @@ def linalg_vander(x: Any, N: int | None = None) -> Any:
     require_tensors("vander", x)
     if x.array.ndim == 0:
         x = reshape(x, (1,))
-    count = x.array.shape[-1] if N is None else N
+    count = x.array.shape[-1] if N is None else integer("vander", "N", N)
     if count <= 1:
         raise ShapeError(f"vander: N, without it the size of the last axis, must be greater than 1, got {count}")
     return _powers(x, count)

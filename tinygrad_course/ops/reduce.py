@@ -12,6 +12,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integers
 from tinygrad_course.ops.arithmetic import div, exp, maximum, minimum, mul, sub
 from tinygrad_course.ops.axes import normalise_axes, normalise_axis, numpy_names
 from tinygrad_course.ops.broadcast import expand, sum_to
@@ -366,9 +367,10 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, dtype: Any =
     require_tensors("prod", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))
+    axis = 0 if dim is None else normalise_axis("prod", dim, input.array.ndim)
     if dim is None or input.array.ndim == 0:
         return apply(Prod, (reshape(input, (input.array.size,)),), (0, False))
-    return apply(Prod, (input,), (normalise_axis("prod", dim, input.array.ndim), keepdim))
+    return apply(Prod, (input,), (axis, keepdim))
 
 
 @numpy_names
@@ -397,8 +399,8 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
 def sum_to_size(input: Any, *size: Any) -> Any:
     """Sum over the axes along which a tensor of shape `size` would be stretched to the input."""
     require_tensors("sum_to_size", input)
-    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], tuple | list) else size
-    return sum_to(input, shape)
+    shape = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
+    return sum_to(input, integers("sum_to_size", "size", shape))
 
 
 @numpy_names

@@ -6,7 +6,8 @@ Input and target broadcast as in PyTorch, but (N, 1) against (N,), of which PyTo
 import math
 from typing import Any
 
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, add, div, exp, log, mul, sub
 from tinygrad_course.ops.cast import floating
 from tinygrad_course.ops.comparison import eq, gt, le, lt, where
@@ -24,7 +25,7 @@ def l1_loss(input: Any, target: Any, size_average: bool | None = None, reduce: b
             weight: Any = None) -> Any:
     """|input - target|.  `weight` scales each; the mean then divides by the sum of weights."""
     reduction = check_reduction(size_average, reduce, reduction, "l1_loss")
-    loss = abs(_difference("l1_loss", input, target))
+    loss = abs(_difference("l1_loss", input, target, reduction))
     return _weighted_mean(_weighted("l1_loss", input, loss, weight), weight, reduction)
 
 
@@ -32,7 +33,7 @@ def mse_loss(input: Any, target: Any, size_average: bool | None = None, reduce: 
              weight: Any = None) -> Any:
     """(input - target)^2.  `weight` scales each; the mean then divides by the sum of weights."""
     reduction = check_reduction(size_average, reduce, reduction, "mse_loss")
-    d = _difference("mse_loss", input, target)
+    d = _difference("mse_loss", input, target, reduction)
     return _weighted_mean(_weighted("mse_loss", input, mul(d, d), weight), weight, reduction)
 
 
@@ -42,7 +43,7 @@ def smooth_l1_loss(input: Any, target: Any, size_average: bool | None = None, re
     reduction = check_reduction(size_average, reduce, reduction, "smooth_l1_loss")
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    d = _difference("smooth_l1_loss", input, target)
+    d = _difference("smooth_l1_loss", input, target, reduction)
     size = abs(d)
     if beta == 0:
         return reduce_loss(size, reduction)
@@ -54,9 +55,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
     `weight` scales each; the mean divides by their number all the same, unlike that of mse_loss, as in PyTorch."""
     reduction = check_reduction(None, None, reduction, "huber_loss")
-    if delta <= 0:
+    delta = number("huber_loss", delta, "delta")
+    if not delta > 0:
         raise ValueError(f"huber_loss: delta must be greater than 0, got {delta}")
-    d = _difference("huber_loss", input, target)
+    d = _difference("huber_loss", input, target, reduction)
     size = abs(d)
     loss = where(le(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
     return reduce_loss(_weighted("huber_loss", input, loss, weight), reduction)
@@ -117,15 +119,20 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
                          f"last axis; got {given}")
     if var.array.size and bool((var.array < 0).any()):
         raise ValueError(f"{op}: a variance must not be negative, the smallest is {var.array.min()}")
+    eps = number(op, eps, "eps")
     lifted = add(var, constant((eps - var.array).clip(0).astype(var.array.dtype), var))  # the lift is no part of the graph
     d = sub(input, target)
     loss = mul(add(log(lifted), div(mul(d, d), lifted)), 0.5)
     return reduce_loss(add(loss, 0.5 * math.log(2.0 * math.pi)) if full else loss, reduction)
 
 
-def _difference(op: str, input: Any, target: Any) -> Any:
+def _difference(op: str, input: Any, target: Any, reduction: str) -> Any:
     """input - target, after the checks."""
     require_fitting(op, input, target)
+    kinds = input.array.dtype, target.array.dtype
+    if reduction == "mean" and kinds[0].kind != "f" and kinds[1].kind != "f":
+        raise DTypeError(f"{op}: the input is {kinds[0]} and the target {kinds[1]}, a mean needs floating point numbers; use "
+                         "input.float()")
     return sub(input, target)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, new_tensor
-from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.errors import DTypeError, OperandError, ShapeError
+from tinygrad_course.ops.arguments import described, number
 from tinygrad_course.ops.arithmetic import add, mul, sub
 from tinygrad_course.ops.axis_product import SparseMatrix, axis_product, cached
 from tinygrad_course.ops.broadcast import expand
@@ -122,7 +123,9 @@ def _new_size(spatial: Shape, size: Any, scale_factor: Any) -> tuple[Shape, tupl
         raise ShapeError(f"interpolate: {name} {given!r} must be one number, or one for each of the axes {tuple(spatial)}")
     if scale_factor is None:
         return sizes("interpolate", "size", values, len(spatial), 0), (None,) * len(spatial)
-    factors = tuple([float(value) for value in values])
+    factors = tuple([float(number("interpolate", value, "scale_factor")) for value in values])
+    if not all(math.isfinite(factor) and factor > 0 for factor in factors):
+        raise ShapeError(f"interpolate: scale_factor must be positive and finite, got {scale_factor!r}")
     return tuple([math.floor(n * factor) for n, factor in zip(spatial, factors, strict=True)]), factors
 
 
@@ -267,8 +270,11 @@ def grid_sample(input: Any, grid: Any, mode: str = "bilinear", padding_mode: str
 
 def grid_sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:
     """`grid_sample` with numbers for the modes: bilinear, nearest, bicubic; zeros, border, reflection."""
-    return grid_sample(input, grid, ("bilinear", "nearest", "bicubic")[interpolation_mode],
-                       ("zeros", "border", "reflection")[padding_mode], align_corners)
+    modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    if interpolation_mode not in range(3) or padding_mode not in range(3):
+        raise OperandError(f"grid_sampler: the modes are numbers, 0 to 2 for {', '.join(modes)} and {', '.join(paddings)}; "
+                           f"got {described(interpolation_mode)} and {described(padding_mode)}")
+    return grid_sample(input, grid, modes[int(interpolation_mode)], paddings[int(padding_mode)], align_corners)
 
 
 def grid_sampler_2d(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:

@@ -6,6 +6,7 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, OperandError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import div, mul, neg, sub
 from tinygrad_course.ops.broadcast import Elementwise, sum_like
 from tinygrad_course.ops.cast import clone, operands
@@ -156,6 +157,7 @@ def frac(input: Any) -> Any:
 def round(input: Any, *, decimals: int = 0) -> Any:
     """To the nearest integer, or to `decimals` digits after the point (before it, if negative); halves go to the even
     neighbour.  Integers stay what they are and take no decimals."""
+    decimals = integer("round", "decimals", decimals)
     if not _whole("round", input):
         return apply(Round, (input,), (decimals,))
     if decimals != 0:

@@ -14,10 +14,11 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.grad_mode import is_grad_enabled
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer, number
 from tinygrad_course.ops.broadcast import broadcast_shape
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.comparison import where
-from tinygrad_course.ops.creation import finish, floating_dtype, number, sizes
+from tinygrad_course.ops.creation import finish, floating_dtype, sizes
 from tinygrad_course.ops.dtypes import float64, require_tensors, result_type
 from tinygrad_course.ops.random import Generator, draw
 
@@ -83,6 +84,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         raise DTypeError(f"multinomial: the weights must be floating point, got {weights.dtype}")
     if input.array.ndim not in (1, 2):
         raise ShapeError(f"multinomial: the weights must have 1 or 2 axes, got shape {input.array.shape}")
+    num_samples = integer("multinomial", "num_samples", num_samples)
     if num_samples <= 0:
         raise ValueError(f"multinomial: the number of samples must be positive, got {num_samples}")
     if not bool(((weights >= 0) & np.isfinite(weights)).all()):
@@ -118,15 +120,17 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
 
 def uniform(input: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Uniform in [a, b), in the shape and type of `input`: what `uniform_` fills a tensor with."""
-    if a > b:
-        raise ValueError(f"uniform: [{a}, {b}) is empty")
+    a, b = number("uniform", a, "a"), number("uniform", b, "b")
+    if not a <= b:
+        raise ValueError(f"uniform: [{a}, {b}) is empty; a must not be greater than b")
     kind = _floating("uniform", input)
     return _as(input, draw("uniform", input.array.shape, kind, generator) * (b - a) + a)
 
 
 def exponential(input: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Waiting times with rate `lambd`, P(y > t) = e^(-lambd t), in the shape and type of `input`."""
-    if lambd <= 0:
+    lambd = number("exponential", lambd, "lambd")
+    if not lambd > 0:
         raise ValueError(f"exponential: the rate lambd must be positive, got {lambd}")
     _floating("exponential", input)
     return _as(input, backend.get("cpu").sample_exponential(_uniforms(input.array.shape, generator), float(lambd)))
@@ -134,15 +138,17 @@ def exponential(input: Any, lambd: float = 1.0, *, generator: Generator | None =
 
 def geometric(input: Any, p: float, *, generator: Generator | None = None) -> Any:
     """The number of trials up to the first success, P(k) = (1 - p)^(k - 1) p for k = 1, 2, ..., shaped like `input`."""
+    require_tensors("geometric", input)
+    p = number("geometric", p, "p")
     if not 0 < p < 1:
         raise ValueError(f"geometric: the probability p must be between 0 and 1, got {p}")
-    require_tensors("geometric", input)
     return _as(input, backend.get("cpu").sample_geometric(_uniforms(input.array.shape, generator), float(p)))
 
 
 def cauchy(input: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Any:
     """The density 1 / (pi sigma (1 + ((y - median) / sigma)^2)), in the shape and type of `input`."""
-    if sigma <= 0:
+    median, sigma = number("cauchy", median, "median"), number("cauchy", sigma, "sigma")
+    if not sigma > 0:
         raise ValueError(f"cauchy: the width sigma must be positive, got {sigma}")
     _floating("cauchy", input)
     u = _uniforms(input.array.shape, generator)
@@ -151,7 +157,8 @@ def cauchy(input: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Ge
 
 def log_normal(input: Any, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Any:
     """e^z with z normal with that mean and standard deviation, in the shape and type of `input`."""
-    if std <= 0:
+    mean, std = number("log_normal", mean, "mean"), number("log_normal", std, "std")
+    if not std > 0:
         raise ValueError(f"log_normal: the standard deviation must be positive, got {std}")
     _floating("log_normal", input)
     with np.errstate(over="ignore"):

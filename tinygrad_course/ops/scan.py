@@ -6,6 +6,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import add, div, exp, mul, sub
 from tinygrad_course.ops.axes import normalise_axis, numpy_names
 from tinygrad_course.ops.cast import cast, clone, floating, is_floating
@@ -186,6 +187,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     require_tensors("diff", input, prepend=prepend, append=append)
     if input.array.ndim == 0:
         raise ShapeError("diff: a tensor without axes has no neighbours; the input needs at least one axis")
+    n = integer("diff", "n", n)
     if n < 0:
         raise ShapeError(f"diff: n = {n} differences cannot be taken; n must not be negative")
     axis = normalise_axis("diff", dim, input.array.ndim)
@@ -237,7 +239,7 @@ def _trapezoids(op: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[int, Any]:
         return axis - y.array.ndim, heights if dx is None else mul(heights, dx)
     n = y.array.shape[axis]
     along = x.array.ndim == 1 and y.array.ndim > 1
-    size = x.array.shape[0 if along else axis - y.array.ndim] if x.array.ndim else 0
+    size = x.array.shape[0 if along else axis - y.array.ndim] if along or x.array.ndim >= y.array.ndim - axis else 0
     if size != n:
         raise ShapeError(f"{op}: y has {n} values along dim {dim}, x {size} places; there must be as many")
     places = x if is_floating(x) else cast(x, y.array.dtype)

@@ -7,7 +7,6 @@ Nothing here is in place: each function returns a copy of its input with some pl
   their gradient among equals (`ScatterExtreme`).
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, OperandError, ShapeError
+from tinygrad_course.ops.arguments import described, integer, require_fit
 from tinygrad_course.ops.arithmetic import add, div, mul
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand, sum_to
@@ -139,6 +139,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """input with `value`, a number or 0-d tensor, where the mask is true; both broadcast."""
     require_tensors("masked_fill", input, mask)
     _require_mask("masked_fill", mask)
+    broadcast_shape("masked_fill", input.array.shape, mask.array.shape)
     return where(mask, _single("masked_fill", input, value), input)
 
 
@@ -163,9 +164,10 @@ def select_scatter(input: Any, src: Any, dim: int, index: Any) -> Any:
     """input with `src` in place of select(input, dim, index)."""
     require_tensors("select_scatter", input, src)
     _require_type("select_scatter", "src", input, src)
+    index = integer("select_scatter", "index", index)
     _require_shape("select_scatter", "src", select(input, dim, index).array.shape, src)
     axis = normalise_axis("select_scatter", dim, input.array.ndim)
-    return apply(Overwrite, (input, src), ((slice(None),) * axis + (index.__index__(),),))
+    return apply(Overwrite, (input, src), ((slice(None),) * axis + (index,),))
 
 
 def slice_scatter(input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
@@ -196,11 +198,13 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     `indices` is a tuple of integer or bool tensors, one for each of the first axes (None: the whole axis)."""
     require_tensors("index_put", input, values)
     _require_type("index_put", "values", input, values)
+    if not isinstance(indices, tuple | list):
+        raise OperandError(f"index_put: indices must be a tuple of tensors, got {described(indices)}; write (index,)")
     key, _ = plain_key(tuple(slice(None) if index is None else index for index in indices))
-    if not accumulate:
-        return apply(Overwrite, (input, values), (key,))
     shape = input.array.shape
     places = indexed_shape("index_put", shape, key)
+    if not accumulate:
+        return apply(Overwrite, (input, values), (key,))
     return add(input, apply(SliceAdjoint, (expand(values, places),), (shape, key)))
 
 
@@ -352,19 +356,8 @@ def _single(op: str, input: Any, value: Any) -> Any:
     if not isinstance(value, bool | int | float | np.number | np.bool_):
         raise OperandError(f"{op}: the value must be a number or a tensor without axes, got {type(value).__name__}")
     dtype = input.array.dtype
-    if not _fits(value, dtype):
-        raise DTypeError(f"{op}: the value {value} does not fit into the input's dtype {dtype}")
+    require_fit(op, value, dtype)
     return new_tensor(backend.array_module(input.array).array(value).astype(dtype))
-
-
-def _fits(value: Any, dtype: Any) -> bool:
-    """Whether the number is in the range of the type."""
-    if dtype.kind == "b":
-        return True
-    if not math.isfinite(value):
-        return bool(dtype.kind == "f")
-    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    return bool(float(limits.min) <= value <= float(limits.max))
 
 
 def _require_mask(op: str, mask: Any) -> None:

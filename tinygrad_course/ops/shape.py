@@ -14,6 +14,7 @@ from tinygrad_course.autograd.node import Node
 from tinygrad_course.backend.reference.shape import geometry
 from tinygrad_course.errors import OperandError, ShapeError
 from tinygrad_course.ops import broadcast
+from tinygrad_course.ops.arguments import described, integer, integers
 from tinygrad_course.ops.arithmetic import div
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.cast import cast, clone
@@ -161,7 +162,8 @@ def _whole(op: str, sizes: Sequence[Any]) -> Shape:
     try:
         return tuple([size.__index__() for size in sizes])
     except (AttributeError, TypeError):
-        raise OperandError(f"{op}: sizes are integers, got {tuple(sizes)!r}") from None
+        got = repr(tuple(sizes)) if isinstance(sizes, tuple | list) else described(sizes)
+        raise OperandError(f"{op}: sizes are integers, got {got}") from None
 
 
 # -- other shapes ------------------------------------------------------------------------------------------------------
@@ -212,9 +214,9 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from start_dim to end_dim (inclusive) as one."""
     require_tensors("flatten", input)
     shape = input.array.shape
+    start, end = normalise_axis("flatten", start_dim, len(shape)), normalise_axis("flatten", end_dim, len(shape))
     if not shape:
         return reshape(input, (1,))
-    start, end = normalise_axis("flatten", start_dim, len(shape)), normalise_axis("flatten", end_dim, len(shape))
     if start > end:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     return reshape(input, (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:]))
@@ -258,21 +260,24 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return reshape(input, [size for axis, size in enumerate(shape) if not (axis in axes and size == 1)])
 
 
-def _each(function: Any, tensors: tuple[Any, ...]) -> Any:
+def _each(op: str, function: Any, tensors: tuple[Any, ...]) -> Any:
     """function of one tensor, or of each of several."""
     if len(tensors) == 1 and isinstance(tensors[0], TensorBase):
         return function(tensors[0])
-    return tuple([function(tensor) for tensor in (tensors[0] if len(tensors) == 1 else tensors)])
+    several = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
+    require_tensors(op, *several)
+    return tuple([function(tensor) for tensor in several])
 
 
 def atleast_1d(*tensors: Any) -> Any:
     """A tensor, or each of several, with at least one axis."""
-    return _each(lambda x: x if x.array.ndim else reshape(x, (1,)), tensors)
+    return _each("atleast_1d", lambda x: x if x.array.ndim else reshape(x, (1,)), tensors)
 
 
 def atleast_2d(*tensors: Any) -> Any:
     """A tensor, or each of several, with at least two axes: a vector becomes a row."""
-    return _each(lambda x: x if x.array.ndim > 1 else reshape(x, (1, -1)) if x.array.size else reshape(x, (1, 0)), tensors)
+    return _each("atleast_2d",
+                 lambda x: x if x.array.ndim > 1 else reshape(x, (1, -1)) if x.array.size else reshape(x, (1, 0)), tensors)
 
 
 def atleast_3d(*tensors: Any) -> Any:
@@ -281,7 +286,7 @@ def atleast_3d(*tensors: Any) -> Any:
         shape = x.array.shape
         return x if len(shape) > 2 else reshape(x, (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1))
 
-    return _each(deep, tensors)
+    return _each("atleast_3d", deep, tensors)
 
 
 # -- other orders ------------------------------------------------------------------------------------------------------
@@ -387,7 +392,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """A copy of x turned k times by 90 degrees in the plane of two axes, from the first towards the second."""
     require_tensors("rot90", input)
     ndim = input.array.ndim
-    plane = [normalise_axis("rot90", dim, ndim) for dim in dims]
+    k, plane = integer("rot90", "k", k), [normalise_axis("rot90", dim, ndim) for dim in integers("rot90", "dims", dims)]
     if len(plane) != 2 or ndim < 2 or plane[0] == plane[1]:
         raise ShapeError(f"rot90: dims {tuple(dims)} must be two different axes of {input.array.shape}")
     a, b = plane
@@ -401,7 +406,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     from tinygrad_course.ops.join import cat  # above this module
 
     require_tensors("roll", input)
-    steps = tuple(shifts) if isinstance(shifts, tuple | list) else (shifts,)
+    steps = integers("roll", "shifts", shifts if isinstance(shifts, tuple | list) else (shifts,))
     if dims is None or (isinstance(dims, tuple | list) and not dims):
         if len(steps) != 1:
             raise ShapeError(f"roll: {len(steps)} shifts need as many dims, got none")
@@ -447,8 +452,8 @@ def expand_as(input: Any, other: Any) -> Any:
 
 def broadcast_shapes(*shapes: Any) -> Shape:
     """The shape to which tensors of these shapes broadcast; an integer stands for one axis."""
-    return broadcast.broadcast_shape("broadcast_shapes", *[tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-                                                           for shape in shapes]) if shapes else ()
+    given = [_whole("broadcast_shapes", shape if isinstance(shape, tuple | list) else (shape,)) for shape in shapes]
+    return broadcast.broadcast_shape("broadcast_shapes", *given) if given else ()
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
@@ -468,6 +473,7 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
 
     y[..., w, ..., i] = x[..., w step + i, ...] with (n - size) // step + 1 windows."""
     require_tensors("unfold", input)
+    size, step = integer("unfold", "size", size), integer("unfold", "step", step)
     if not input.array.ndim:
         normalise_axis("unfold", dimension, 0)
         return reshape(apply(Windows, (reshape(input, (1,)),), (0, size, step)), (size,))
@@ -481,7 +487,7 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     require_tensors("as_strided", input)
     shape, strides = _whole("as_strided", size), _whole("as_strided", stride)
     total, start, _ = geometry(input.array)
-    offset = start if storage_offset is None else storage_offset.__index__()
+    offset = start if storage_offset is None else integer("as_strided", "storage_offset", storage_offset)
     if len(shape) != len(strides) or any(n < 0 for n in (*shape, *strides, offset)):
         raise ShapeError(f"as_strided: size {shape}, stride {strides} and offset {offset} must not be negative, and size and "
                          "stride equally long")
@@ -515,6 +521,7 @@ def as_strided_scatter(input: Any, src: Any, size: Sequence[int], stride: Sequen
 
 def alias_copy(input: Any) -> Any:
     """A copy of x that stays in the graph."""
+    require_tensors("alias_copy", input)
     return clone(input)
 
 

@@ -14,7 +14,9 @@ from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import GraphError, ShapeError
+from tinygrad_course.ops.arguments import integer, integers, number
 from tinygrad_course.ops.arithmetic import add, mul, neg, sub
+from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand, sum_to
 from tinygrad_course.ops.cast import clone
 from tinygrad_course.ops.comparison import lt, where
@@ -389,7 +391,7 @@ def tolerances(op: str, x: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     dtype = x.array.dtype
 
     def array(value: Any) -> Any:
-        return xp.asarray(value.array if isinstance(value, TensorBase) else value, dtype)
+        return xp.asarray(value.array if isinstance(value, TensorBase) else number(op, value, "tolerance"), dtype)
 
     absolute = array(0.0 if atol is None else atol)
     if rtol is None:
@@ -464,6 +466,7 @@ def tensorinv(A: Any, ind: int = 2) -> Any:
     tensordot(A, X, X.ndim) = B."""
     require_tensors("tensorinv", A)
     shape = A.array.shape
+    ind = integer("tensorinv", "ind", ind)
     if ind <= 0:
         raise ShapeError(f"tensorinv: ind must be positive, got {ind}")
     rows, columns = math.prod(shape[:ind]), math.prod(shape[ind:])
@@ -476,7 +479,7 @@ def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     """X with tensordot(A, X, X.ndim) = B.  dims: axes of A that are moved to its end first."""
     require_tensors("tensorsolve", A, B)
     if dims is not None:
-        moved = [d % A.array.ndim for d in dims]
+        moved = [normalise_axis("tensorsolve", d, A.array.ndim) for d in integers("tensorsolve", "dims", dims)]
         A = permute(A, [d for d in range(A.array.ndim) if d not in moved] + moved)
     shape = A.array.shape[B.array.ndim:]
     rows, columns = B.array.size, math.prod(shape)

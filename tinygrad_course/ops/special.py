@@ -11,6 +11,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import GraphError, OperandError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import add, div, exp, log, logical_and, mul, neg, sub
 from tinygrad_course.ops.bessel import i0
 from tinygrad_course.ops.broadcast import Elementwise, broadcast_shape, sum_like
@@ -353,6 +354,7 @@ def polygamma(n: Any, input: Any) -> Any:
     """The n-th derivative of digamma; n >= 0.  Needs SciPy from n = 2 on."""
     if isinstance(n, TensorBase):  # the method: x.polygamma(n)
         n, input = input, n
+    n = integer("polygamma", "n", n)
     if n < 0:
         raise OperandError(f"polygamma: the order of a derivative must not be negative, got n = {n}")
     return apply(Polygamma, (floating(input),), (n,))
@@ -361,6 +363,7 @@ def polygamma(n: Any, input: Any) -> Any:
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension p:
     p (p - 1) / 4 ln(pi) + sum_j lgamma(input - j / 2), j = 0 ... p - 1."""
+    p = integer("mvlgamma", "p", p)
     if p < 1:
         raise OperandError(f"mvlgamma: the dimension p must be at least 1, got {p}")
     x = floating(input)

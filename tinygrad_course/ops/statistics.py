@@ -9,6 +9,7 @@ from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer, number
 from tinygrad_course.ops.arithmetic import add, div, maximum, mul, sqrt, sub
 from tinygrad_course.ops.axes import normalise_axes, normalise_axis, numpy_names
 from tinygrad_course.ops.cast import cast, floating
@@ -138,8 +139,7 @@ def _variance(op: str, x: Any, dim: Any, unbiased: bool | None, keepdim: bool, c
     if x.array.dtype.kind != "f":
         raise DTypeError(f"{op}: the input has dtype {x.array.dtype}, the spread of floating point numbers is wanted; use "
                          "x.float()")
-    if correction is None:
-        correction = 0 if unbiased is False else 1
+    correction = (0 if unbiased is False else 1) if correction is None else number(op, correction, "correction")
     return apply(Var, (x,), (normalise_axes(op, dim, x.array.ndim), correction, keepdim))
 
 
@@ -183,7 +183,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Selected:
 @numpy_names
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Selected:
     """(values, indices) of the k-th smallest value along `dim`; k counts from 1."""
-    return select(Kthvalue, input, dim, (k.__index__(),), keepdim)
+    return select(Kthvalue, input, dim, (integer("kthvalue", "k", k),), keepdim)
 
 
 @numpy_names
@@ -206,7 +206,7 @@ def _quantile(op: str, x: Any, q: Any, dim: int | None, keepdim: bool, interpola
     if x.array.dtype.kind != "f":
         raise DTypeError(f"{op}: the input has dtype {x.array.dtype}, values between which to choose must be floating point "
                          "numbers; use x.float()")
-    q = q if isinstance(q, TensorBase) else constant(float(q), x)
+    q = q if isinstance(q, TensorBase) else constant(float(number(op, q, "q")), x)
     if q.array.ndim > 1:
         raise ShapeError(f"{op}: q must be a number or have one axis, got shape {q.array.shape}")
     if q.array.dtype != x.array.dtype:
@@ -260,6 +260,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
 
     Values outside and nan are not counted."""
     require_tensors("histc", input)
+    bins, min, max = integer("histc", "bins", bins), number("histc", min, "min"), number("histc", max, "max")
     _check_histogram("histc", input, bins)
     low, high = (float(min), float(max)) if min != max else _range(input.array, 1.0)
     if not (np.isfinite([low, high]).all() and low < high):
@@ -311,8 +312,11 @@ def _histogram(op: str, points: Any, bins: tuple[Any, ...], limits: Any, weight:
     edges = []
     for axis, wanted in enumerate(bins):
         if isinstance(wanted, TensorBase):
+            if wanted.array.ndim != 1 or wanted.array.size < 1:
+                raise ShapeError(f"{op}: the edges of the bins must be a vector of numbers, got shape {wanted.array.shape}")
             edges.append(wanted.array.copy())
             continue
+        wanted = integer(op, "bins", wanted)
         _check_histogram(op, points, wanted)
         low, high = _range(x[:, axis], 0.5) if limits is None else (float(v) for v in limits[2 * axis:2 * axis + 2])
         if not (np.isfinite([low, high]).all() and low <= high):
@@ -348,7 +352,7 @@ def _range(x: Any, margin: float) -> tuple[float, float]:
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often 0, 1, ... up to the largest value occur in a vector of non-negative integers, or the sums of its weights."""
     require_tensors("bincount", input, weights=weights)
-    x = input.array
+    x, minlength = input.array, integer("bincount", "minlength", minlength)
     if x.ndim != 1 or x.dtype.kind not in "iu":
         raise ShapeError(f"bincount: the input must be a vector of integers, got shape {x.shape} and dtype {x.dtype}")
     smallest = min(minlength, int(x.min()) if x.size else 0)

@@ -7,6 +7,7 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integers
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.shape import reshape
@@ -64,8 +65,7 @@ def max_unpool3d(input: Any, indices: Any, kernel_size: Any, stride: Any = None,
 
 
 def _max_unpool(op: str, n: int, x: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
-    require_tensors(op, x)
-    require_tensors(op, indices)
+    require_tensors(op, x, indices)
     shape = x.array.shape
     if len(shape) not in (n + 1, n + 2) or indices.array.shape != shape:
         raise ShapeError(f"{op}: input and indices must have one shape of {n + 1} or {n + 2} axes, got {shape} and "
@@ -80,8 +80,8 @@ def _max_unpool(op: str, n: int, x: Any, indices: Any, kernel_size: Any, stride:
     usual = tuple([(size - 1) * s - 2 * p + k for size, s, p, k in zip(shape[-n:], strides, paddings, kernel, strict=True)])
     wanted = usual
     if output_size is not None:
-        given = tuple(output_size)
-        wanted = tuple([size.__index__() for size in (given[2:] if len(given) == n + 2 else given)])
+        given = integers(op, "output_size", output_size if isinstance(output_size, tuple | list) else (output_size,) * n)
+        wanted = given[2:] if len(given) == n + 2 else given
         if len(wanted) != n or any(not u - s < size < u + s for size, u, s in zip(wanted, usual, strides, strict=True)):
             raise ShapeError(f"{op}: output_size {given} must be {n} or {n + 2} numbers, the last {n} of which differ from "
                              f"{usual} by less than the stride {strides}")

@@ -45,6 +45,10 @@ class Optimizer:
             raise TypeError(f"{name}: params is a set, whose order changes from run to run: give a list")
         if isinstance(params, Mapping):
             raise TypeError(f"{name}: params is a dict: give a list of Tensors, or a list of group dicts")
+        if not isinstance(params, Iterable):
+            hint = ", with the brackets" if getattr(params, "__name__", "") == "parameters" else ""
+            raise TypeError(f"{name}: params must be an iterable of Tensors or dicts, got {type(params).__name__}: give "
+                            f"model.parameters(){hint}")
         groups = list(params)
         if not groups:
             raise ValueError(f"{name}: optimizer got an empty parameter list. A generator like model.parameters() can "

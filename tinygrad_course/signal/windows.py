@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.errors import OperandError
+from tinygrad_course.ops.arguments import described, integer, number
 from tinygrad_course.ops.creation import finish, floating_dtype
 
 __all__ = [
@@ -38,7 +40,7 @@ def cosine(M: int, *, sym: bool = True, dtype: Any = None, device: Any = None, r
 def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype: Any = None,
                 device: Any = None, requires_grad: bool = False) -> Any:
     """w_n = e^(-|n - center| / tau), by default around the middle; sym=True allows no other center."""
-    if tau <= 0:
+    if not number("exponential", tau, "tau") > 0:
         raise ValueError(f"exponential: tau must be positive, got {tau}")
     if sym and center is not None:
         raise ValueError(f"exponential: a symmetric window has its center in the middle, not at {center}; pass sym=False")
@@ -52,7 +54,7 @@ def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: b
 def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Any:
     """w_n = e^(-((n - (M - 1) / 2) / std)^2 / 2)."""
-    if std <= 0:
+    if not number("gaussian", std, "std") > 0:
         raise ValueError(f"gaussian: std must be positive, got {std}")
 
     def values(x: Any, last: int) -> Any:
@@ -64,7 +66,9 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, d
 def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, dtype: Any = None, device: Any = None,
                    requires_grad: bool = False) -> Any:
     """w_n = sum over k of (-1)^k a_k cos(2 pi k n / (M - 1))."""
-    weights = tuple(a)
+    if not isinstance(a, Iterable):
+        raise OperandError(f"general_cosine: a must be a list of weights, got {described(a)}")
+    weights = tuple([number("general_cosine", weight, "a") for weight in a])
     if not weights:
         raise ValueError("general_cosine: a must hold at least one weight")
     return _cosines("general_cosine", M, weights, sym, dtype, device, requires_grad)
@@ -73,6 +77,7 @@ def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, dtype: Any =
 def general_hamming(M: int, *, alpha: float = 0.54, sym: bool = True, dtype: Any = None, device: Any = None,
                     requires_grad: bool = False) -> Any:
     """w_n = alpha - (1 - alpha) cos(2 pi n / (M - 1))."""
+    alpha = number("general_hamming", alpha, "alpha")
     return _cosines("general_hamming", M, (alpha, 1 - alpha), sym, dtype, device, requires_grad)
 
 
@@ -91,7 +96,7 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, dtype: Any = None, d
     """w_n = I0(beta sqrt(1 - (2n / (M - 1) - 1)^2)) / I0(beta), with the modified Bessel function I0.
 
     Kaiser and Schafer 1980, "On the use of the I0-sinh window for spectrum analysis"."""
-    if beta < 0:
+    if not number("kaiser", beta, "beta") >= 0:
         raise ValueError(f"kaiser: beta must not be negative, got {beta}")
 
     def values(x: Any, last: int) -> Any:
@@ -147,6 +152,7 @@ def _cosines(name: str, M: int, a: tuple[float, ...], sym: bool, dtype: Any, dev
 def _window(name: str, M: int, sym: bool, values: Callable[[Any, int], Any], dtype: Any, device: Any,
             requires_grad: bool) -> Any:
     """values(n, last n) at M points; a window of one point is 1."""
+    M = integer(name, "M", M)
     if M < 0:
         raise ValueError(f"{name}: the length of a window must not be negative, got {M}")
     kind = floating_dtype(name, dtype)

@@ -18,7 +18,8 @@ from tinygrad_course.autograd import enable_grad, grad, is_grad_enabled
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.node import Node, Output, new_node
-from tinygrad_course.errors import GraphError
+from tinygrad_course.errors import GraphError, OperandError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.random import default_generator
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
@@ -40,6 +41,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     `use_reentrant` is accepted for PyTorch's sake: there is one way here, and it can all that False can there."""
     if determinism_check not in ("default", "none"):
         raise ValueError(f"checkpoint: determinism_check is 'default' or 'none', got {determinism_check!r}")
+    if not callable(function):
+        raise OperandError(f"checkpoint: the first argument must be a function, got {type(function).__name__}")
     if not is_grad_enabled():
         return function(*args, **kwargs)
     segment = _Segment(function, args, kwargs, preserve_rng_state, determinism_check == "default")
@@ -67,7 +70,10 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
     """The chain of `functions` (a list, or an nn.Sequential) applied to `input`, in `segments` pieces of equal length.
 
     All but the last are checkpointed; that one is needed first in backward, and would be run twice for nothing."""
-    chain = list(functions)
+    if not isinstance(functions, Iterable):
+        raise OperandError("checkpoint_sequential: functions must be a list of functions or an nn.Sequential, got "
+                           f"{type(functions).__name__}")
+    chain, segments = list(functions), integer("checkpoint_sequential", "segments", segments)
     if not 1 <= segments <= len(chain):
         raise ValueError(f"checkpoint_sequential: {len(chain)} functions cannot be cut into {segments} segments")
     size = len(chain) // segments
