@@ -209,7 +209,10 @@ def _run(op: str, func: Callable[..., Any], inputs: Any, create_graph: bool, str
             raise DTypeError(f"{op}: input {index} has dtype {x.array.dtype}, only floating point numbers have a derivative; "
                              "use x.float()")
     xs = tuple([ops.clone(x) if create_graph and x.track else x.detach().requires_grad_() for x in given])
+    writes = [x._shared_version().count for x in xs]
     ys, single_output = _tuple(op, func(*xs), "outputs of func")
+    if writes != [x._shared_version().count for x in xs]:
+        raise GraphError(f"{op}: func wrote into its input, whose derivative is asked for; let it work on a copy, x.clone()")
     if strict:
         for index, y in enumerate(ys):
             if not y.track:

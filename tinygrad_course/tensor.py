@@ -119,6 +119,7 @@ class Tensor(OpMethods):
             raise ShapeError(f"data of shape {value.shape} cannot replace {self.shape} in a tensor that requires a gradient: "
                              "a graph may know it by its shape. Make a new tensor.")
         self.array = value.array
+        self.base = None
         self._bump_version("data =")
 
     @property
@@ -207,6 +208,7 @@ class Tensor(OpMethods):
 
     def requires_grad_(self, requires_grad: builtins.bool = True) -> "Tensor":
         """Set whether gradients flow into this leaf."""
+        self._up_to_date()
         if not requires_grad and self.node is not None:
             raise GraphError("requires_grad can be switched off only for leaves; use detach() for a tensor without history")
         if requires_grad and self.array.dtype.kind != "f":
@@ -231,6 +233,7 @@ class Tensor(OpMethods):
 
     def retain_grad(self) -> None:
         """Keep `.grad` for a tensor that is not a leaf."""
+        self._up_to_date()
         if not self.track:
             raise GraphError("retain_grad: this tensor does not require a gradient")
         if self.node is not None:
@@ -239,10 +242,11 @@ class Tensor(OpMethods):
     @property
     def retains_grad(self) -> builtins.bool:
         """Whether retain_grad() was called."""
-        return self.node is not None and self.node.retained is not None
+        return self._up_to_date().node is not None and self.node.retained is not None
 
     def register_hook(self, hook: Callable[["Tensor"], "Tensor | None"]) -> RemovableHandle:
         """Call `hook(gradient)` when the gradient of this tensor is known; what it returns replaces the gradient."""
+        self._up_to_date()
         if not self.track:
             raise GraphError("register_hook: this tensor does not require a gradient, so its hook would never be called")
         holder = self if self.node is None else self.node
@@ -260,10 +264,15 @@ class Tensor(OpMethods):
 
     def detach_(self) -> "Tensor":
         """Cut this tensor off from its graph."""
+        self._up_to_date()
         if self.base is not None and self.track:
             raise GraphError("detach_: this tensor is a view, whose base keeps its history; use x = x.detach()")
         self.node = None
         self.track = False
+        self._bump_version("detach_")  # what has saved it knew its history
+        if self.version is not None:
+            self.version.rewrites += 1  # views have to look again
+            self.seen = self.version.rewrites
         return self
 
     # -- conversion ----------------------------------------------------------------------------------------------------
@@ -281,7 +290,7 @@ class Tensor(OpMethods):
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory."""
-        if self.track:
+        if self._up_to_date().track:
             raise GraphError("numpy: this tensor requires a gradient, which NumPy would lose; use x.detach().numpy()")
         if self.is_cuda:
             raise GraphError("numpy: this tensor lives on the GPU; use x.cpu().numpy()")
@@ -377,6 +386,7 @@ class Tensor(OpMethods):
         return self if self.is_contiguous() else ops.clone(self)
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> "Tensor":
+        self._up_to_date()
         if self.node is not None:
             raise GraphError("only leaves can be copied deeply; use x.detach().clone()")
         result = self.__class__.__new__(self.__class__)
@@ -558,6 +568,27 @@ class Tensor(OpMethods):
     def __ipow__(self, other: Any) -> "Tensor":
         return inplace.update(self, "**=", ops.pow, other)
 
+    def __ifloordiv__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "//=", ops.floor_divide, other)
+
+    def __imod__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "%=", ops.remainder, other)
+
+    def __iand__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "&=", ops.bitwise_and, other)
+
+    def __ior__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "|=", ops.bitwise_or, other)
+
+    def __ixor__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "^=", ops.bitwise_xor, other)
+
+    def __ilshift__(self, other: Any) -> "Tensor":
+        return inplace.update(self, "<<=", ops.bitwise_left_shift, other)
+
+    def __irshift__(self, other: Any) -> "Tensor":
+        return inplace.update(self, ">>=", ops.bitwise_right_shift, other)
+
     def fill_(self, value: Any) -> "Tensor":
         """`value` everywhere."""
         return self._fill("fill_", value)
@@ -604,6 +635,7 @@ class Tensor(OpMethods):
     # -- printing ------------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
+        self._up_to_date()
         values = backend.to_device(self.array, "cpu")
         text = np.array2string(values, precision=4, separator=", ", prefix="tensor(", threshold=1000, edgeitems=3)
         notes = []

@@ -71,7 +71,7 @@ def test_what_a_function_keeps() -> None:
 
     memory = graph_memory(Keeper.apply(f64(10, requires_grad=True)).sum())
     assert sorted((row.kind, row.bytes) for row in memory.rows) == [
-        ("constant", 10), ("constant", 80), ("output", 80), ("parameter", 80)]
+        ("constant", 10), ("input", 80), ("output", 80), ("parameter", 80)]
 
 
 def test_the_printed_table() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_course as tgc
 from tinygrad_course import nn
-from tinygrad_course.utils.checkpoint import checkpoint, checkpoint_sequential
 from tinygrad_course.errors import GraphError
+from tinygrad_course.utils.checkpoint import checkpoint, checkpoint_sequential
 
 
 def plain(function: Any, *args: Any, **kwargs: Any) -> Any:

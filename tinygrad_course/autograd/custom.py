@@ -2,6 +2,9 @@
 
 import copy
 from typing import Any, ClassVar
+from weakref import ref
+
+from numpy import may_share_memory, ndarray
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
@@ -57,11 +60,15 @@ class Function:
                 up_to_date(value)
         record = is_grad_enabled()
         ctx = FunctionCtx(tuple([record and value is not None and value.track for value in inputs]))
+        writes = [0 if value is None else value._shared_version().count for value in inputs]
         before = switch_grad(False)
         try:
             out = cls.forward(ctx, *args)
         finally:
             switch_grad(before)
+        if writes != [0 if value is None else value._shared_version().count for value in inputs]:
+            raise GraphError(f"{cls.name}.forward wrote into its argument, whose history does not know of it; work on a "
+                             "copy, x.clone(), and return that")
         given = out if isinstance(out, tuple) else (out,)
         if not given:
             raise GraphError(f"{cls.name}.forward returned an empty tuple; it must return at least one Tensor")
@@ -73,7 +80,10 @@ class Function:
         if watch.watcher is not None and node is not None:
             watch.watcher.forward(cls, node, inputs, [None if value is None else value.array for value in inputs],
                                   tuple([value.array for value in given]))
-        results = tuple([_result(value, index, given, ctx, node) for index, value in enumerate(given)])
+        known = [value.array for value in inputs if value is not None]
+        results = tuple([_result(value, index, given, ctx, node, known) for index, value in enumerate(given)])
+        if node is not None and len(results) > 1:
+            node.outputs = tuple([ref(result) for result in results])
         if node is not None:
             node.seal_function(inputs, given, results)
         return results if isinstance(out, tuple) else results[0]
@@ -115,6 +125,11 @@ class FunctionCtx:
         """Outputs that have no gradient, such as indices."""
         self._not_differentiable = tensors
 
+    def mark_dirty(self, *tensors: Any) -> None:
+        """PyTorch's way to write into an argument, which does not exist here."""
+        raise GraphError("mark_dirty: a forward that writes into its argument is not supported; return a new tensor, and let "
+                         "the caller write x.copy_(f(x))")
+
     def set_materialize_grads(self, value: bool) -> None:
         """False: the gradient of an output that nobody used arrives as None instead of zeros."""
         self._materialize = value
@@ -139,7 +154,7 @@ class FunctionNode(Node):
         self.output_types = tuple([(t.array.shape, t.array.dtype) for t in outputs])
         self.shape = self.output_types[0][0] if len(outputs) == 1 else tuple([shape for shape, _ in self.output_types])
         self.xp = backend.array_module(outputs[0].array)
-        self.places = ()  # per saved tensor: position in Node.saved, or a constant tensor, or None
+        self.places = ()  # per saved tensor: position in Node.saved, or None
         self.once = False  # backward uses something that cannot be differentiated again
 
     def seal_function(self, inputs: tuple[Any, ...], given: tuple[Any, ...], results: tuple[Any, ...]) -> None:
@@ -157,8 +172,9 @@ class FunctionNode(Node):
                 places.append(len(links))
                 links.append(SavedOutput(tensor.array, index, len(given) > 1, results[index]._shared_version()))
                 self._outputs_saved = True
-            else:
-                places.append(tensor.detach())
+            else:  # a constant, which must not change either
+                places.append(len(links))
+                links.append(tensor.detach())
                 self.once = self.once or tensor.array.dtype.kind == "f"
         self.places = tuple(places)
         self.seal(())
@@ -183,9 +199,13 @@ class FunctionNode(Node):
         if create_graph:
             gradients = tuple([_tracked(g) for g in gradients])
         saved = self.saved if any(isinstance(place, int) for place in self.places) else ()
-        ctx._saved = tuple([saved[place] if isinstance(place, int) else place for place in self.places])
+        ctx._saved = tuple([None if place is None else saved[place] for place in self.places])
         ctx.needs_input_grad = self.needs
+        writes = [0 if g is None else g._shared_version().count for g in gradients]
         answer = self.op.backward(ctx, *gradients)
+        if writes != [0 if g is None else g._shared_version().count for g in gradients]:
+            raise GraphError(f"{self.name}.backward wrote into the gradient it was given, which other gradients share; "
+                             "work on a copy: g = g.clone()")
         answer = answer if isinstance(answer, tuple) else (answer,)
         return self._checked(answer, create_graph)
 
@@ -270,10 +290,26 @@ def _zeros(node: FunctionNode, index: int) -> Any:
     return new_tensor(node.xp.zeros(shape, dtype))
 
 
-def _result(value: Any, index: int, given: tuple[Any, ...], ctx: FunctionCtx, node: Any) -> Any:
-    """A new tensor for one output; what forward returned may be an argument, which keeps its own place in the graph."""
-    result = new_tensor(value.array)
-    result.version = value._shared_version()  # it may be an argument, or a view of one
+def _overlap(a: Any, b: Any) -> bool:
+    """Whether two arrays may show one memory."""
+    if isinstance(a, ndarray) and isinstance(b, ndarray):
+        return may_share_memory(a, b)
+    return a is b or (a.base is not None and a.base is b.base)
+
+
+def _result(value: Any, index: int, given: tuple[Any, ...], ctx: FunctionCtx, node: Any, known: list[Any]) -> Any:
+    """A new tensor for one output.
+
+    What forward returned may be an argument, a view of one, or two views of one thing: then it is copied, because nobody
+    would know how a write to the one changes the history of the other."""
+    array = value.array
+    if any(_overlap(array, other) for other in known):
+        array = array.copy()
+        result = new_tensor(array)
+    else:
+        result = new_tensor(array)
+        result.version = value._shared_version()
+    known.append(array)
     constant = any(value is other for other in ctx._not_differentiable)
     if node is not None and not constant and value.array.dtype.kind in "fc":
         result.node = Output(node, index, value.array.shape) if len(given) > 1 else node

@@ -8,6 +8,7 @@ is dropped as soon as it has been used.
 """
 
 import sys
+import threading
 from heapq import heappop, heappush
 from typing import Any
 
@@ -23,6 +24,27 @@ from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
 
 _cpu_kernels = backend.cpu_kernels
+_lock = threading.RLock()
+
+
+class _Queue(threading.local):
+    """What is to be called at the end of the backward pass that this thread is in."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Any] = []
+
+    def take(self) -> list[Any]:
+        """All callbacks, which are then forgotten."""
+        callbacks, self.callbacks = self.callbacks, []
+        return callbacks
+
+
+_queued = _Queue()
+
+
+def queue_callback(callback: Any) -> None:
+    """Call `callback()` at the end of the backward pass that is running."""
+    _queued.callbacks.append(callback)
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -37,7 +59,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         for leaf, g in _walk(roots, gradients, None, keep, create_graph)[0]:
             _accumulate(leaf, g, create_graph)
         return
-    targets = _as_list(inputs)
+    targets = list({id(tensor): tensor for tensor in _as_list(inputs)}.values())  # each once
     if not targets:
         raise GraphError("backward: inputs must not be empty; leave it out to reach every leaf")
     found = _gradients_of(roots, gradients, targets, keep, create_graph)
@@ -116,12 +138,12 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
         while heap:
             node = heappop(heap)
             g = pending.pop(node)
-            if node.hooks is not None:
+            if node.hooks is not None and g is not None:
                 g = call_hooks(node.hooks, g)
             if node.retained is not None:
                 tensor = node.retained()
-                if tensor is not None:
-                    _accumulate(tensor, g, create_graph)
+                if tensor is not None:  # a copy, because the gradient goes on its way
+                    _accumulate(tensor, g if create_graph else new_tensor(g.array.copy()), create_graph)
             if run is not None:
                 if node in goal:
                     captured[node] = g
@@ -138,6 +160,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 gathered[output.index] = g if gathered[output.index] is None else gathered[output.index] + g
                 continue
             several = slots.pop(node, None) if slots else None
+            if several is not None and node.hooks is not None:
+                several = _call_pre_hooks(node, several)
             edges = node.edges
             active = node if run is None else node.narrowed(wanted)
             answer = active.run((g,) if several is None else tuple(several), create_graph)
@@ -163,9 +187,12 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 g = call_hooks(leaf.hooks, g)
             found.append((leaf, g))
         found.reverse()  # popitem takes the last one first
+        for callback in _queued.take():
+            callback()
         return found, captured
     finally:
         switch_grad(before)
+        _queued.take()
 
 
 def _start(root: Any, g: Any) -> tuple[Any, Any]:
@@ -196,6 +223,7 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
         g = gradient.to(tensor.array.dtype)
     elif not gradient.track:
         g = new_tensor(gradient.array)  # a second holder of the array, so that nobody takes it for his own
+        g.version = gradient._shared_version()  # what is saved in backward notices writes to it
     return (tensor if tensor.node is None else tensor.node), g
 
 
@@ -290,26 +318,51 @@ def call_hooks(hooks: Any, g: Any) -> Any:
     return g if given.track else new_tensor(given.array)
 
 
+def _call_pre_hooks(node: Any, gradients: list[Any]) -> list[Any]:
+    """Let the hooks of a node with several outputs see their gradients; a tuple that one returns replaces them."""
+    for hook in list(node.hooks.values()):
+        changed = hook(tuple(gradients))
+        if changed is not None:
+            gradients = list(_checked_gradients(node, changed, gradients))
+    return gradients
+
+
+def _checked_gradients(node: Any, changed: Any, before: Any) -> Any:
+    """What a hook of a node returned in place of gradients, if it can take their place."""
+    if not isinstance(changed, tuple) or len(changed) != len(before):
+        raise GraphError(f"a hook of {node.name} must return None or a tuple of {len(before)} gradients, it returned "
+                         f"{type(changed).__name__}")
+    for index, (g, old) in enumerate(zip(changed, before, strict=True)):
+        if g is not None and not isinstance(g, TensorBase):
+            raise GraphError(f"a hook of {node.name} returned {type(g).__name__} as gradient {index}; it must be a Tensor or "
+                             "None")
+        if g is not None and old is not None and g.array.shape != old.array.shape:
+            raise ShapeError(f"a hook of {node.name} returned shape {g.array.shape} for gradient {index} of shape "
+                             f"{old.array.shape}")
+    return changed
+
+
 def _call_post_hooks(node: Any, answer: tuple[Any, ...], gradients: tuple[Any, ...]) -> tuple[Any, ...]:
     """Let the hooks of a node see the gradients of its inputs; a tuple that one returns replaces them."""
     for hook in list(node.post_hooks.values()):
         changed = hook(answer, gradients)
-        if changed is None:
-            continue
-        if not isinstance(changed, tuple) or len(changed) != len(answer):
-            raise GraphError(f"a hook of {node.name} must return None or a tuple of {len(answer)} gradients, it returned "
-                             f"{type(changed).__name__}")
-        answer = changed
+        if changed is not None:
+            answer = _checked_gradients(node, changed, answer)
     return answer
 
 
 def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
     """target.grad += g, and call who wants to know."""
     leaf: TensorBase = target
-    _add_to_grad(leaf, g, create_graph)
+    with _lock:  # backward passes of several threads may meet in one leaf
+        _add_to_grad(leaf, g, create_graph)
     if leaf.post_hooks is not None:
-        for hook in list(leaf.post_hooks.values()):
-            hook(leaf)
+        before = switch_grad(create_graph)
+        try:
+            for hook in list(leaf.post_hooks.values()):
+                hook(leaf)
+        finally:
+            switch_grad(before)
 
 
 def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:

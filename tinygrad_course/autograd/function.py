@@ -8,6 +8,7 @@ The way of a value through `apply(op, inputs, args)`:
 """
 
 from typing import Any, ClassVar
+from weakref import ref
 
 from numpy import ndarray
 
@@ -16,6 +17,7 @@ from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
 from tinygrad_course.autograd.grad_mode import is_grad_enabled
 from tinygrad_course.autograd.node import PAIRS, Node, Output, new_node
 from tinygrad_course.autograd.watch import watch
+from tinygrad_course.errors import OperandError
 from tinygrad_course.kernels.arrays import alike
 
 registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
@@ -73,6 +75,8 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         if value is None:
             arrays.append(None)
             continue
+        if not isinstance(value, TensorBase):
+            raise _no_tensor(op, value)
         tensor = value
         if tensor.version is not None and tensor.version.rewrites != tensor.seen:
             _refresh(tensor)
@@ -123,9 +127,12 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
 
 def unary(op: Any, value: Any) -> Any:
     """`apply` for an elementwise op of one tensor: shorter, because these are called most."""
-    x: TensorBase = value
+    x: TensorBase
     node: Node
     result: TensorBase
+    if not isinstance(value, TensorBase):
+        raise _no_tensor(op, value)
+    x = value
     if x.version is not None and x.version.rewrites != x.seen:
         _refresh(x)
     a = x.array
@@ -153,7 +160,10 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     node: Node
     result: TensorBase
     if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
-        left, right = op.operands(left, right)
+        try:
+            left, right = op.operands(left, right)
+        except OperandError as error:
+            raise OperandError(f"{op.name}: {error}") from None
     x = left
     y = right
     if x.version is not None and x.version.rewrites != x.seen:
@@ -189,6 +199,11 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     result = new_tensor(out, node)
     node.seal((result,))
     return result
+
+
+def _no_tensor(op: Any, value: Any) -> OperandError:
+    return OperandError(f"{op.name}: expected a Tensor, got {type(value).__name__}; make one with tgc.tensor(...) or "
+                        "tgc.from_numpy(...)")
 
 
 def set_refresh(function: Any) -> None:
@@ -233,5 +248,6 @@ def _wrap_several(node: Node, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         results.append(new_tensor(array, output))
     node.shape = tuple([array.shape for array in arrays])
     outputs = tuple(results)
+    node.outputs = tuple([ref(tensor) for tensor in outputs])
     node.seal(outputs)
     return outputs

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinygrad_course.autograd.base import TensorBase
+from tinygrad_course.autograd.engine import queue_callback
+from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import GraphError
@@ -35,17 +37,20 @@ def leaves(*roots: Any) -> list[Any]:
 
 
 def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[[list[Any]], None]) -> Any:
-    """Call `fn([gradient of each tensor])` once all of their gradients are known in a backward pass."""
-    gradients: list[Any] = [None] * len(tensors)
-    missing = set(range(len(tensors)))
+    """Call `fn([gradient of each tensor])` at the end of a backward pass that reaches one of them; None for the others."""
+    gradients: dict[int, Any] = {}
+    count = len(tensors)  # the hooks must not hold the tensors, which hold the hooks
+
+    def at_the_end() -> None:
+        found = [gradients.get(index) for index in range(count)]
+        gradients.clear()
+        fn(found)
 
     def hook_for(index: int) -> Callable[[Any], None]:
         def hook(g: Any) -> None:
+            if not gradients:
+                queue_callback(at_the_end)
             gradients[index] = g
-            missing.discard(index)
-            if not missing:
-                missing.update(range(len(tensors)))
-                fn(list(gradients))
 
         return hook
 
@@ -75,5 +80,6 @@ def _node(root: Any) -> Node | None:
         return root
     if not isinstance(root, TensorBase):
         raise GraphError(f"nodes: expected a Tensor or a Node, got {type(root).__name__}")
+    up_to_date(root)
     node: Node | None = root.node
     return node

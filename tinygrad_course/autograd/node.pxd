@@ -28,6 +28,7 @@ cdef class Node:
     cdef public object hooks
     cdef public object post_hooks
     cdef public object retained
+    cdef public object outputs
     cdef public object scope
     cdef public object origin
     cdef public Py_ssize_t order

@@ -52,6 +52,7 @@ class Node:
     constants   whatever forward left for backward that is not differentiated (masks, sizes)
     hooks       functions called with the output's gradient, which they may replace
     post_hooks  functions called with the inputs' gradients, which they may replace, and the output's
+    outputs     of an op with several outputs: weak references to their tensors
     retained    weak reference to the output tensor whose `.grad` is wanted (`retain_grad`)
     closed      whether save() forgets what it is given: nothing is being recorded
     scope       the module whose forward made it, None outside of modules
@@ -59,7 +60,7 @@ class Node:
     """
 
     __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "needs", "op", "order", "origin", "post_hooks", "retained", "scope", "shape")
+                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "scope", "shape")
 
     op: Any
     needs: tuple[bool, ...]
@@ -71,6 +72,7 @@ class Node:
     hooks: Any
     post_hooks: Any
     retained: Any
+    outputs: Any
     scope: Any
     origin: Any
     freed: bool
@@ -125,9 +127,14 @@ class Node:
         return self.op.name
 
     def register_prehook(self, hook: Any) -> RemovableHandle:
-        """Call `hook((gradient,))` with the gradient of the output before backward runs; a tuple it returns replaces it."""
+        """Call `hook(gradients of the outputs)` before backward runs; a tuple it returns replaces them."""
+        if isinstance(self, Output):
+            handle: RemovableHandle = self.edges[0].register_prehook(hook)
+            return handle
         if self.hooks is None:
             self.hooks = OrderedDict()
+        if self.outputs is not None:
+            return RemovableHandle(self.hooks, hook)
 
         def on_gradient(g: Any) -> Any:
             answer = hook((g,))
@@ -137,6 +144,9 @@ class Node:
 
     def register_hook(self, hook: Any) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after backward has run; a tuple it returns replaces grad_inputs."""
+        if isinstance(self, Output):
+            handle: RemovableHandle = self.edges[0].register_hook(hook)
+            return handle
         if self.post_hooks is None:
             self.post_hooks = OrderedDict()
         return RemovableHandle(self.post_hooks, hook)
@@ -241,6 +251,7 @@ class Node:
         copy: Node = start_node(other, self.op, (), self.args)
         copy.edges = self.edges
         copy.constants = self.constants
+        copy.outputs = self.outputs
         copy.scope = self.scope
         copy.origin = self.origin
         copy.shape = self.shape
@@ -308,8 +319,13 @@ class Node:
         if not isinstance(link, SavedOutput):
             return link
         output: SavedOutput = link
-        tensor: TensorBase = new_tensor(output.array, Output(self, output.index, output.array.shape) if output.shared
-                                        else self)
+        node: Any = self
+        if output.shared:  # the one that the output's tensor has, if it still has it: hooks and gradients meet there
+            known: TensorBase | None = None if self.outputs is None else self.outputs[output.index]()
+            node = None if known is None else known.node
+            if not isinstance(node, Output) or node.edges[0] is not self:
+                node = Output(self, output.index, output.array.shape)
+        tensor: TensorBase = new_tensor(output.array, node)
         tensor.version = output.version
         return tensor
 
@@ -360,6 +376,7 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     fresh.order = _counter.last
     fresh.scope = _counter.scope
     fresh.origin = None
+    fresh.outputs = None
     fresh.op = op
     fresh.args = args
     fresh._inputs = inputs  # until seal()
@@ -405,6 +422,7 @@ class Output(Node):
     def __init__(self, node: Any, index: int, shape: Any) -> None:
         start_node(self, node.op, (), ())
         self.edges = (node,)
+        self.scope = node.scope
         self.index = index
         self.shape = shape
 

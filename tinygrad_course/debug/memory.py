@@ -143,7 +143,7 @@ def _held(node: Node, names: Names) -> Iterator[tuple[Any, str, str]]:
     for array in _arrays(node.args):
         yield array, "constant", f"of {place_of(node)}"
     if isinstance(node, FunctionNode):
-        for array in (*_arrays(node.places), *_arrays(vars(node.ctx))):
+        for array in _arrays(vars(node.ctx)):
             yield array, "constant", f"of {place_of(node)}"
 
 

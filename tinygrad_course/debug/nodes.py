@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.node import Node, Output, SavedOutput
 from tinygrad_course.errors import GraphError
 from tinygrad_course.nn import Module
@@ -16,6 +17,7 @@ def require_graph(caller: str, loss: Any) -> None:
     """Raise unless `loss` is a tensor with a graph behind it."""
     if not isinstance(loss, Tensor):
         raise GraphError(f"{caller}: expected a Tensor that was computed from parameters, got {type(loss).__name__}")
+    up_to_date(loss)
     if loss.node is None:
         what = "is a leaf: nothing was computed" if loss.track else "has no graph: nothing that requires a gradient took " \
             "part in computing it, or it was computed under no_grad() or after detach()"

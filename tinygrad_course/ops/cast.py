@@ -48,7 +48,10 @@ class Clone(Op):
 
 def cast(x: Any, dtype: Any) -> Any:
     """x as `dtype`; x itself if it has it."""
-    operand: TensorBase = x
+    operand: TensorBase
+    if not isinstance(x, TensorBase):
+        require_tensors("this function", x)
+    operand = x
     if operand.array.dtype is dtype:
         return x
     dtype = as_dtype(dtype)

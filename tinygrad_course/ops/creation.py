@@ -66,7 +66,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if isinstance(data, TensorBase):
         result: Any = data
     elif isinstance(data, np.ndarray) and data.dtype in SUPPORTED:
-        result = new_tensor(data)
+        result = from_numpy(data)
     else:
         return tensor(data, dtype, device)
     return result.to(dtype=dtype, device=device)

@@ -14,6 +14,7 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.arithmetic import add, div, exp, mul, neg, sub
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.comparison import lt, where
@@ -75,6 +76,7 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any, target_lengths: A
     steps, samples, classes = x.array.shape
     times = _lengths(op, "input_lengths", input_lengths, samples, steps)
     sizes = _lengths(op, "target_lengths", target_lengths, samples, None)
+    blank = integer(op, "blank", blank)
     if not 0 <= blank < classes:
         raise ValueError(f"{op}: blank {blank} is not one of the {classes} classes")
     labels = _labels(op, targets, sizes, classes, blank)

@@ -284,7 +284,8 @@ def slice(input: Any, dim: int = 0, start: Any = None, end: Any = None, step: in
 
 def slice_key(op: str, shape: Shape, dim: int, start: Any, end: Any, step: int) -> tuple[Any, ...]:
     """The key of start:end:step along `dim`."""
-    axis = _real_axis(op, dim, shape)
+    axis, step = _real_axis(op, dim, shape), integer(op, "step", step)
+    start, end = [None if bound is None else integer(op, name, bound) for name, bound in (("start", start), ("end", end))]
     if step < 1:
         raise ShapeError(f"{op}: step must be at least 1, got {step}; use flip() to turn an axis round")
     return (_slice(None),) * axis + (_slice(start, end, step),)

@@ -107,11 +107,13 @@ def refresh(tensor: Any) -> None:
         view.seen = view.version.rewrites
     if base is None or (view.track and view.node is None):
         return  # a detached tensor has no history; a leaf is known by itself
+    before = view.node
     view.node = None
     if base.track:
         with enable_grad():  # the history is that of the write, whatever the mode is now
             view.node = getitem(reshape(base, (-1,)), (flat_places(view.array, base.array),)).node
     view.track = view.node is not None
+    _move_retained(before, view.node)
 
 
 set_refresh(refresh)
@@ -122,10 +124,18 @@ def flat_places(view: Any, base: Any) -> Any:
     start = _address(view) - _address(base)
     places = start + _offsets(view)
     if base.flags.c_contiguous:
-        return places // base.itemsize
-    addresses = _offsets(base).ravel()
-    order = np.argsort(addresses)
-    return order[np.searchsorted(addresses, places, sorter=order)]
+        found = places // base.itemsize
+        outside = (found < 0) | (found >= base.size)
+    else:
+        addresses = _offsets(base).ravel()
+        order = np.argsort(addresses)
+        found = order[np.minimum(np.searchsorted(addresses, places, sorter=order), base.size - 1)]
+        outside = addresses[found] != places
+    if outside.any():
+        raise GraphError(f"a view of shape {view.shape} shows memory that its base of shape {base.shape} does not have: the "
+                         "base was given other memory by `.data =`, or as_strided() reached beyond it. Its history cannot be "
+                         "told; take the view again.")
+    return found
 
 
 def _offsets(array: Any) -> Any:
@@ -156,18 +166,41 @@ def require_writable(target: TensorBase, writer: str) -> Any:
                                  "gradient: its gradient would be that of a value that no longer exists. Use the op that is "
                                  "not in place (x = x + y), or write inside `with tgc.no_grad():` if the change is not to be "
                                  "differentiated.")
-    if not target.array.flags.writeable:
-        raise GraphError(f"{writer}: this tensor of shape {tuple(target.array.shape)} is stretched by expand() or read-only: "
-                         "several of its elements are one place in memory. Write to a copy: x = x.clone()")
+    if not target.array.flags.writeable or overlaps_itself(target.array):
+        raise GraphError(f"{writer}: this tensor of shape {tuple(target.array.shape)} is stretched by expand() or read-only, "
+                         "or its windows overlap: several of its elements are one place in memory. Write to a copy: "
+                         "x = x.clone()")
     return target.array
+
+
+def overlaps_itself(array: Any) -> bool:
+    """Whether two elements are one place in memory."""
+    if array.flags.c_contiguous or array.size < 2:
+        return False
+    reach = array.itemsize  # bytes that the axes with smaller strides cover
+    steps = [(abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True) if size > 1]
+    for stride, size in sorted(steps):
+        if stride < reach:
+            return True
+        reach += stride * (size - 1)
+    return False
+
+
+def with_history(tensor: TensorBase) -> None:
+    """Bring a view up to date before it is written to, also one that was made under no_grad()."""
+    base = tensor.base
+    if base is not None and base.version is not None and base.version.rewrites != base.seen:
+        refresh(base)
+    stale = tensor.version is not None and tensor.version.rewrites != tensor.seen
+    if stale or (base is not None and base.track and not tensor.track):
+        refresh(tensor)
 
 
 def set_item(target: Any, key: Any, value: Any, writer: str = "x[...] = value") -> None:
     """target[key] = value."""
     tensor: TensorBase = target
     array = require_writable(tensor, writer)
-    if tensor.version is not None and tensor.version.rewrites != tensor.seen:
-        refresh(tensor)
+    with_history(tensor)
     plain, advanced = plain_key(key)
     if advanced and any(isinstance(part, int) and not isinstance(part, bool) for part in plain):
         basic, plain = steps(plain)
@@ -179,7 +212,8 @@ def set_item(target: Any, key: Any, value: Any, writer: str = "x[...] = value") 
         raise IndexError(f"{writer}: the index does not fit a tensor of shape {tuple(array.shape)}: {error}") from None
     if isinstance(value, TensorBase):
         check_fits(writer, value.array.shape, region.shape)
-        if not advanced and _same_memory(value.array, region) and value.array.dtype == array.dtype:
+        owner = tensor if tensor.base is None else tensor.base
+        if not advanced and value.base is owner and value.track == owner.track and _same_memory(value.array, region):
             return  # x[:3] *= 2 ends with x[:3] = what it wrote into
     if not is_recorded(tensor, value):
         values = value.array if isinstance(value, TensorBase) else value
@@ -203,8 +237,7 @@ def update(target: Any, writer: str, function: Callable[..., Any], *args: Any, *
     """target = function(target, ...), written into the memory of `target`; returns `target`."""
     tensor: TensorBase = target
     array = require_writable(tensor, writer)
-    if tensor.version is not None and tensor.version.rewrites != tensor.seen:
-        refresh(tensor)
+    with_history(tensor)
     values = [value for value in (*args, *kwargs.values()) if isinstance(value, TensorBase)]
     recorded = any(is_recorded(tensor, value) for value in (None, *values))
     old = new_tensor(array)
@@ -265,6 +298,7 @@ def _record(tensor: TensorBase, new: Any, writer: str) -> None:
     node.seal(())
     _rebase(base, reshape(new_tensor(base.array.reshape(-1), node), base.array.shape).node if base.array.ndim != 1 else node,
             writer)
+    _move_retained(tensor.node, new.node)
     tensor.node = new.node
     tensor.track = new.track
     tensor.seen = base.seen
@@ -272,15 +306,19 @@ def _record(tensor: TensorBase, new: Any, writer: str) -> None:
 
 def _rebase(tensor: TensorBase, node: Any, writer: str) -> None:
     """The tensor has been written to, and `node` is its history now."""
-    before = tensor.node
-    if before is not None and before.retained is not None and node is not None:
-        node.retained, before.retained = before.retained, None
+    _move_retained(tensor.node, node)
     tensor.node = node
     tensor.track = node is not None
     _note(tensor, writer)
     version = tensor._shared_version()
     version.rewrites += 1
     tensor.seen = version.rewrites
+
+
+def _move_retained(before: Any, after: Any) -> None:
+    """`.grad` of a tensor is that of its new value."""
+    if before is not None and before.retained is not None and after is not None:
+        after.retained, before.retained = before.retained, None
 
 
 def _note(tensor: TensorBase, writer: str) -> None:
@@ -299,9 +337,11 @@ def become(target: Any, writer: str, function: Callable[..., Any], *args: Any, *
     if is_grad_enabled() and tensor.track and tensor.node is None:
         raise GraphError(f"{writer}: this tensor of shape {tuple(tensor.array.shape)} is a leaf that requires a gradient, "
                          "and a graph may know it by its shape. Use the op that is not in place.")
-    if tensor.version is not None and tensor.version.rewrites != tensor.seen:
-        refresh(tensor)
-    new: TensorBase = function(_ghost(tensor), *args, **kwargs)
+    with_history(tensor)
+    with enable_grad():  # its history goes on, whatever the mode is now
+        new: TensorBase = function(_ghost(tensor), *args, **kwargs)
+    _move_retained(tensor.node, new.node)
     tensor.array = new.array
     tensor.node = new.node
+    _note(tensor, writer)
     return target

@@ -401,6 +401,8 @@ def _avg_pool(op: str, n: int, x: Any, kernel_size: Any, stride: Any, padding: A
 def _lp_pool(op: str, n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
     require_tensors(op, x)
     norm_type = number(op, norm_type, "norm_type")
+    if not norm_type:
+        raise ValueError(f"{op}: norm_type must not be 0, the exponent is 1 / norm_type")
     if math.isinf(norm_type):
         largest = _max_pool(op, n, abs(x) if norm_type > 0 else neg(abs(x)), kernel_size, stride, 0, 1, ceil_mode, False)
         return largest if norm_type > 0 else neg(largest)

@@ -170,11 +170,13 @@ def isfinite(input: Any) -> Any:
 
 def isposinf(input: Any) -> Any:
     """Whether each value is inf."""
+    require_tensors("isposinf", input)
     return eq(input, math.inf)
 
 
 def isneginf(input: Any) -> Any:
     """Whether each value is -inf."""
+    require_tensors("isneginf", input)
     return eq(input, -math.inf)
 
 

@@ -531,7 +531,7 @@ def _powers(x: Any, count: int) -> Any:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The matrix of the powers of a vector's elements, the highest first unless `increasing`."""
     _require("vander", x, 1)
-    count = x.array.shape[0] if N is None else N
+    count = x.array.shape[0] if N is None else integer("vander", "N", N)
     if count < 0:
         raise ShapeError(f"vander: N must not be negative, got {N}")
     powers = _powers(x, max(count, 2))  # at least two, so that the result belongs to the graph

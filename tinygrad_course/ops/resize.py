@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.errors import DTypeError, OperandError, ShapeError
-from tinygrad_course.ops.arguments import described, number
+from tinygrad_course.ops.arguments import described, integer, integers, number
 from tinygrad_course.ops.arithmetic import add, mul, sub
 from tinygrad_course.ops.axis_product import SparseMatrix, axis_product, cached
 from tinygrad_course.ops.broadcast import expand
@@ -213,13 +213,14 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
     Coordinates go from -1 to 1, x (along the width) first.  align_corners: -1 and 1 are the centres of the corner pixels,
     not the image's edges.  Jaderberg et al. 2015, Spatial transformer networks, arXiv:1506.02025."""
     require_tensors("affine_grid", theta)
-    spatial = tuple([value.__index__() for value in size[2:]])
+    size = integers("affine_grid", "size", size)
+    spatial = size[2:]
     n = len(spatial)
     if n not in (2, 3) or theta.array.shape != (size[0], n, n + 1):
-        raise ShapeError(f"affine_grid: for the size {tuple(size)} theta must have shape {(size[0], n, n + 1)} and the "
+        raise ShapeError(f"affine_grid: for the size {size} theta must have shape {(size[0], n, n + 1)} and the "
                          f"size four or five numbers; theta has {theta.array.shape}")
     if min(spatial) < 1:
-        raise ShapeError(f"affine_grid: the sizes must be at least 1, got {tuple(size)}")
+        raise ShapeError(f"affine_grid: the sizes must be at least 1, got {size}")
     if theta.array.dtype.kind != "f":
         raise DTypeError(f"affine_grid: theta must be floating point, got {theta.array.dtype}")
     lines = []
@@ -393,6 +394,7 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     shape = input.array.shape
     if len(shape) < 3:
         raise ShapeError(f"channel_shuffle: expected (N, C, ...) with at least three axes, got {shape}")
+    groups = integer("channel_shuffle", "groups", groups)
     if groups < 1 or shape[1] % groups:
         raise ShapeError(f"channel_shuffle: groups={groups} must be positive and divide the {shape[1]} channels of {shape}")
     y = transpose(reshape(input, (shape[0], groups, shape[1] // groups, *shape[2:])), 1, 2)

@@ -53,6 +53,7 @@ def binomial(count: Any, prob: Any, generator: Generator | None = None) -> Any:
         raise DTypeError(f"binomial: count and prob must be floating point of one type, got {n.dtype} and {p.dtype}")
     if not bool((n >= 0).all() and ((p >= 0) & (p <= 1)).all()):
         raise ValueError("binomial: counts must not be negative, and probabilities be between 0 and 1")
+    broadcast_shape("binomial", n.shape, p.shape)
     n, p = np.broadcast_arrays(n, p)
     trials = np.floor(n).astype(np.int64).ravel()
     owner = np.repeat(np.arange(n.size), trials)  # which element a trial belongs to

@@ -68,7 +68,7 @@ def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, dtype: Any =
     """w_n = sum over k of (-1)^k a_k cos(2 pi k n / (M - 1))."""
     if not isinstance(a, Iterable):
         raise OperandError(f"general_cosine: a must be a list of weights, got {described(a)}")
-    weights = tuple([number("general_cosine", weight, "a") for weight in a])
+    weights = tuple(a)
     if not weights:
         raise ValueError("general_cosine: a must hold at least one weight")
     return _cosines("general_cosine", M, weights, sym, dtype, device, requires_grad)
@@ -142,6 +142,8 @@ def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0,
 
 
 def _cosines(name: str, M: int, a: tuple[float, ...], sym: bool, dtype: Any, device: Any, requires_grad: bool) -> Any:
+    a = tuple([number(name, weight, "a weight") for weight in a])
+
     def values(x: Any, last: int) -> Any:
         angle = 2 * np.pi * x / last
         return sum((-1) ** k * weight * np.cos(k * angle) for k, weight in enumerate(a))

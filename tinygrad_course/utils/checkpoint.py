@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course import backend
 from tinygrad_course.autograd import enable_grad, grad, is_grad_enabled
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.function import up_to_date
-from tinygrad_course.autograd.node import Node, Output, new_node
+from tinygrad_course.autograd.node import Node, Output, new_node, without_base
 from tinygrad_course.errors import GraphError, OperandError
+from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.ops.arguments import integer
 from tinygrad_course.ops.random import default_generator
 
@@ -57,6 +57,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     if not outputs:
         return result
     segment.expected = [_fingerprint(y.array) for y in outputs]
+    segment.size = new_node(None, (), ()).order - mark
     node = _node(segment, list(_ties(outputs, mark)), given)
     for index, y in enumerate(outputs):
         if y.base is not None:  # a view would keep what it shows, and the graph of that
@@ -100,6 +101,7 @@ class _Segment:
         self.random_state = default_generator.get_state() if keep_random else None
         self.compare = compare
         self.expected: list[Any] = []
+        self.size = 0  # ops recorded, and then some: the same number when it runs again
 
     def run_again(self) -> Any:
         """The result with a graph, from the random numbers of the first time."""
@@ -136,10 +138,13 @@ class _Checkpoint:
         stand_ins = [_stand_in(edge) for edge in ctx.edges]  # made first, so that they are older than the new graph
         mark = new_node(None, (), ()).order
         outputs = _outputs(segment.run_again(), mark)
+        size = new_node(None, (), ()).order - mark
         segment.check(outputs)
         ties = _ties(outputs, mark)
         if [_shape(edge) for edge in ties] != [_shape(edge) for edge in ctx.edges]:
             raise _changed(f"{len(ties)} tensors that require a gradient", f"{len(ctx.edges)} of them, or of other shapes")
+        if segment.compare and size != segment.size:
+            raise _changed(f"{size - 1} ops", f"{segment.size - 1} ops")
         for stand_in, (edge, nodes) in zip(stand_ins, ties.items(), strict=True):
             for node in nodes:
                 node.edges = tuple([stand_in if other is edge else other for other in node.edges])
@@ -147,6 +152,8 @@ class _Checkpoint:
         wanted = [new_tensor(np.empty(0), stand_in) for stand_in, need in zip(stand_ins, ctx.needs, strict=True) if need]
         found = iter(grad([y for y, _ in used], wanted, [g for _, g in used], create_graph=is_grad_enabled(),
                           allow_unused=True))
+        for stand_in, edge in zip(stand_ins, ctx.edges, strict=True):
+            stand_in.edges = (edge,)  # not before: the search for the stand-ins would walk the whole graph behind them
         return tuple([next(found) if need else None for need in ctx.needs])
 
 
@@ -164,7 +171,7 @@ class _Tie:
 def _node(segment: _Segment, ties: list[Any], given: list[Any]) -> Any:
     """One node for the segment, with an edge to every tie."""
     tensors = [edge for edge in ties if isinstance(edge, TensorBase)]
-    tensors += [x for x in given if all(x is not leaf for leaf in tensors)]
+    tensors += [without_base(x) for x in given if all(x is not leaf for leaf in tensors)]
     node: Any = new_node(_Checkpoint, (), ())
     node.edges = tuple(ties)
     node.needs = (True,) * len(ties)
@@ -177,7 +184,7 @@ def _node(segment: _Segment, ties: list[Any], given: list[Any]) -> Any:
 
 def _stand_in(edge: Any) -> Any:
     node: Any = new_node(_Tie, (), ())
-    node.edges = (edge,)
+    node.edges = (None,)
     node.needs = (True,)
     node.shape = _shape(edge)
     return node
@@ -227,9 +234,8 @@ def _ties(outputs: list[Any], mark: int) -> dict[Any, list[Node]]:
 
 
 def _fingerprint(array: Any) -> tuple[Any, Any, int]:
-    """(shape, dtype, the sum of the bits read as integers): quick, and the same for the same values."""
-    bits = backend.array_module(array).ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
-    return array.shape, array.dtype, int(bits.sum(dtype=np.uint64))
+    """(shape, dtype, a number for the values and their order)."""
+    return array.shape, array.dtype, fingerprint(array)
 
 
 def _described(fingerprints: list[Any]) -> str:

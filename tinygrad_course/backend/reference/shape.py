@@ -84,7 +84,7 @@ def _seen_as(x: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: in
         return type(x)(shape, x.dtype, x.data + shift, strides)
     owner = _owner(x)
     start = _address(x) - _address(owner) + shift
-    memory = owner if owner.flags.c_contiguous else owner.T
+    memory = owner.transpose(np.argsort([-stride for stride in owner.strides], kind="stable"))  # in the order of addresses
     y: Any = np.ndarray(shape, x.dtype, memory, start, strides)
     y.flags.writeable = x.flags.writeable
     return y
