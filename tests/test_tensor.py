@@ -330,3 +330,16 @@ def test_data_of_another_shape_and_a_graph_from_before() -> None:
     except (GraphError, ShapeError):
         return
     assert x.grad is None or x.grad.shape == (3,)
+
+
+def test_numpy_functions_find_the_method() -> None:
+    x = tgc.tensor([[1.0, 2.0], [3.0, 6.0]])
+    assert np.mean(x).item() == 3
+    assert np.sum(x, axis=0).tolist() == [4, 8]
+    with pytest.raises(TypeError, match=r"sum: out= is not there.*copy_"):
+        x.sum(out=x)
+
+
+def test_sizes_are_no_data() -> None:
+    with pytest.raises(TypeError, match=r"requires_grad.*tgc\.empty\(2, 3\)"):
+        tgc.Tensor(2, 3)

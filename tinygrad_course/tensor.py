@@ -38,6 +38,9 @@ class Tensor(OpMethods):
     __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
 
     def __init__(self, data: Any = (), requires_grad: builtins.bool = False) -> None:
+        if not isinstance(requires_grad, builtins.bool):
+            raise TypeError(f"Tensor(data, requires_grad) got {requires_grad!r} for requires_grad; for a tensor of a shape "
+                            "use tgc.empty(2, 3) or tgc.zeros(2, 3), for one of numbers tgc.tensor([2, 3])")
         self._set(tensor(data).array, None, False)
         self.requires_grad_(requires_grad)
 

@@ -1,6 +1,6 @@
 """How much of a wrong gradient would the tests notice?  Break every backward rule, one small change at a time, and look.
 
-    python tools/mutation_score.py                 all ops; about ten minutes on two cores
+    python tools/mutation_score.py                 all ops; about three minutes on two cores
     python tools/mutation_score.py mul softmax     some
 
 For every returned gradient of every op: flip its sign, scale it by 2, exchange its elements (transpose), drop it; for

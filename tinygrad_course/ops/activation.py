@@ -334,4 +334,4 @@ def glu(input: Any, dim: int = -1) -> Any:
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """x where x > threshold, else value."""
     require_tensors("threshold", input)
-    return where(le(input, threshold), value, input)
+    return where(le(input, threshold), value if input.array.dtype.kind == "f" else int(value), input)

@@ -16,6 +16,10 @@ def numpy_names(function: Function) -> Function:
 
     @functools.wraps(function)
     def either(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None:
+            raise TypeError(f"{function.__name__}: out= is not there, because no graph would know of the write; use "
+                            f"y.copy_({function.__name__}(...))")
+        kwargs.pop("out", None)  # np.mean(x) passes out=None on
         for name, meant in _NUMPY_NAMES.items():
             if name in kwargs:
                 if kwargs.get(meant) is not None:

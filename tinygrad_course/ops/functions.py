@@ -14,7 +14,7 @@ from tinygrad_course.ops.arithmetic import abs, add, div, log, logical_and, mul,
 from tinygrad_course.ops.broadcast import Elementwise, sum_like
 from tinygrad_course.ops.cast import cast, clone, floating, operands
 from tinygrad_course.ops.choice import clamp
-from tinygrad_course.ops.comparison import Comparison, eq, ge, le, ne, where
+from tinygrad_course.ops.comparison import Comparison, eq, ge, gt, le, ne, where
 from tinygrad_course.ops.dtypes import bool_, float64, int64, require_tensors, zeros_like
 from tinygrad_course.ops.predicates import require_integers
 from tinygrad_course.ops.trigonometry import floats
@@ -392,8 +392,9 @@ def heaviside(input: Any, values: Any) -> Any:
     require_tensors("heaviside", input, values)
     if input.array.dtype != values.array.dtype:
         raise DTypeError(f"heaviside: input and values must have one type, got {input.array.dtype} and {values.array.dtype}")
-    x, y = floats(input, values)
-    return cast(binary(Heaviside, x, y), input.array.dtype)
+    if input.array.dtype.kind != "f":  # exact, where floating point numbers would round large integers
+        return where(eq(input, 0), values, cast(gt(input, 0), input.array.dtype))
+    return binary(Heaviside, input, values)
 
 
 def gcd(input: Any, other: Any) -> Any:

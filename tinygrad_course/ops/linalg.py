@@ -8,6 +8,7 @@ from tinygrad_course.autograd.base import Shape
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError, TgcError
+from tinygrad_course.ops.arithmetic import add
 from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.ops.reduce import sum
@@ -108,11 +109,14 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """x W^T + b over the last axis of input."""
+    """x W^T + b over the last axis of input; a weight of shape (in_features,) makes a number of each row."""
     require_tensors("linear", input, weight, bias=bias)
     _same_dtype("linear", input, weight)
     _same_dtype("linear", input, bias)
     shape = input.array.shape
+    if weight.array.ndim == 1 and shape and (bias is None or bias.array.ndim == 0):
+        y = matmul(input, weight)
+        return y if bias is None else add(y, bias)
     if len(shape) == 2:
         return apply(Linear, (input, weight, bias))
     if not shape:

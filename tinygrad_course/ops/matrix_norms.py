@@ -11,12 +11,12 @@ from tinygrad_course.ops.arithmetic import abs, div, mul
 from tinygrad_course.ops.axes import normalise_axis, numpy_names
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.comparison import where
-from tinygrad_course.ops.dtypes import as_dtype, require_tensors
+from tinygrad_course.ops.dtypes import as_dtype, float16, float32, require_tensors
 from tinygrad_course.ops.factor import svdvals
 from tinygrad_course.ops.linalg import require_matrices
 from tinygrad_course.ops.norms import vector_norm
 from tinygrad_course.ops.reduce import amax, amin, sum
-from tinygrad_course.ops.shape import permute, reshape
+from tinygrad_course.ops.shape import permute, reshape, unsqueeze
 from tinygrad_course.ops.solve import inv_ex
 
 __all__ = ["cond", "linalg_norm", "matrix_norm"]
@@ -50,7 +50,8 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     require_tensors("matrix_norm", A)
     if dtype is not None:
         A = cast(A, as_dtype(dtype))
-    require_matrices("matrix_norm", A)
+    half = A.array.dtype == float16 and ord not in ("nuc", 2, -2)  # of which there are sums, but no singular values
+    require_matrices("matrix_norm", cast(A, float32) if half else A)
     if not isinstance(dim, tuple | list) or len(dim) != 2:
         raise ShapeError(f"matrix_norm: dim must name two axes, got {dim!r}")
     rows, columns = (normalise_axis("matrix_norm", d, A.array.ndim) for d in dim)
@@ -58,6 +59,12 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
         raise ShapeError(f"matrix_norm: dim {tuple(dim)} names an axis twice")
     if ord == "fro":
         return vector_norm(A, 2, (rows, columns), keepdim)
+    if ord not in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):
+        raise ValueError(f"matrix_norm: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
+    shape = A.array.shape
+    compared = {1: shape[columns], 2: min(shape[rows], shape[columns]), math.inf: shape[rows]}.get(ord)
+    if compared == 0:
+        return sum(A, (rows, columns), keepdim)  # 0 is the largest of no sums, none of which could be negative
     if ord in ("nuc", 2, -2):
         batch = [axis for axis in range(A.array.ndim) if axis not in (rows, columns)]
         s = svdvals(permute(A, [*batch, rows, columns]))
@@ -65,11 +72,9 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
         if keepdim:
             y = reshape(y, [1 if axis in (rows, columns) else size for axis, size in enumerate(A.array.shape)])
         return y
-    if ord not in (1, -1, math.inf, -math.inf):
-        raise ValueError(f"matrix_norm: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
-    added, compared = (columns, rows) if math.isinf(ord) else (rows, columns)
-    y = (amax if ord > 0 else amin)(sum(abs(A), added, True), compared, True)
-    return y if keepdim else reshape(y, [size for axis, size in enumerate(A.array.shape) if axis not in (rows, columns)])
+    added, over = (columns, rows) if math.isinf(ord) else (rows, columns)
+    y = (amax if ord > 0 else amin)(sum(abs(A), added, True), over, True)
+    return y if keepdim else reshape(y, [size for axis, size in enumerate(shape) if axis not in (rows, columns)])
 
 
 def cond(input: Any, p: Any = None) -> Any:
@@ -88,5 +93,6 @@ def cond(input: Any, p: Any = None) -> Any:
     if input.array.shape[-1] == 0:
         return sum(input, (-2, -1))
     inverse, info = inv_ex(input)
-    y = mul(matrix_norm(input, p), matrix_norm(inverse, p))
-    return where(new_tensor(np.asarray(info.array != 0)), math.inf, y)
+    singular = new_tensor(np.asarray(info.array != 0))
+    inverse = where(unsqueeze(unsqueeze(singular, -1), -1), 0.0, inverse)  # infinity has no singular values
+    return where(singular, math.inf, mul(matrix_norm(input, p), matrix_norm(inverse, p)))

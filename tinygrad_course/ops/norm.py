@@ -16,8 +16,8 @@ from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.arguments import integer, integers, number
 from tinygrad_course.ops.arithmetic import add, div, mul, neg, pow, sqrt, sub
 from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
-from tinygrad_course.ops.cast import clone
-from tinygrad_course.ops.dtypes import require_tensors, zeros_like
+from tinygrad_course.ops.cast import cast, clone
+from tinygrad_course.ops.dtypes import float16, float32, require_tensors, zeros_like
 from tinygrad_course.ops.index import getitem
 from tinygrad_course.ops.join import cat
 from tinygrad_course.ops.reduce import mean, reduced_shape, sum
@@ -138,7 +138,7 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
                          "eval()")
     axes = (0, *range(2, len(x)))
     momentum, eps = number(op, momentum, "momentum"), float(number(op, eps, "eps"))
-    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, eps, True))
+    y, m, v = _standardise(input, _column(weight, x), _column(bias, x), axes, eps, True)
     if input.array.size:
         _update(running_mean, running_var, m.array.reshape(-1), v.array.reshape(-1), count, momentum)
     return y
@@ -164,7 +164,7 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
                          "one value is 0")
     axes = tuple(range(2, len(x)))
     momentum, eps = number(op, momentum, "momentum"), float(number(op, eps, "eps"))
-    y, m, v = apply(Standardise, (input, _column(weight, x), _column(bias, x)), (axes, eps, True))
+    y, m, v = _standardise(input, _column(weight, x), _column(bias, x), axes, eps, True)
     if input.array.size:
         _update(running_mean, running_var, m.array.reshape(x[:2]).mean(0), v.array.reshape(x[:2]).mean(0), count, momentum)
     return y
@@ -183,10 +183,9 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     _per_channel(op, x, weight=weight, bias=bias)
     groups = (x[0], num_groups, x[1] // num_groups, *x[2:])
     per_group = (1, *groups[1:3]) + (1,) * (len(x) - 2)
-    y, _, _ = apply(Standardise, (reshape(input, groups), *[None if p is None else reshape(p, per_group)
-                                                            for p in (weight, bias)]),
-                    (tuple(range(2, len(groups))), float(number(op, eps, "eps")), True))
-    return reshape(y, x)
+    scale, shift = [None if p is None else reshape(p, per_group) for p in (weight, bias)]
+    axes, eps = tuple(range(2, len(groups))), float(number(op, eps, "eps"))
+    return reshape(_standardise(reshape(input, groups), scale, shift, axes, eps, True)[0], x)
 
 
 def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -194,7 +193,7 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
 
     Ba, Kiros and Hinton 2016, arXiv:1607.06450."""
     axes = _last_axes("layer_norm", input, normalized_shape, weight, bias)
-    return apply(Standardise, (input, weight, bias), (axes, float(number("layer_norm", eps, "eps")), True))[0]
+    return _standardise(input, weight, bias, axes, float(number("layer_norm", eps, "eps")), True)[0]
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
@@ -203,7 +202,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
     Zhang and Sennrich 2019, arXiv:1910.07467."""
     axes = _last_axes("rms_norm", input, normalized_shape, weight, None)
     eps = float(np.finfo(input.array.dtype).eps) if eps is None else float(number("rms_norm", eps, "eps"))
-    return apply(Standardise, (input, weight, None), (axes, eps, False))[0]
+    return _standardise(input, weight, None, axes, eps, False)[0]
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
@@ -226,6 +225,15 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     for shift in range(1, size):
         total = add(total, getitem(squares, (slice(None), slice(shift, shift + x[1]))))
     return div(input, pow(add(mul(total, alpha / size), k), beta))
+
+
+def _standardise(x: Any, weight: Any, bias: Any, axes: tuple[int, ...], eps: float, centred: bool) -> Any:
+    """Standardise; of float16 in float32, since a square overflows there from 256 on.  m and v stay float32 then."""
+    if x.array.dtype != float16:
+        return apply(Standardise, (x, weight, bias), (axes, eps, centred))
+    single = tuple([None if value is None else cast(value, float32) for value in (x, weight, bias)])
+    y, m, v = apply(Standardise, single, (axes, eps, centred))
+    return cast(y, float16), m, v
 
 
 # -- checks and running statistics -------------------------------------------------------------------------------------
@@ -270,10 +278,12 @@ def _with_running_statistics(op: str, input: Any, running_mean: Any, running_var
     """(x - mean) / sqrt(var + eps) weight + bias with given numbers per channel."""
     if running_mean is None or running_var is None:
         raise ValueError(f"{op}: outside training the running_mean and running_var are used; both must be given")
-    x = input.array.shape
-    scale = div(1.0 if weight is None else weight, sqrt(add(running_var, number(op, eps, "eps"))))
-    y = mul(sub(input, _column(running_mean, x)), _column(scale, x))
-    return y if bias is None else add(y, _column(bias, x))
+    shape, dtype = input.array.shape, input.array.dtype
+    kind = float32 if dtype == float16 else dtype
+    x, mean, var = cast(input, kind), cast(running_mean, kind), cast(running_var, kind)
+    scale = div(1.0 if weight is None else cast(weight, kind), sqrt(add(var, number(op, eps, "eps"))))
+    y = mul(sub(x, _column(mean, shape)), _column(scale, shape))
+    return cast(y if bias is None else add(y, _column(cast(bias, kind), shape)), dtype)
 
 
 def _update(running_mean: Any, running_var: Any, m: Any, v: Any, count: int, momentum: float) -> None:

@@ -19,11 +19,13 @@ from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, mul, neg, pow
 from tinygrad_course.ops.axis_product import averages, axis_product, parts
+from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.comparison import where
 from tinygrad_course.ops.conv import Pair, as_image
 from tinygrad_course.ops.creation import rand
-from tinygrad_course.ops.dtypes import int64, require_tensors
+from tinygrad_course.ops.dtypes import float16, float32, float64, int64, require_tensors
 from tinygrad_course.ops.index import gather
+from tinygrad_course.ops.rounding import round
 from tinygrad_course.ops.shape import reshape
 from tinygrad_course.ops.unfold import Sizes, sizes
 
@@ -384,6 +386,13 @@ def _avg_pool(op: str, n: int, x: Any, kernel_size: Any, stride: Any, padding: A
         return _single(_avg_pool(op, n, _batch_of_one(x), kernel, strides, paddings, ceil_mode, count_include_pad,
                                  divisor_override))
     shape = _pooled_shape(op, n, x, kernel, strides, paddings, (1,) * n, ceil_mode)
+    dtype = x.array.dtype
+    if dtype == float16:  # a sum of a few hundred values overflows there
+        return cast(_avg_pool(op, n, cast(x, float32), kernel, strides, paddings, ceil_mode, count_include_pad,
+                              divisor_override), dtype)
+    if n == 3 and dtype.kind in "iu":  # a mean of integers is cut off once, not after each of the two poolings
+        means = _avg_pool(op, n, cast(x, float64), kernel, strides, paddings, ceil_mode, count_include_pad, divisor_override)
+        return cast(round(means, decimals=6), dtype)
     if n == 2:
         return apply(AvgPool2d, (x,), (kernel, strides, paddings, ceil_mode, count_include_pad, divisor_override))
     if n == 1:
@@ -420,6 +429,8 @@ def _adaptive_avg_pool(op: str, n: int, x: Any, output_size: Any) -> Any:
     if all(out and size % out == 0 for size, out in zip(spatial, wanted, strict=True)):
         kernel = tuple([size // out for size, out in zip(spatial, wanted, strict=True)])
         return _avg_pool(op, n, x, kernel, kernel, 0, False, True, None)
+    if x.array.dtype == float16:
+        return cast(_adaptive_avg_pool(op, n, cast(x, float32), wanted), float16)
     for axis, (size, out) in enumerate(zip(spatial, wanted, strict=True)):
         if size != out:
             x = axis_product(x, 2 + axis, averages(size, out))

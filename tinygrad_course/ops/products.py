@@ -14,9 +14,9 @@ from tinygrad_course.ops.arguments import described, integer, integers
 from tinygrad_course.ops.arithmetic import add, mul, sub
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.broadcast import broadcast_shape, expand
-from tinygrad_course.ops.cast import operands
+from tinygrad_course.ops.cast import cast, is_floating, operands
 from tinygrad_course.ops.comparison import where
-from tinygrad_course.ops.dtypes import require_tensors
+from tinygrad_course.ops.dtypes import float64, int64, require_tensors
 from tinygrad_course.ops.index import getitem
 from tinygrad_course.ops.join import cat, stack
 from tinygrad_course.ops.like import ones_like
@@ -218,8 +218,8 @@ def _contract(x: Any, of_x: list[Any], y: Any, of_y: list[Any], kept: set[Any]) 
 
     Common labels that are kept are a batch, common ones that are not are summed in a matrix product:
     x (batch, left, summed) @ y (batch, summed, right)."""
-    x, of_x = _sum_out(x, of_x, kept | set(of_y))
-    y, of_y = _sum_out(y, of_y, kept | set(of_x))
+    x, of_x = _sum_out(x, of_x, kept | set(of_y), x.array.dtype)
+    y, of_y = _sum_out(y, of_y, kept | set(of_x), y.array.dtype)
     common = [label for label in of_x if label in of_y]
     batch = [label for label in common if label in kept]
     summed = [label for label in common if label not in kept]
@@ -229,9 +229,9 @@ def _contract(x: Any, of_x: list[Any], y: Any, of_y: list[Any], kept: set[Any]) 
     for label in summed:  # an axis of size 1 meets a longer one: sum of a[0] b[j] = a[0] * sum of b[j]
         if a[label] != b[label]:
             if a[label] == 1:
-                y, b[label] = sum(y, of_y.index(label), True), 1
+                y, b[label] = sum(y, of_y.index(label), True, y.array.dtype), 1
             else:
-                x, a[label] = sum(x, of_x.index(label), True), 1
+                x, a[label] = sum(x, of_x.index(label), True, x.array.dtype), 1
     sizes = [b[label] if a[label] == 1 else a[label] for label in batch]
     rows, columns = [a[label] for label in left], [b[label] for label in right]
     inside = [a[label] for label in summed]
@@ -249,9 +249,9 @@ def _contract(x: Any, of_x: list[Any], y: Any, of_y: list[Any], kept: set[Any]) 
     return reshape(z, (*sizes, *rows, *columns)), batch + left + right
 
 
-def _sum_out(x: Any, labels: list[Any], kept: set[Any]) -> tuple[Any, list[Any]]:
+def _sum_out(x: Any, labels: list[Any], kept: set[Any], dtype: Any = None) -> tuple[Any, list[Any]]:
     axes = tuple([axis for axis, label in enumerate(labels) if label not in kept])
-    return (sum(x, axes), [label for label in labels if label in kept]) if axes else (x, labels)
+    return (sum(x, axes, False, dtype), [label for label in labels if label in kept]) if axes else (x, labels)
 
 
 def _diagonal(x: Any, labels: list[Any]) -> tuple[Any, list[Any]]:
@@ -485,8 +485,10 @@ def chain_matmul(*matrices: Any) -> Any:
 
 def matrix_power(input: Any, n: int) -> Any:
     """A multiplied by itself n times, in about log2 n products; the identity for n = 0, powers of the inverse for n < 0."""
-    require_matrices("matrix_power", input, square=True)
+    require_tensors("matrix_power", input)
     n = integer("matrix_power", "n", n)
+    whole = input.array.dtype.kind in "iu" and n >= 0  # integers have products, but no inverse
+    require_matrices("matrix_power", cast(input, float64) if whole else input, square=True)
     if n < 0:
         from tinygrad_course.ops.solve import inv
 
@@ -500,7 +502,7 @@ def matrix_power(input: Any, n: int) -> Any:
             result = square if result is None else matmul(result, square)
         n //= 2
         if n == 0:
-            return mul(result, 1.0) if result is input else result
+            return mul(result, 1) if result is input else result
         square = matmul(square, square)
 
 
@@ -522,6 +524,7 @@ def linalg_vander(x: Any, N: int | None = None) -> Any:
 
 
 def _powers(x: Any, count: int) -> Any:
+    x = x if is_floating(x) else cast(x, int64)
     powers = [ones_like(x)]
     for _ in range(count - 1):
         powers.append(mul(powers[-1], x))

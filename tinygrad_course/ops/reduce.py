@@ -18,7 +18,7 @@ from tinygrad_course.ops.axes import normalise_axes, normalise_axis, numpy_names
 from tinygrad_course.ops.broadcast import expand, sum_to
 from tinygrad_course.ops.cast import cast, floating
 from tinygrad_course.ops.comparison import eq, ne, where
-from tinygrad_course.ops.dtypes import as_dtype, full_like, require_tensors, uint8, zeros_like
+from tinygrad_course.ops.dtypes import as_dtype, float16, float32, full_like, require_tensors, uint8, zeros_like
 from tinygrad_course.ops.index import ScatterAdd, getitem
 from tinygrad_course.ops.join import cat
 from tinygrad_course.ops.shape import reshape
@@ -348,7 +348,8 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -
     require_tensors("sum", input)
     if dtype is not None:
         input = cast(input, as_dtype(dtype))
-    return apply(Sum, (input,), (normalise_axes("sum", dim, input.array.ndim), keepdim))
+    y = apply(Sum, (input,), (normalise_axes("sum", dim, input.array.ndim), keepdim))
+    return y if dtype is None else cast(y, input.array.dtype)
 
 
 @numpy_names
@@ -369,8 +370,10 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, dtype: Any =
         input = cast(input, as_dtype(dtype))
     axis = 0 if dim is None else normalise_axis("prod", dim, input.array.ndim)
     if dim is None or input.array.ndim == 0:
-        return apply(Prod, (reshape(input, (input.array.size,)),), (0, False))
-    return apply(Prod, (input,), (axis, keepdim))
+        y = apply(Prod, (reshape(input, (input.array.size,)),), (0, False))
+    else:
+        y = apply(Prod, (input,), (axis, keepdim))
+    return y if dtype is None else cast(y, input.array.dtype)
 
 
 @numpy_names
@@ -385,8 +388,12 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = Non
     """Mean over `dim` of what is not nan; nan where nothing is left."""
     require_tensors("nanmean", input)
     _needs_floats("nanmean", input)
-    total = nansum(input, dim, keepdim, dtype)
-    return div(total, cast(sum(eq(input, input), dim, keepdim), total.array.dtype))
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype))
+        _needs_floats("nanmean", input)
+    x = cast(input, float32) if input.array.dtype == float16 else input  # neither the sum nor the number fits
+    total = nansum(x, dim, keepdim)
+    return cast(div(total, cast(sum(eq(x, x), dim, keepdim), total.array.dtype)), input.array.dtype)
 
 
 @numpy_names

@@ -47,7 +47,9 @@ def smooth_l1_loss(input: Any, target: Any, size_average: bool | None = None, re
     size = abs(d)
     if beta == 0:
         return reduce_loss(size, reduction)
-    return reduce_loss(where(lt(size, beta), mul(mul(d, d), 0.5 / beta), sub(size, 0.5 * beta)), reduction)
+    near = lt(size, beta)
+    inside = where(near, d, 0.0)  # the square of a branch not taken could overflow, and 0 inf is nan in its derivative
+    return reduce_loss(where(near, mul(mul(inside, inside), 0.5 / beta), sub(size, 0.5 * beta)), reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
@@ -60,7 +62,9 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
         raise ValueError(f"huber_loss: delta must be greater than 0, got {delta}")
     d = _difference("huber_loss", input, target, reduction)
     size = abs(d)
-    loss = where(le(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
+    near = le(size, delta)
+    inside = where(near, d, 0.0)  # see smooth_l1_loss
+    loss = where(near, mul(mul(inside, inside), 0.5), mul(sub(size, 0.5 * delta), delta))
     return reduce_loss(_weighted("huber_loss", input, loss, weight), reduction)
 
 

@@ -18,6 +18,7 @@ from tinygrad_course.ops.arguments import described, integer, integers, number
 from tinygrad_course.ops.arithmetic import add, mul, sub
 from tinygrad_course.ops.axis_product import SparseMatrix, axis_product, cached
 from tinygrad_course.ops.broadcast import expand
+from tinygrad_course.ops.cast import clone
 from tinygrad_course.ops.comparison import where
 from tinygrad_course.ops.dtypes import constant, require_tensors
 from tinygrad_course.ops.index import gather, getitem
@@ -368,6 +369,8 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     if c % (r * r):
         raise ShapeError(f"pixel_shuffle: the {c} channels of {input.array.shape} are no multiple of upscale_factor^2 = "
                          f"{r * r}")
+    if r == 1:
+        return clone(input)
     y = reshape(input, (*lead, c // (r * r), r, r, h, w))
     k = len(lead)
     y = permute(y, (*range(k), k, k + 3, k + 1, k + 4, k + 2))

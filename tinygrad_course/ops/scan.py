@@ -164,7 +164,8 @@ def _along(op: Any, x: Any, dim: int, dtype: Any, *args: Any) -> Any:
         x = cast(x, as_dtype(dtype))
     shape = x.array.shape
     axis = normalise_axis(op.name, dim, len(shape))
-    return reshape(apply(op, (x if shape else reshape(x, (1,)),), (axis, *args)), shape)
+    y = reshape(apply(op, (x if shape else reshape(x, (1,)),), (axis, *args)), shape)
+    return y if dtype is None else cast(y, x.array.dtype)
 
 
 @numpy_names

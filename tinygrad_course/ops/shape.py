@@ -366,6 +366,8 @@ def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """A copy of x that is reversed along the axes `dims`."""
     require_tensors("flip", input)
     ndim = input.array.ndim
+    if not axes and dims is None:
+        raise TypeError("flip: the axes to turn round must be given: flip(x, (0, 1)); () turns none")
     turned = [normalise_axis("flip", dim, ndim) for dim in spread("flip", "dims", axes, dims)]
     if len(set(turned)) != len(turned):
         raise ShapeError(f"flip: an axis is named twice in {tuple(turned)}")

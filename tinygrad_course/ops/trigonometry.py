@@ -3,13 +3,13 @@
 import math
 from typing import Any
 
-from tinygrad_course.autograd.base import Shape
+from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply, binary, unary
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError
 from tinygrad_course.ops.arithmetic import add, div, mul, neg, sqrt, sub
 from tinygrad_course.ops.broadcast import Elementwise, sum_like
-from tinygrad_course.ops.cast import floating, operands
+from tinygrad_course.ops.cast import floating, is_floating, operands
 from tinygrad_course.ops.comparison import eq, where
 
 __all__ = [
@@ -261,7 +261,11 @@ def _one_minus_square(x: Any) -> Any:
 
 
 def floats(x: Any, y: Any) -> tuple[Any, Any]:
-    """Two operands of one floating point type: what functions of two numbers work on that have no integer values."""
+    """Two operands of one floating point type: what functions of two numbers work on that have no integer values.
+
+    Integers become that at once: as numbers of the other one's integer type -1 could turn into 255."""
+    if not any(isinstance(value, TensorBase) and is_floating(value) for value in (x, y)):
+        x, y = [floating(value) if isinstance(value, TensorBase) else value for value in (x, y)]
     x, y = operands(x, y)
     return floating(x), floating(y)
 

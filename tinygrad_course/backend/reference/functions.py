@@ -132,22 +132,22 @@ def round(x: Array, decimals: int) -> Array:
     return _array(np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale)
 
 
-def _require_divisor(y: Array) -> None:
-    if y.dtype.kind in "iu" and not y.all():
+def _require_divisor(x: Array, y: Array) -> None:
+    if y.dtype.kind in "iu" and not y.all() and x.size:
         raise ZeroDivisionError("integer division by zero; convert to floating point numbers if inf or nan is wanted")
 
 
 @_quiet
 def floor_divide(x: Array, y: Array) -> Array:
     """z = floor(x / y); x / 0 = +-inf or NaN for floating point numbers."""
-    _require_divisor(y)
+    _require_divisor(x, y)
     return _array(np.floor_divide(x, y))
 
 
 @_quiet
 def trunc_divide(x: Array, y: Array) -> Array:
     """z = x / y rounded towards 0."""
-    _require_divisor(y)
+    _require_divisor(x, y)
     if x.dtype.kind == "f":
         return _array(np.trunc(np.divide(x, y)))
     quotient, rest = np.divmod(x, y)
@@ -157,14 +157,14 @@ def trunc_divide(x: Array, y: Array) -> Array:
 @_quiet
 def fmod(x: Array, y: Array) -> Array:
     """z = x - y trunc(x / y), with the sign of x."""
-    _require_divisor(y)
+    _require_divisor(x, y)
     return _array(np.fmod(x, y))
 
 
 @_quiet
 def remainder(x: Array, y: Array) -> Array:
     """z = x - y floor(x / y), with the sign of y."""
-    _require_divisor(y)
+    _require_divisor(x, y)
     return _array(np.remainder(x, y))
 
 

@@ -193,8 +193,9 @@ igammac = _from_scipy("gammaincc", "z = int_y^inf t^(x-1) e^-t dt / Gamma(x).")
 
 
 def airy_ai(x: Array) -> Array:
-    """y = Ai x."""
-    return _array(_scipy("airy", x)(_wide(x))[0].astype(x.dtype))
+    """y = Ai x, which is 0 in float64 long before SciPy gives up and says NaN."""
+    y = _scipy("airy", x)(_wide(x))[0]
+    return _array(np.where(x > 1000, 0.0, y).astype(x.dtype))
 
 
 def _bessel(usual: tuple[str, str], any_order: str, doc: str) -> Callable[[Array, int], Array]:

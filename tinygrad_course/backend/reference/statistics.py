@@ -79,30 +79,36 @@ def vector_norm(x: Array, axis: tuple[int, ...], p: float, keepdims: bool) -> Ar
             y = np.sqrt(np.sum(wide * wide, axis=axis, keepdims=keepdims))
         else:
             y = np.sum(wide**p, axis=axis, keepdims=keepdims) ** (1 / p)
-    return _array(y).astype(x.dtype, copy=False)
+        return _array(y).astype(x.dtype, copy=False)
 
 
 def cumsum(x: Array, axis: int, reverse: bool) -> Array:
     """Sums of the elements up to and including each along `axis` (`reverse`: from each on), in the types of `sum`."""
     with np.errstate(invalid="ignore", over="ignore"):
-        y = np.cumsum(_turned(x, axis, reverse), axis=axis, dtype=_wide(x)).astype(_result(x), copy=False)
+        y = np.cumsum(_turned(x, axis, reverse), axis=axis, dtype=_running(x)).astype(_result(x), copy=False)
     return np.ascontiguousarray(_turned(y, axis, reverse)) if reverse else y
 
 
 def cumprod(x: Array, axis: int) -> Array:
     """Products of the elements up to and including each along `axis`, in the types of `sum`."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        return np.cumprod(x, axis=axis, dtype=_wide(x)).astype(_result(x), copy=False)
+        return np.cumprod(x, axis=axis, dtype=_running(x)).astype(_result(x), copy=False)
 
 
 def logcumsumexp(x: Array, axis: int) -> Array:
     """log of the sums of exp(x) up to and including each element along `axis`, floating point x."""
-    with np.errstate(invalid="ignore"):
-        return np.logaddexp.accumulate(x.astype(_wide(x), copy=False), axis=axis).astype(x.dtype, copy=False)
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        return np.logaddexp.accumulate(x.astype(_running(x), copy=False), axis=axis).astype(x.dtype, copy=False)
+
 
 def _wide(x: Array) -> Any:
     """The type to compute in: bools and integers in int64, float16 in float32."""
     return np.int64 if x.dtype.kind in "biu" else np.float32 if x.dtype == np.float16 else x.dtype
+
+
+def _running(x: Array) -> Any:
+    """The type of a running total: one number after the other, so that errors grow along the axis."""
+    return np.int64 if x.dtype.kind in "biu" else np.float64
 
 
 def _result(x: Array) -> Any:
