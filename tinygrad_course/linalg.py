@@ -23,20 +23,20 @@ from tinygrad_course.ops.norms import vector_norm
 from tinygrad_course.ops.products import linalg_cross as cross
 from tinygrad_course.ops.products import linalg_vander as vander
 from tinygrad_course.ops.products import matrix_exp, matrix_power, multi_dot, vecdot
+from tinygrad_course.ops.solve import det as _det
 from tinygrad_course.ops.solve import (
-    det,
     inv,
     inv_ex,
     lstsq,
     matrix_rank,
     pinv,
-    slogdet,
     solve,
     solve_ex,
     solve_triangular,
     tensorinv,
     tensorsolve,
 )
+from tinygrad_course.ops.solve import slogdet as _slogdet
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh",
@@ -45,6 +45,16 @@ __all__ = [
     "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
     "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]
+
+
+def det(A: Any) -> Any:
+    """Determinant of square matrices, (..., n, n) -> (...)."""
+    return _det(A)
+
+
+def slogdet(A: Any) -> Any:
+    """(sign, ln |det|) of square matrices, which neither overflows nor underflows; (0, -inf) if a matrix is singular."""
+    return _slogdet(A)
 
 
 def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:

@@ -177,3 +177,8 @@ def test_index_sample_is_what_it_says() -> None:
     assert np.diff(values).min() > 0.19
     assert np.abs(values).min() > 0.09
     assert set(index(3, 100).make(rng)) == {0, 1, 2}
+
+
+def test_a_number_beyond_the_type_is_infinite_without_a_word(backend: str) -> None:
+    x = tgc.ones(1, dtype="float16")
+    assert [(x * 1e6).item(), (x - 100_000).item(), (x.float() * 1e300).item()] == [np.inf, -np.inf, np.inf]

@@ -137,3 +137,12 @@ def test_asarray_shares_or_copies() -> None:
 def test_errors(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_arange_of_integers_cuts_off_before_it_counts(torch: Any) -> None:
+    for args in ((3.1,), (-0.9, 2.1, 2.0), (2.1, -2.9, -1.0), (0.0, -8.000001, -4.0)):
+        assert tgc.arange(*args, dtype="int64").tolist() == torch.arange(*args, dtype=torch.int64).tolist()
+    with pytest.raises(ValueError, match="arange: the step is 0 as a number of type int64"):
+        tgc.arange(0, 2, 0.5, dtype="int64")
+    with pytest.raises(ValueError, match=r"arange: .*finite, got 0, inf and 2"):
+        tgc.arange(0, np.inf, 2)

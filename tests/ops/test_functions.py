@@ -245,3 +245,16 @@ def test_ldexp_has_the_range_of_its_result() -> None:
 )
 def test_other_names(name: str, same: str) -> None:
     assert getattr(tgc, name) is getattr(tgc, same)
+
+
+def test_heaviside_keeps_large_integers(backend: str) -> None:
+    large = 2**63 - 1
+    assert tgc.heaviside(tgc.tensor([-5, 0, large]), tgc.tensor([large])).tolist() == [0, large, 1]
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod"])
+def test_nothing_divided_by_zero(backend: str, name: str) -> None:
+    empty, zero = tgc.zeros(0, dtype="int64"), tgc.zeros(1, dtype="int64")
+    assert getattr(tgc, name)(empty, zero).shape == (0,)
+    with pytest.raises(ZeroDivisionError):
+        getattr(tgc, name)(zero, zero)

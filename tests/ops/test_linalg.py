@@ -123,7 +123,7 @@ CASES = (
                 ShapeError,
                 r"linear.*bias.*\(3,\).*\(4,\)",
             ),
-            Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(3)), ShapeError, "linear.*matrix"),
+            Error(lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(2, 4, 3)), ShapeError, "linear.*matrix"),
             Error(lambda: tgc.ops.linear(tgc.ones(()), tgc.ones(3, 3)), ShapeError, "linear.*0-d"),
             Error(
                 lambda: tgc.ops.linear(tgc.ones(2, 3), tgc.ones(4, 3, dtype="float64")),
@@ -164,3 +164,16 @@ def test_matmul_with_numpy(backend: str) -> None:
     x = tgc.tensor([[1.0, 2.0]], dtype="float64")
     assert (x @ np.eye(2)).tolist() == [[1, 2]]
     assert (np.ones((1, 1)) @ x).tolist() == [[1, 2]]
+
+
+def test_linear_with_one_feature_as_a_vector(backend: str, torch: Any) -> None:
+    for shape in ((3,), (2, 3), (2, 4, 3)):
+        x, w, b = np.arange(float(np.prod(shape))).reshape(shape), np.array([1.0, -2.0, 3.0]), np.array(0.5)
+        wanted = torch.nn.functional.linear(torch.tensor(x), torch.tensor(w)) + 0.5
+        weight = tgc.tensor(w, requires_grad=True)
+        y = tgc.nn.functional.linear(tgc.tensor(x), weight, tgc.tensor(b))
+        assert y.tolist() == wanted.tolist()
+        y.sum().backward()
+        assert weight.grad.tolist() == x.reshape(-1, 3).sum(0).tolist()
+    with pytest.raises(ShapeError, match=r"4.*3|3.*4"):
+        tgc.nn.functional.linear(tgc.ones(2, 4), tgc.ones(3))

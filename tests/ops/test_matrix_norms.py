@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.linalg
 
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, away
 from tests.ops.matrices import of_torch, on, regular
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import DTypeError, ShapeError
 
 INF = float("inf")
 
@@ -127,3 +128,28 @@ def test_equal_sums_share_the_gradient(backend: str) -> None:
     x = tgc.eye(2, requires_grad=True)
     tgc.linalg.matrix_norm(x, 1).backward()
     assert x.grad.tolist() == [[0.5, 0], [0, 0.5]]
+
+
+def test_norms_of_empty_matrices(backend: str, torch: Any) -> None:
+    """0 is the largest of nothing that cannot be negative; a smallest there is not."""
+    for shape in ((0, 0), (0, 3), (3, 0)):
+        for order in (1, -1, 2, -2, INF, -INF, "fro", "nuc"):
+            try:
+                wanted = torch.linalg.norm(torch.zeros(shape), order)
+            except IndexError:
+                with pytest.raises(ShapeError):
+                    tgc.linalg.norm(tgc.zeros(shape), order)
+            else:
+                assert tgc.linalg.norm(tgc.zeros(shape), order).item() == wanted.item() == 0
+    assert tgc.linalg.norm(tgc.zeros(2, 0, 3), 2, (1, 2), True).shape == (2, 1, 1)
+
+
+def test_norms_of_halves_that_need_no_singular_values(backend: str) -> None:
+    x = tgc.ones(2, 2, dtype="float16")
+    assert [tgc.linalg.matrix_norm(x, order).item() for order in ("fro", 1, -1, INF)] == [2, 2, 2, 2]
+    with pytest.raises(DTypeError, match=r"matrix_norm.*float16"):
+        tgc.linalg.matrix_norm(x, 2)
+
+
+def test_nuclear_condition_of_a_singular_matrix(backend: str) -> None:
+    assert tgc.linalg.cond(tgc.ones(2, 2), "nuc").item() == INF

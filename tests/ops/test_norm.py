@@ -274,3 +274,26 @@ def test_rms_norm_has_the_epsilon_of_its_type() -> None:
     for dtype in ("float32", "float64"):
         y = ops.rms_norm(tgc.zeros(2, dtype=dtype) + 1e-30, (2,))
         np.testing.assert_allclose(y.array, 1e-30 / np.sqrt(np.finfo(dtype).eps), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm"])
+def test_halves_are_normalised_in_single_precision(backend: str, name: str) -> None:
+    """A square of more than 255 does not fit into float16; neither do value, nor gradient, nor statistics suffer."""
+    a = (np.random.default_rng(0).standard_normal((2, 4, 6)) * 100 + 600).astype("float16")
+    args = {"layer_norm": ((6,),), "rms_norm": ((6,),), "group_norm": (2,), "batch_norm": (None, None, None, None, True)}
+    found = []
+    for dtype in ("float16", "float64"):
+        x = tgc.tensor(a, dtype=dtype, requires_grad=True)
+        y = getattr(ops, name)(x, *args.get(name, ()))
+        y[:, 1].sum().backward()
+        assert y.dtype == x.grad.dtype == dtype
+        found.append((y.array, x.grad.array))
+    for half, exact in zip(*found, strict=True):
+        np.testing.assert_allclose(half, exact, rtol=2e-3, atol=2e-3)
+
+
+def test_half_input_may_have_single_running_statistics(backend: str) -> None:
+    x, mean, var = tgc.full((4, 2, 3), 300.0, dtype="float16"), tgc.zeros(2), tgc.ones(2)
+    assert ops.batch_norm(x, mean, var).dtype == "float16"
+    assert ops.batch_norm(x, mean, var, training=True, momentum=1.0).tolist() == np.zeros((4, 2, 3)).tolist()
+    assert (mean.tolist(), mean.dtype, var.tolist()) == ([300.0, 300.0], "float32", [0.0, 0.0])

@@ -171,3 +171,9 @@ def test_nuclear_norm(backend: str) -> None:
     np.testing.assert_allclose(tgc.norm(tgc.tensor(a[0]), "nuc").item(), wanted[0])
     with pytest.raises(ShapeError, match=r"norm: the nuclear norm.*\(2, 3, 4\), got None"):
         tgc.norm(tgc.tensor(a), "nuc")
+
+
+def test_a_norm_that_does_not_fit_into_its_type_is_infinite(backend: str) -> None:
+    x = tgc.tensor([6e4, 6e4], dtype="float16")
+    assert tgc.norm(x).item() == math.inf
+    assert tgc.ops.normalize(x, dim=0).tolist() == [0.0, 0.0]

@@ -591,3 +591,20 @@ def test_fractional_windows_are_drawn(backend: str) -> None:
 def test_nothing_asked_for(backend: str) -> None:
     assert tgc.ops.adaptive_avg_pool2d(tgc.ones(1, 2, 3, 4), (0, 2)).shape == (1, 2, 0, 2)
     assert tgc.ops.adaptive_max_pool1d(tgc.ones(1, 2, 3), 0).shape == (1, 2, 0)
+
+
+@pytest.mark.parametrize("call", [lambda x: tgc.ops.avg_pool2d(x, 50), lambda x: tgc.ops.adaptive_avg_pool2d(x, 3)])
+def test_sums_of_halves_do_not_overflow(backend: str, call: Any) -> None:
+    x = tgc.full((1, 1, 50, 50), 100.0, dtype="float16", requires_grad=True)
+    y = call(x)
+    y.sum().backward()
+    assert (y.dtype, x.grad.dtype) == ("float16", "float16")
+    assert set(y.reshape(-1).tolist()) == {100.0}
+    assert x.grad.array.astype(float).sum() == pytest.approx(y.array.size, rel=1e-3)
+
+
+def test_means_of_integers_are_cut_off_once(backend: str) -> None:
+    x = tgc.tensor([[1, 0], [0, 1], [3, 0], [1, 2]]).reshape(1, 1, 2, 2, 2)
+    assert tgc.ops.avg_pool3d(x, 2).tolist() == [[[[[1]]]]]
+    assert tgc.ops.avg_pool3d(-x, 2).dtype == "int64"
+    assert tgc.ops.avg_pool3d(-x * 2 + 1, 2).tolist() == [[[[[-1]]]]]

@@ -412,3 +412,20 @@ def test_matrix_exp_of_small_and_large_matrices(backend: str, scale: float) -> N
     turn = tgc.tensor([[[0.0, -scale], [scale, 0.0]], [[0.0, 0.0], [0.0, 0.0]]], dtype="float64")
     c, s = np.cos(scale), np.sin(scale)
     np.testing.assert_allclose(tgc.matrix_exp(turn).array, [[[c, -s], [s, c]], [[1, 0], [0, 1]]], rtol=0, atol=1e-13)
+
+
+def test_powers_of_integer_matrices(backend: str) -> None:
+    x = tgc.tensor([[1, 1], [1, 0]])
+    assert tgc.linalg.matrix_power(x, 10).tolist() == [[89, 55], [55, 34]]
+    assert tgc.linalg.matrix_power(x, 1).dtype == tgc.linalg.matrix_power(x, 0).dtype == "int64"
+    with pytest.raises(DTypeError, match="int64"):
+        tgc.linalg.matrix_power(x, -1)
+
+
+def test_types_of_integers(backend: str, torch: Any) -> None:
+    """Axes of size 1 that meet longer ones are summed first, in the type of the operands; powers are int64."""
+    x, y = np.ones((1, 1, 1), "uint8"), np.full((2, 1, 2), 3, "uint8")
+    dims = ([0, 1], [2, 0])
+    found, wanted = tgc.tensordot(tgc.tensor(x), tgc.tensor(y), dims), torch.tensordot(torch.tensor(x), torch.tensor(y), dims)
+    assert (found.tolist(), found.dtype) == (wanted.tolist(), "uint8")
+    assert tgc.linalg.vander(tgc.tensor([3, 20], dtype="uint8"), N=3).tolist() == [[1, 3, 9], [1, 20, 400]]

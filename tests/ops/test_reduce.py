@@ -451,3 +451,24 @@ def test_mean_of_nothing_is_nan(backend: str) -> None:
     tgc.nanmean(x).backward()
     assert np.isnan(tgc.nanmean(x).item())
     assert x.grad.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "nansum", "cumsum", "cumprod"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float16"])
+def test_the_type_asked_for_is_the_type_of_the_result(backend: str, torch: Any, name: str, dtype: str) -> None:
+    """Also where it is narrower than int64: uint8 wraps round, bool tells whether it is 0."""
+    a = np.array([100, 2, 3], "uint8")
+    dims = (0,) if name.startswith("cum") else ()
+    y = getattr(tgc, name)(tgc.tensor(a), *dims, dtype=dtype)
+    assert y.dtype == dtype
+    if not (dtype == "bool" and name.startswith("cum")):  # PyTorch has none
+        assert y.tolist() == getattr(torch, name)(torch.tensor(a), *dims, dtype=getattr(torch, dtype)).tolist()
+
+
+def test_nanmean_of_many_halves(backend: str) -> None:
+    """Neither their sum nor their number fits into float16."""
+    x = tgc.full((70000,), 2.0, dtype="float16")
+    assert tgc.nanmean(x).item() == 2.0
+    assert tgc.nanmean(x).dtype == "float16"
+    with pytest.raises(DTypeError, match=r"nanmean.*int64"):
+        tgc.nanmean(x, dtype="int64")

@@ -183,3 +183,11 @@ def test_a_variance_below_eps_has_the_gradient_at_eps(torch: Any) -> None:
 def test_a_number_as_variance() -> None:
     x, t = tgc.randn(3), tgc.randn(3)
     assert ops.gaussian_nll_loss(x, t, 2.0).item() == pytest.approx(ops.gaussian_nll_loss(x, t, tgc.full((3,), 2.0)).item())
+
+
+@pytest.mark.parametrize("name", ["huber_loss", "smooth_l1_loss"])
+def test_the_slope_at_infinity_is_that_of_the_line(backend: str, torch: Any, name: str) -> None:
+    for lib, function in ((tgc, getattr(ops, name)), (torch, functional(name))):
+        x = lib.tensor([np.inf, -np.inf, 1e30, 0.5], requires_grad=True)
+        function(x, lib.zeros(4), reduction="sum").backward()
+        assert x.grad.tolist() == [1.0, -1.0, 1.0, 0.5]

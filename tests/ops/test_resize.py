@@ -407,3 +407,9 @@ def test_shuffles_undo_each_other(backend: str) -> None:
     assert tgc.ops.pixel_unshuffle(tgc.ops.pixel_shuffle(x, 2), 2).tolist() == x.tolist()
     assert tgc.ops.channel_shuffle(tgc.ops.channel_shuffle(x, 2), 4).tolist() == x.tolist()
     assert tgc.ops.pixel_shuffle(tgc.ones(2, 0, 4, 1, 1), 2).shape == (2, 0, 1, 2, 2)
+
+
+def test_a_shuffle_by_one_is_a_copy(backend: str) -> None:
+    x = tgc.ones(1, 2, 2, 2)
+    for function in (tgc.ops.pixel_shuffle, tgc.ops.pixel_unshuffle):
+        assert not np.shares_memory(function(x, 1).array, x.array)

@@ -299,3 +299,18 @@ def test_integers_are_integrated_as_floating_point_numbers(backend: str) -> None
     assert tgc.trapezoid(y).item() == 150.0
     assert tgc.trapezoid(y, tgc.tensor([3, 1], dtype="uint8")).item() == -300.0
     assert tgc.gradient(tgc.tensor([1, 2, 4]))[0].tolist() == [1.0, 1.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [("cumsum", 0.1, 1e5), ("cumprod", 1 + 2.0**-20, (1 + 2.0**-20) ** 1_000_000), ("logcumsumexp", 0.0, math.log(1e6))],
+)
+def test_errors_do_not_grow_along_the_axis(backend: str, name: str, value: float, wanted: float) -> None:
+    """A million times 0.1, added one by one in float32, is off by 1 %."""
+    assert getattr(tgc, name)(tgc.full((1_000_000,), value), 0)[-1].item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_totals_that_overflow_are_infinite_without_a_word(backend: str) -> None:
+    x = tgc.tensor([3e38, 3e38, 3e38])
+    assert tgc.cumsum(x, 0).tolist()[1:] == [math.inf, math.inf]
+    assert tgc.logcumsumexp(x.half(), 0).tolist() == [math.inf] * 3

@@ -463,3 +463,10 @@ def test_unfold_of_a_number(backend: str, torch: Any) -> None:
     assert y.tolist() == torch.tensor(2.0).unfold(0, 1, 1).tolist() == [2.0]
     y.backward(tgc.tensor([3.0]))
     assert x.grad.item() == 3.0
+
+
+def test_flip_wants_its_axes(backend: str) -> None:
+    x = tgc.tensor([1, 2])
+    assert tgc.flip(x, ()).tolist() == [1, 2]
+    with pytest.raises(TypeError, match="flip: the axes"):
+        tgc.flip(x)

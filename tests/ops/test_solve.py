@@ -394,3 +394,9 @@ def test_gradient_stays_in_the_triangle(backend: str) -> None:
     tgc.linalg.solve_triangular(a, tgc.ones(3, 1, dtype="float64"), upper=False).sum().backward()
     assert (np.triu(a.grad.array, 1) == 0).all()
     assert (a.grad.array[np.tril_indices(3)] != 0).all()
+
+
+def test_the_name_of_the_matrix_is_that_of_torch(backend: str) -> None:
+    x = tgc.eye(2) * 2.0
+    assert tgc.det(input=x).item() == tgc.linalg.det(A=x).item() == 4.0
+    assert tgc.slogdet(input=x).sign.item() == tgc.linalg.slogdet(A=x).sign.item() == 1.0

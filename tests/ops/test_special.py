@@ -261,3 +261,7 @@ def test_the_namespace_is_that_of_torch(torch: Any) -> None:
     foreign = {"Tensor", "common_args", "multi_dim_common", "torch"}
     assert set(special.__all__) == {name for name in dir(torch.special) if not name.startswith("_")} - foreign
     assert all(callable(getattr(special, name)) for name in special.__all__)
+
+
+def test_airy_of_large_numbers_is_zero() -> None:
+    assert special.airy_ai(tgc.tensor([1e18, 5e3, nan], dtype="float64")).tolist()[:2] == [0.0, 0.0]

@@ -86,3 +86,13 @@ def test_hypot_does_not_overflow() -> None:
     y.backward()
     assert y.item() == pytest.approx(5e200)
     assert x.grad.item() == pytest.approx(0.6)
+
+
+def test_integers_become_floating_point_numbers_at_once(backend: str) -> None:
+    """Not by way of the other one's type, in which -1 is 255 or nothing at all."""
+    x = tgc.tensor([0, 1], dtype="uint8")
+    for other in (-1, tgc.tensor(-1, dtype="int8")):
+        assert tgc.atan2(x, other).tolist() == pytest.approx([math.pi, 0.75 * math.pi])
+        assert tgc.copysign(x, other).tolist() == [0.0, -1.0]
+        assert tgc.ldexp(x, other).tolist() == [0.0, 0.5]
+    assert tgc.atan2(x, tgc.ones(2, dtype="float16")).dtype == "float16"

@@ -169,6 +169,9 @@ def constant(value: Any, like: TensorBase) -> Any:
         elif dtype.kind == "b" and not isinstance(value, bool):
             dtype = int64
         try:
+            if dtype.kind == "f" and not -65504 <= value <= 65504:  # inf in float16: no news, x * 1e6 is that as well
+                with np.errstate(over="ignore"):
+                    return new_tensor(xp.array(value, dtype))
             return new_tensor(xp.array(value, dtype))
         except OverflowError:
             raise DTypeError(f"the number {value} does not fit into {dtype}, the type of the tensor that it meets; convert "

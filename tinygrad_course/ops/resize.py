@@ -383,6 +383,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     if h % r or w % r:
         raise ShapeError(f"pixel_unshuffle: height and width of {input.array.shape} must be multiples of "
                          f"downscale_factor {r}")
+    if r == 1:
+        return clone(input)
     y = reshape(input, (*lead, c, h // r, r, w // r, r))
     k = len(lead)
     y = permute(y, (*range(k), k, k + 2, k + 4, k + 1, k + 3))
