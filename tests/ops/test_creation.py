@@ -141,7 +141,8 @@ def test_errors(call: Any, error: type[Exception], message: str) -> None:
 
 def test_arange_of_integers_cuts_off_before_it_counts(torch: Any) -> None:
     for args in ((3.1,), (-0.9, 2.1, 2.0), (2.1, -2.9, -1.0), (0.0, -8.000001, -4.0)):
-        assert tgc.arange(*args, dtype="int64").tolist() == torch.arange(*args, dtype=torch.int64).tolist()
+        for dtype in ("int64", "int32"):
+            assert tgc.arange(*args, dtype=dtype).tolist() == torch.arange(*args, dtype=getattr(torch, dtype)).tolist()
     with pytest.raises(ValueError, match="arange: the step is 0 as a number of type int64"):
         tgc.arange(0, 2, 0.5, dtype="int64")
     with pytest.raises(ValueError, match=r"arange: .*finite, got 0, inf and 2"):

@@ -428,4 +428,6 @@ def test_types_of_integers(backend: str, torch: Any) -> None:
     dims = ([0, 1], [2, 0])
     found, wanted = tgc.tensordot(tgc.tensor(x), tgc.tensor(y), dims), torch.tensordot(torch.tensor(x), torch.tensor(y), dims)
     assert (found.tolist(), found.dtype) == (wanted.tolist(), "uint8")
+    z = tgc.tensor([[100, 200]], dtype="uint8")
+    assert [tgc.einsum(rule, z, z).tolist() for rule in ("ij,kj->k", "ik,ij->j")] == [[50000], [30000, 60000]]
     assert tgc.linalg.vander(tgc.tensor([3, 20], dtype="uint8"), N=3).tolist() == [[1, 3, 9], [1, 20, 400]]

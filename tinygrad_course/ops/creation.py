@@ -151,11 +151,13 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         raise ValueError(f"arange: start, end and step must be finite, got {start}, {end} and {step}")
     whole = all(isinstance(value, int) for value in (start, end, step))
     kind = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
-    if kind.kind != "f" and not whole:  # cut off before anything is counted, as in PyTorch
+    if kind == int64 and not whole:  # cut off before anything is counted, as in PyTorch
         start, end, step, whole = int(start), int(end), int(step), True
         if step == 0:
-            raise ValueError(f"arange: the step is 0 as a number of type {kind}, which has no fractions")
+            raise ValueError("arange: the step is 0 as a number of type int64, which has no fractions")
     n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
+    if kind.kind != "f":
+        start, step = int(start), int(step)
     return finish((start + step * np.arange(n)).astype(kind), device, requires_grad)
 
 

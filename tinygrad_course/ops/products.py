@@ -218,8 +218,9 @@ def _contract(x: Any, of_x: list[Any], y: Any, of_y: list[Any], kept: set[Any]) 
 
     Common labels that are kept are a batch, common ones that are not are summed in a matrix product:
     x (batch, left, summed) @ y (batch, summed, right)."""
-    x, of_x = _sum_out(x, of_x, kept | set(of_y), x.array.dtype)
-    y, of_y = _sum_out(y, of_y, kept | set(of_x), y.array.dtype)
+    x, of_x = _sum_out(x, of_x, kept | set(of_y))
+    y, of_y = _sum_out(y, of_y, kept | set(of_x))
+    x, y = operands(x, y)  # where only one was summed, small integers have become int64
     common = [label for label in of_x if label in of_y]
     batch = [label for label in common if label in kept]
     summed = [label for label in common if label not in kept]
@@ -249,9 +250,9 @@ def _contract(x: Any, of_x: list[Any], y: Any, of_y: list[Any], kept: set[Any]) 
     return reshape(z, (*sizes, *rows, *columns)), batch + left + right
 
 
-def _sum_out(x: Any, labels: list[Any], kept: set[Any], dtype: Any = None) -> tuple[Any, list[Any]]:
+def _sum_out(x: Any, labels: list[Any], kept: set[Any]) -> tuple[Any, list[Any]]:
     axes = tuple([axis for axis, label in enumerate(labels) if label not in kept])
-    return (sum(x, axes, False, dtype), [label for label in labels if label in kept]) if axes else (x, labels)
+    return (sum(x, axes), [label for label in labels if label in kept]) if axes else (x, labels)
 
 
 def _diagonal(x: Any, labels: list[Any]) -> tuple[Any, list[Any]]:
