@@ -11,6 +11,7 @@ Environment:
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -146,11 +147,23 @@ def copy_headers() -> None:
         shutil.copy2(header, TARGET / header.name)
 
 
+def headers_of(source: Path) -> set[Path]:
+    """The C headers of ours that a source or header names, and those that they name in turn."""
+    found: set[Path] = set()
+    waiting = [source]
+    while waiting:
+        named = {KERNELS / name for name in re.findall(r'(?:include|TC_IMPL|from) "(\w+\.h)"', waiting.pop().read_text())}
+        new = {header for header in named - found if header.exists()}
+        found |= new
+        waiting += new
+    return found
+
+
 def extensions() -> list[Extension]:
-    headers = [header.as_posix() for header in sorted(KERNELS.glob("*.h"))]
     modules = {f"tinygrad_course.kernels.{source.stem}": source for source in sorted(KERNELS.glob("*.pyx"))}
     modules |= {".".join(twin.with_suffix("").parts): twin.with_suffix(".py") for twin in TYPED_PYTHON}
-    return [*(Extension(name, [source.as_posix()], depends=headers) for name, source in modules.items()),
+    return [*(Extension(name, [source.as_posix()], depends=sorted(map(Path.as_posix, headers_of(source))))
+              for name, source in modules.items()),
             Extension(UTILITY, [])]
 
 

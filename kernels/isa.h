@@ -2,7 +2,7 @@
  *
  * A kernel family writes its C once, in a header `<family>_impl.h`, against the macros below and simd.h, and says
  *
- *     #define TC_IMPL "gemm_impl.h"
+ *     #define TC_IMPL "<family>_impl.h"
  *     #include "isa.h"
  *
  * This file then includes that header six times:
