@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__unix__) || defined(__APPLE__)
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_ADDRESS__) /* which wants to see every block */
 #  include <pthread.h>
 #  include <sys/mman.h>
 #  define TC_HAVE_POOL 1
