@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_course import __version__
-from tinygrad_course.cli import info, predict, train
+from tinygrad_course.cli import bench, info, predict, train
 from tinygrad_course.cli.usage import (
     FAILED,
     INSTALL_ALL,
@@ -32,6 +32,7 @@ examples:
   tinygrad-course predict --test 20     label test images with the new weights
   tinygrad-course predict scan.png      label an image file
   tinygrad-course info                  what is installed and what it runs on
+  tinygrad-course bench models          speed beside PyTorch
 
 """
 
@@ -43,7 +44,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"tinygrad_course {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
     parsers = {}
-    for module in (train, predict, info):
+    for module in (train, predict, info, bench):
         name = module.__name__.rpartition(".")[2]
         sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION,
                                   epilog=module.EXAMPLES + _EXIT_CODES)
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"unknown {what} {unknown[0]!r}{suggestion(unknown[0], known)}. See {sub.prog} --help")
         if options.command is None:
             raise UsageError(f"give a command: {', '.join(parsers)}")
+        options.given = given
         code: int = options.run(options)
         return code
     except DependencyError as error:

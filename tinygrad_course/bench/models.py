@@ -1,0 +1,136 @@
+"""Whole training steps and inference of course-size models, in this package and in PyTorch."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tinygrad_course.bench import dense, generative, sequence, vision
+from tinygrad_course.bench.check import Agreement, WrongResult, compare_first_step
+from tinygrad_course.bench.engines import EAGER, OURS, Engine, copy_weights
+from tinygrad_course.bench.machine import Disturbance, Watchman
+from tinygrad_course.bench.measure import Plan, Ratio, Timing, interleave, ratio
+from tinygrad_course.bench.task import Model, Task
+
+REGISTRY: dict[str, Model] = {model.name: model for family in (dense, vision, sequence, generative)
+                              for model in family.MODELS}
+
+
+@dataclass
+class Row:
+    """One model with one number of threads.  `problem` says why there are no timings, if there are none.
+
+    training, inference  timings by engine
+    wrong                true if the engines disagreed on the first step
+    """
+
+    model: str
+    title: str
+    threads: int
+    goal: float
+    training: dict[str, Timing] = field(default_factory=dict)
+    inference: dict[str, Timing] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    disturbance: Disturbance | None = None
+    problem: str = ""
+    wrong: bool = False
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def ratio(self, what: str = "training", to: str = EAGER) -> Ratio | None:
+        """How many times faster ours is than `to`; None if either was not timed."""
+        timings: dict[str, Timing] = getattr(self, what)
+        return ratio(timings[OURS], timings[to]) if OURS in timings and to in timings else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, with medians and ratios beside the samples."""
+        content = asdict(self)
+        for what in ("training", "inference"):
+            for name, timing in getattr(self, what).items():
+                content[what][name]["median"] = timing.median
+            content[f"{what}_ratio"] = {to: asdict(found) for to in getattr(self, what)
+                                        if to != OURS and (found := self.ratio(what, to)) is not None}
+        return content
+
+
+def run(names: Sequence[str], threads: Sequence[int], plan: Plan, against: Sequence[str] = (EAGER,),
+        progress: Callable[[str], None] = lambda text: None) -> Iterator[Row]:
+    """Rows as they are done: all numbers of threads of the first model, then of the next.  Needs PyTorch."""
+    engines = [Engine(OURS), *(Engine(name) for name in dict.fromkeys((EAGER, *against)))]
+    for name in names:
+        model = REGISTRY[name]
+        progress(f"{model.title}: first step")
+        rows = [Row(model.name, model.title, n, model.goal) for n in threads]
+        tasks: dict[str, Task] = {}
+        try:
+            agreement = _prepare(model, engines, tasks, rows)
+        except (AttributeError, NotImplementedError) as error:
+            for row in rows:
+                row.problem = f"not available: {_short(error)}"
+                yield row
+            continue
+        except WrongResult as error:
+            for row in rows:
+                row.problem, row.wrong = f"wrong result: {_short(error)}", True
+                yield row
+            continue
+        except Exception as error:
+            for row in rows:
+                row.problem, row.wrong = f"{type(error).__name__}: {_short(error)}", True
+                yield row
+            continue
+        for row in rows:
+            row.agreement = agreement
+            progress(f"{model.title}: {row.threads} thread{'s' * (row.threads > 1)}")
+            _time(row, [engine for engine in engines if engine.name in tasks], tasks, plan)
+            yield row
+        tasks.clear()
+        gc.collect()
+
+
+def _prepare(model: Model, engines: Sequence[Engine], tasks: dict[str, Task], rows: Sequence[Row]) -> Agreement:
+    """Build the model in every engine with the weights of PyTorch's, and compare the first step of ours with PyTorch's."""
+    eager = next(engine for engine in engines if engine.name == EAGER)
+    tasks[EAGER] = eager.build(model)
+    for engine in engines:
+        if engine is eager:
+            continue
+        try:
+            task = engine.build(model)
+            copy_weights(tasks[EAGER], task, engine)
+            tasks[engine.name] = task
+        except Exception as error:
+            if engine.name == OURS:
+                raise
+            for row in rows:
+                row.absent[engine.name] = _short(error)
+    return compare_first_step(tasks[OURS], tasks[EAGER])
+
+
+def _time(row: Row, engines: Sequence[Engine], tasks: dict[str, Task], plan: Plan) -> None:
+    for engine in engines:
+        engine.set_num_threads(row.threads)
+    watchman = Watchman()
+    row.training = interleave({engine.name: tasks[engine.name].step for engine in engines}, plan, watchman.calibrate)
+    for task in tasks.values():
+        task.train(False)
+    shorter = Plan(plan.repeats, plan.seconds / 2, plan.turn_seconds)
+    row.inference = interleave({engine.name: engine.inference(tasks[engine.name]) for engine in engines}, shorter,
+                               watchman.calibrate)
+    for task in tasks.values():
+        task.train()
+    row.disturbance = watchman.report()
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The n-th root of the product; NaN of nothing."""
+    product = 1.0
+    for value in values:
+        product *= value ** (1 / len(values))
+    return product if values else float("nan")
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) < 200 else text[:197] + "..."

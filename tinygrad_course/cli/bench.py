@@ -1,0 +1,171 @@
+"""`tinygrad-course bench`: speed and memory, measured against PyTorch."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from tinygrad_course import backend
+from tinygrad_course.bench import models
+from tinygrad_course.bench import profile as profiling
+from tinygrad_course.bench import report as reporting
+from tinygrad_course.bench.engines import OURS, Engine
+from tinygrad_course.bench.machine import describe
+from tinygrad_course.bench.measure import Plan
+from tinygrad_course.cli.usage import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    UsageError,
+    choose,
+    positive_number,
+    whole_number,
+)
+
+HELP = "measure speed and memory against PyTorch"
+DESCRIPTION = """\
+Measure this package against PyTorch on this machine (docs/benchmarks.md).
+
+  models    training step and inference of 15 networks
+  profile   where the time of one network's training step goes (only ours)
+"""
+EXAMPLES = """\
+examples:
+  tinygrad-course bench models                         everything, with 1 and 2 threads
+  tinygrad-course bench models --only lenet --threads 1
+  tinygrad-course bench models --json now.json --chart now.png
+  tinygrad-course bench profile resnet20 --threads 2
+
+"""
+
+WHAT = ("models", "profile")
+OTHERS = ("torch", "compile", "jax")
+_CHILD = "TINYGRAD_COURSE_BENCH_CHILD"
+# PyTorch is imported first, so that OpenMP, which both share, is set up as PyTorch has it: this package would limit the
+# spinning of idle threads, and PyTorch's small parallel regions would take up to three times as long.
+_START = """\
+import sys
+try:
+    import torch
+except ImportError:
+    pass
+from tinygrad_course.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Arguments and options of the sub-command."""
+    parser.add_argument("what", metavar="WHAT", help=", ".join(WHAT))
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="the network to profile")
+    parser.add_argument("--only", metavar="NAMES", action="append", default=[],
+                        help="only these, separated by commas; may be given several times")
+    parser.add_argument("--threads", metavar="N,...", type=_numbers, default=None,
+                        help="numbers of threads (default: 1,2; profile: 1)")
+    parser.add_argument("--repeats", metavar="N", type=whole_number, default=15,
+                        help="at most so many rounds (default: 15)")
+    parser.add_argument("--seconds", metavar="S", type=positive_number, default=6.0,
+                        help="about so long for each measurement (default: 6)")
+    parser.add_argument("--against", metavar="NAMES", default="torch",
+                        help=f"what to compare with: {','.join(OTHERS)} (default: torch)")
+    parser.add_argument("--json", metavar="FILE", type=_output_file, help="write everything that was measured")
+    parser.add_argument("--markdown", metavar="FILE", type=_output_file, help="write the tables as Markdown")
+    parser.add_argument("--chart", metavar="FILE.png", type=_output_file, help="draw the ratios of the models")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure what the options name; returns the exit code."""
+    choose("benchmark", options.what, WHAT)
+    names = [choose("model", name.strip(), models.REGISTRY) for text in options.only for name in text.split(",")]
+    for name in options.against.split(","):
+        choose("engine", name, OTHERS)
+    if options.what == "profile":
+        if options.model is None:
+            raise UsageError(f"which model? Give one of {', '.join(models.REGISTRY)}")
+        choose("model", options.model, models.REGISTRY)
+    elif options.model is not None:
+        raise UsageError(f"unexpected argument {options.model!r}; choose models by --only {options.model}")
+    if options.what != "profile" and find_spec("torch") is None:
+        raise UsageError("the benchmark compares with PyTorch, which is not installed: pip install torch")
+    if options.chart is not None and find_spec("matplotlib") is None:
+        raise UsageError("the chart needs the package matplotlib: pip install matplotlib, or leave out --chart")
+    if os.environ.get(_CHILD) != "1":
+        return _in_child(options.given)
+    if options.what == "profile":
+        return _profile(options)
+    return _models(options, names or list(models.REGISTRY))
+
+
+def _in_child(arguments: list[str]) -> int:
+    """Run the command again in a process that starts with PyTorch, see _START."""
+    environment = dict(os.environ)
+    if environment.get("GOMP_SPINCOUNT") == "1000":  # set by the import of this package
+        del environment["GOMP_SPINCOUNT"]
+    with subprocess.Popen([sys.executable, "-c", _START, *arguments], env={**environment, _CHILD: "1"}) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                pass  # the terminal has told the child as well, which prints what there is
+
+
+def _models(options: argparse.Namespace, names: list[str]) -> int:
+    report = reporting.Report(describe())
+    print("\n".join(reporting.header(report.machine)), "", reporting.MODEL_TITLE, sep="\n", flush=True)
+    plan = Plan(options.repeats, options.seconds)
+    try:
+        for row in models.run(names, options.threads or [1, 2], plan, options.against.split(","), _progress()):
+            report.models.append(row)
+            print("\n".join(reporting.model_lines(row)), flush=True)
+    except KeyboardInterrupt:
+        report.interrupted = True
+    print("", *reporting.summary_lines(report.models), sep="\n")
+    return _finish(report, options)
+
+
+def _finish(report: reporting.Report, options: argparse.Namespace) -> int:
+    if options.json is not None:
+        reporting.write_json(options.json, report)
+        print(f"figures   {options.json}")
+    if options.markdown is not None:
+        options.markdown.write_text(reporting.markdown(report), encoding="utf-8")
+        print(f"tables    {options.markdown}")
+    if report.interrupted:
+        print("interrupted")
+        return INTERRUPTED
+    return FAILED if any(row.wrong for row in report.models) else DONE
+
+
+def _profile(options: argparse.Namespace) -> int:
+    model = models.REGISTRY[options.model]
+    for threads in options.threads or [1]:
+        backend.set_num_threads(threads)
+        result = profiling.profile(Engine(OURS).build(model), steps=options.repeats)
+        print(f"{model.title}, {threads} thread{'s' * (threads > 1)}: training step of ours",
+              *profiling.profile_lines(result), "", sep="\n")
+    return DONE
+
+
+def _progress() -> Callable[[str], None]:
+    """Says on a terminal what is being measured, in a line that the next output replaces."""
+    if not sys.stderr.isatty():
+        return lambda text: None
+
+    def say(text: str) -> None:
+        print(f"\r\x1b[K{text} ...\r", end="", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _numbers(text: str) -> list[int]:
+    return [whole_number(part) for part in text.split(",")]
+
+
+def _output_file(text: str) -> Path:
+    path = Path(text)
+    if not path.parent.is_dir() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file in an existing folder")
+    return path
