@@ -78,8 +78,6 @@ cdef inline int _float_kind(cnp.ndarray x) noexcept nogil:
 
 cdef inline cnp.ndarray _new(cnp.ndarray like, int typenum):
     """Uninitialised array of the shape of `like`."""
-    if cnp.PyArray_SIZE(like) < 512:   # too small for the pool whatever the type
-        return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(like), cnp.PyArray_DIMS(like), typenum, 0)
     return pool_empty(cnp.PyArray_NDIM(like), cnp.PyArray_DIMS(like), typenum)
 
 
@@ -200,6 +198,42 @@ cdef cnp.ndarray _widened(object kernel, tuple operands):
         raise TypeError(f"{kernel.__name__}: dtype {dtype} is not supported")
     out = kernel(*[a.astype(wide) for a in operands])
     return out.astype(dtype) if dtype.kind == "f" else out
+
+
+# ---- the loops themselves, for the engine (direct.pyx)
+
+# Kernels that are one loop for every operand, by name.
+LOOPS = {
+    "add": TC_ADD, "sub": TC_SUB, "mul": TC_MUL, "div": TC_DIV, "maximum": TC_MAXIMUM, "minimum": TC_MINIMUM,
+    "tanh_grad": TC_TANH_GRAD, "sigmoid_grad": TC_SIGMOID_GRAD, "relu_grad": TC_RELU_GRAD,
+    "eq": TC_EQ, "ne": TC_NE, "lt": TC_LT, "le": TC_LE, "gt": TC_GT, "ge": TC_GE,
+    "neg": TC_NEG, "abs": TC_ABS, "sign": TC_SIGN, "sqrt": TC_SQRT, "exp": TC_EXP, "log": TC_LOG, "tanh": TC_TANH,
+    "sigmoid": TC_SIGMOID, "relu": TC_RELU, "logical_not": TC_LOGICAL_NOT,
+}
+
+
+cdef inline bint _to_bool(int loop) noexcept nogil:
+    return TC_EQ <= loop <= TC_GE or loop == TC_LOGICAL_NOT
+
+
+cdef inline Py_ssize_t _grain(int loop) noexcept nogil:
+    return HEAVY if loop in (TC_EXP, TC_LOG, TC_TANH, TC_SIGMOID) else LIGHT
+
+
+cdef object loop_unary(int loop, cnp.ndarray x):
+    if _float_kind(x) < 0 or not PyArray_ISCARRAY_RO(x):
+        return None
+    return _unary("", loop, x, _to_bool(loop), _grain(loop))
+
+
+cdef object loop_binary(int loop, cnp.ndarray x, cnp.ndarray y):
+    if (_float_kind(x) < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or not PyArray_ISCARRAY_RO(x)
+            or not PyArray_ISCARRAY_RO(y)):
+        return None
+    if not (PyArray_SAMESHAPE(x, y) or (cnp.PyArray_SIZE(y) == 1 and cnp.PyArray_NDIM(y) <= cnp.PyArray_NDIM(x))
+            or (cnp.PyArray_SIZE(x) == 1 and cnp.PyArray_NDIM(x) <= cnp.PyArray_NDIM(y))):
+        return None
+    return _binary("", loop, x, y, _to_bool(loop), _grain(loop))
 
 
 # ---- arithmetic

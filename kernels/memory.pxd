@@ -6,3 +6,6 @@ cdef void tc_free(void *p) noexcept nogil
 
 # An uninitialised C-contiguous ndarray that owns its data; from 4 KB on the data come from the pool.
 cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum)
+
+# Keeps a tiny array for the next pool_empty of its shape; the caller holds the only reference and gives it up.
+cpdef recycle(object array)

@@ -11,13 +11,16 @@ Design:
   or 64 KB, made and freed: this way 54 ns, plain PyArray_EMPTY 75 and 65, a capsule as base 87 (and the array would
   not own its data), switching NumPy's handler around PyArray_EMPTY 235.
 * Below 4 KB plain PyArray_EMPTY: NumPy has a cache for tiny blocks, and alignment gains nothing there.
+* Making and freeing a tiny array (90 ns) costs more than the arithmetic in it.  The engine hands the arrays of dead
+  tensors to `recycle`, which keeps those up to 1 KB that nobody else holds, and `pool_empty` takes them for the next
+  result of the same shape and type.  Such an array is as new: nothing refers to it or its memory.
 """
 
 cimport numpy as cnp
 from cpython.object cimport PyTypeObject
 from cpython.pycapsule cimport PyCapsule_New
-from cpython.ref cimport Py_INCREF, PyObject
-from libc.string cimport strcpy
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, PyObject
+from libc.string cimport memcmp, strcpy
 
 cnp.import_array()
 
@@ -39,8 +42,13 @@ cdef extern from "numpy/arrayobject.h":
 
     ctypedef struct PyArrayObject_fields:
         PyObject *mem_handler
+        PyObject *base
+        PyObject *weakreflist
+        void *descr
+        int flags
 
     PyTypeObject PyArray_Type
+    bint PyArray_CheckExact(object array)
     object PyArray_NewFromDescr(PyTypeObject *subtype, cnp.dtype descr, int nd, const cnp.npy_intp *dims,
                                 const cnp.npy_intp *strides, void *data, int flags, PyObject *obj)
     object PyDataMem_SetHandler(PyObject *handler)
@@ -50,12 +58,14 @@ cdef extern from "tc_alloc.h" nogil:
     const bint TC_HAVE_POOL
     size_t tc_cached
     size_t tc_live
+    size_t tc_peak
     size_t tc_hits
     size_t tc_misses
     size_t tc_cap
     void *tc_pool_malloc(size_t n) noexcept
     void tc_pool_free(void *p) noexcept
     void tc_pool_trim() noexcept
+    void tc_pool_reset_peak() noexcept
     void tc_pool_init() noexcept
     void *tc_np_malloc(void *, size_t) noexcept
     void *tc_np_calloc(void *, size_t, size_t) noexcept
@@ -89,12 +99,85 @@ cdef void tc_free(void *p) noexcept nogil:
     tc_pool_free(p)
 
 
+# ---- tiny arrays that wait for the next result of their shape
+
+cdef enum:
+    BUCKETS = 128      # a power of two; all arrays in one have the same shape and type
+    DEPTH = 16         # arrays that wait in a bucket at most
+    TINY = 1024        # bytes of the largest array that is kept
+
+cdef struct Bucket:
+    int count
+    PyObject *arrays[DEPTH]
+
+cdef Bucket _buckets[BUCKETS]
+cdef object _float32 = cnp.PyArray_DescrFromType(cnp.NPY_FLOAT32)
+cdef object _float64 = cnp.PyArray_DescrFromType(cnp.NPY_FLOAT64)
+cdef object _bool = cnp.PyArray_DescrFromType(cnp.NPY_BOOL)
+
+
+cdef inline Bucket *_bucket(int nd, const cnp.npy_intp *dims, int typenum) noexcept:
+    cdef size_t key = 31 * typenum + nd
+    cdef int d
+    for d in range(nd):
+        key = key * 31 + <size_t>dims[d]
+    return &_buckets[(key ^ (key >> 7)) & (BUCKETS - 1)]
+
+
+cdef inline bint _fits(PyObject *array, int nd, const cnp.npy_intp *dims, int typenum) noexcept:
+    cdef cnp.ndarray x = <cnp.ndarray>array
+    return (cnp.PyArray_NDIM(x) == nd and cnp.PyArray_TYPE(x) == typenum
+            and memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
+
+
+cdef void _drop(Bucket *bucket):
+    """Let the arrays of a bucket die."""
+    while bucket.count:
+        bucket.count -= 1
+        Py_DECREF(<object>bucket.arrays[bucket.count])
+
+
+cpdef recycle(object array):
+    """Keep an array that dies with the caller's reference, if it is tiny and nobody else has it or looks at its memory.
+
+    The caller must hold the only reference and not use the array again."""
+    cdef PyArrayObject_fields *fields = <PyArrayObject_fields *>array
+    cdef cnp.ndarray x
+    cdef Bucket *bucket
+    cdef int typenum
+    cdef PyObject *descr
+    if not PyArray_CheckExact(array) or Py_REFCNT(array) != 1 or fields.base != NULL or fields.weakreflist != NULL:
+        return
+    x = <cnp.ndarray>array
+    typenum = cnp.PyArray_TYPE(x)
+    descr = <PyObject *>fields.descr
+    if (descr != <PyObject *>_float32 and descr != <PyObject *>_float64 and descr != <PyObject *>_bool
+            or fields.flags & ~cnp.NPY_ARRAY_F_CONTIGUOUS != cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_OWNDATA
+            or cnp.PyArray_NBYTES(x) > TINY or cnp.PyArray_SIZE(x) == 0):
+        return
+    bucket = _bucket(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum)
+    if bucket.count and not _fits(bucket.arrays[0], cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum):
+        _drop(bucket)
+    if bucket.count < DEPTH:
+        Py_INCREF(array)
+        bucket.arrays[bucket.count] = <PyObject *>array
+        bucket.count += 1
+
+
 cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum):
-    cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
-    cdef size_t nbytes = descr.itemsize
+    cdef Bucket *bucket = _bucket(nd, dims, typenum)
+    cdef cnp.dtype descr
+    cdef size_t nbytes
     cdef void *data
     cdef cnp.ndarray out
     cdef int i
+    if bucket.count and _fits(bucket.arrays[0], nd, dims, typenum):
+        bucket.count -= 1
+        out = <cnp.ndarray>bucket.arrays[bucket.count]
+        Py_DECREF(out)   # the bucket's reference
+        return out
+    descr = cnp.PyArray_DescrFromType(typenum)
+    nbytes = descr.itemsize
     for i in range(nd):
         if dims[i] <= 0 or nbytes > (<size_t>1 << 62) / <size_t>dims[i]:
             return cnp.PyArray_EMPTY(nd, dims, typenum, 0)   # empty, or an error that NumPy words well
@@ -153,14 +236,22 @@ def enabled():
 
 
 def trim():
-    """Give all waiting blocks back to the system."""
+    """Give all waiting blocks, and arrays, back to the system."""
+    cdef int i
+    for i in range(BUCKETS):
+        _drop(&_buckets[i])
     tc_pool_trim()
 
 
 def stats():
-    """Bytes that wait in the pool (`cached`) and that are in use (`live`), requests served from waiting blocks (`hits`)
-    and from the system (`misses`), and the most bytes that may wait (`cap`)."""
-    return {"cached": tc_cached, "live": tc_live, "hits": tc_hits, "misses": tc_misses, "cap": tc_cap}
+    """Bytes that wait in the pool (`cached`), that are in use (`live`) and the most that ever were (`peak`); requests
+    served from waiting blocks (`hits`) and from the system (`misses`); the most bytes that may wait (`cap`)."""
+    return {"cached": tc_cached, "live": tc_live, "peak": tc_peak, "hits": tc_hits, "misses": tc_misses, "cap": tc_cap}
+
+
+def reset_peak():
+    """Let `peak` begin anew, at what is in use now."""
+    tc_pool_reset_peak()
 
 
 def set_cap(size_t size):

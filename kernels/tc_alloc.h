@@ -34,7 +34,7 @@ typedef struct tc_block {
     int cls;               /* size class, or -1: too large, never cached */
 } tc_block;
 
-static size_t tc_cached, tc_live, tc_hits, tc_misses, tc_cap = (size_t)512 << 20;
+static size_t tc_cached, tc_live, tc_peak, tc_hits, tc_misses, tc_cap = (size_t)512 << 20;
 
 static inline void *tc_payload(tc_block *b) { return (char *)b + TC_HEAD; }
 static inline tc_block *tc_block_of(void *p) { return (tc_block *)((char *)p - TC_HEAD); }
@@ -107,6 +107,7 @@ static void *tc_pool_malloc(size_t n) {
     } else
         tc_misses++;
     tc_live += size;
+    if (tc_live > tc_peak) tc_peak = tc_live;
     pthread_mutex_unlock(&tc_mutex);
     if (b) return tc_payload(b);
     b = tc_from_system(size);
@@ -136,6 +137,12 @@ static void tc_pool_free(void *p) {
     if (!keep) free(b);
 }
 
+static void tc_pool_reset_peak(void) {
+    pthread_mutex_lock(&tc_mutex);
+    tc_peak = tc_live;
+    pthread_mutex_unlock(&tc_mutex);
+}
+
 static void tc_pool_lock(void) { pthread_mutex_lock(&tc_mutex); }
 static void tc_pool_unlock(void) { pthread_mutex_unlock(&tc_mutex); }
 static void tc_pool_init(void) { pthread_atfork(tc_pool_lock, tc_pool_unlock, tc_pool_unlock); }
@@ -155,6 +162,7 @@ static void tc_pool_free(void *p) {
     if (p) free(tc_block_of(p)->next);
 }
 static void tc_pool_trim(void) {}
+static void tc_pool_reset_peak(void) {}
 static void tc_pool_init(void) {}
 
 #endif

@@ -1,5 +1,7 @@
 cimport cython
 
+from tinygrad_course.kernels.memory cimport recycle
+
 
 @cython.final
 @cython.freelist(64)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tinygrad_course.kernels.memory import recycle
+
 Shape = tuple[int, ...]
 
 
@@ -66,6 +68,11 @@ class TensorBase:
         self.base = None
         self.seen = 0
         self._hash = 0
+
+    def __dealloc__(self) -> None:  # called in the compiled class only
+        array = self.array
+        self.array = None  # `array` is the only reference now, unless somebody else has the array
+        recycle(array)
 
     def _identity(self) -> int:
         """A hash by identity, since == is elementwise; kept, because the engine asks it for every gradient."""

@@ -10,7 +10,7 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
-from tinygrad_course.autograd.node import Node, Output, SavedOutput, new_node, start_node, without_base
+from tinygrad_course.autograd.node import Node, Output, new_node, saved_output, start_node, without_base
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import GraphError, ShapeError
 
@@ -170,7 +170,7 @@ class FunctionNode(Node):
             elif any(tensor is other for other in given):
                 index = next(i for i, other in enumerate(given) if other is tensor)
                 places.append(len(links))
-                links.append(SavedOutput(tensor.array, index, len(given) > 1, results[index]._shared_version()))
+                links.append(saved_output(tensor.array, index, len(given) > 1, results[index]._shared_version()))
                 self._outputs_saved = True
             else:  # a constant, which must not change either
                 places.append(len(links))

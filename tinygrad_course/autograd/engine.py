@@ -2,9 +2,10 @@
 
     d loss / d x  =  sum over the ops that used x of (d loss / d output of the op) * (d output / d x)
 
-Nodes are taken from a heap, newest first.  A node is newer than all that it depends on, so when it comes up every op
-that used its output has been done and its gradient is complete.  There is no recursion: any depth will do.  A gradient
-is dropped as soon as it has been used.
+Nodes are taken newest first.  A node is newer than all that it depends on, so when it comes up every op that used its
+output has been done and its gradient is complete.  There is no recursion: any depth will do.  A gradient is dropped as
+soon as it has been used, and the sum of several is gathered in place: of a weight that is used at a thousand time steps
+never more than two gradients exist.
 """
 
 import sys
@@ -22,6 +23,7 @@ from tinygrad_course.autograd.node import Node, Output
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
+from tinygrad_course.kernels.direct import add_into
 
 _cpu_kernels = backend.cpu_kernels
 _lock = threading.RLock()
@@ -40,11 +42,136 @@ class _Queue(threading.local):
 
 
 _queued = _Queue()
+_ever_queued = False  # asking the thread-local queue costs more than a small op
 
 
 def queue_callback(callback: Any) -> None:
     """Call `callback()` at the end of the backward pass that is running."""
+    global _ever_queued
+    _ever_queued = True
     _queued.callbacks.append(callback)
+
+
+class _Sum:
+    """The gradient of a node or leaf, as far as it is gathered."""
+
+    __slots__ = ("own", "total")
+
+    total: Any
+    own: bool  # its array was made here, and nobody else has it
+
+    def add(self, g: Any) -> None:
+        """total += g."""
+        total: TensorBase = self.total
+        gradient: TensorBase = g
+        if gradient.track or total.track or not alike(total.array, gradient.array):
+            self.total = total + g  # as an op, to be differentiated again
+            self.own = False
+        elif not self.own or not add_into(total.array, gradient.array):
+            self.total = new_tensor(_cpu_kernels.add(total.array, gradient.array))
+            self.own = True
+
+
+def _new_sum(g: Any) -> Any:
+    fresh: _Sum = _Sum.__new__(_Sum)
+    fresh.total = g
+    fresh.own = False
+    return fresh
+
+
+class _Pending:
+    """The nodes that a gradient has arrived at, and the leaves.
+
+    ahead   the newest node, apart from the others: in a chain there is never another one, and the heap stays empty
+    heap    the other nodes
+    sums    node -> _Sum, for those in the heap
+    leaves  leaf -> _Sum
+    """
+
+    __slots__ = ("ahead", "gathered", "heap", "leaves", "sums")
+
+    ahead: Any
+    gathered: Any
+    heap: list[Any]
+    sums: dict[Any, Any]
+    leaves: dict[Any, Any]
+
+    def __init__(self) -> None:
+        self.ahead = None
+        self.gathered = None  # the _Sum of `ahead`
+        self.heap = []
+        self.sums = {}
+        self.leaves = {}
+
+    def deliver(self, edge: Any, g: Any, source: Any) -> None:
+        """Add `g`, which comes from node `source`, to what `edge`, a node or a leaf, has gathered."""
+        node: Node
+        tensor: TensorBase
+        gradient: TensorBase
+        total: _Sum
+        if not isinstance(g, TensorBase):
+            raise GraphError(f"{source.name}.backward returned {type(g).__name__} as a gradient; it must return Tensors or "
+                             "None")
+        gradient = g
+        if isinstance(edge, Node):
+            node = edge
+            if not has_shape(gradient.array, node.shape):
+                raise _wrong_shape(node.name, gradient.array.shape, node.shape)
+            if node is self.ahead:
+                total = self.gathered
+                total.add(g)
+            elif self.heap and node in self.sums:
+                total = self.sums[node]
+                total.add(g)
+            else:
+                self.push(node, _new_sum(g))
+            return
+        tensor = edge
+        if not same_shape(gradient.array, tensor.array):
+            raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
+        if not alike(gradient.array, tensor.array) and gradient.array.dtype != tensor.array.dtype:
+            raise DTypeError(f"a gradient of type {gradient.array.dtype} arrived at a leaf of type {tensor.array.dtype}: the "
+                             "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
+        found = self.leaves.get(edge)
+        if found is None:
+            self.leaves[edge] = _new_sum(g)
+        else:
+            total = found
+            total.add(g)
+
+    def push(self, value: Any, total: Any) -> None:
+        """Put in a node that is not there yet."""
+        node: Node = value
+        ahead: Node = self.ahead
+        if ahead is None and self.heap:
+            ahead = heappop(self.heap)
+            self.ahead = ahead
+            self.gathered = self.sums.pop(ahead)
+        if ahead is None:
+            self.ahead = node
+            self.gathered = total
+        elif node.order > ahead.order:
+            heappush(self.heap, ahead)
+            self.sums[ahead] = self.gathered
+            self.ahead = node
+            self.gathered = total
+        else:
+            heappush(self.heap, node)
+            self.sums[node] = total
+
+    def take(self) -> Any:
+        """The newest node, None if there is none left; its gradient is in `gathered`."""
+        node = self.ahead
+        if node is not None:
+            self.ahead = None
+        elif self.heap:
+            node = heappop(self.heap)
+            self.gathered = self.sums.pop(node)
+        return node
+
+    def nodes(self) -> list[Any]:
+        """All nodes that wait."""
+        return [*self.heap] if self.ahead is None else [self.ahead, *self.heap]
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -116,16 +243,17 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     active: Node
     parent: Node
     output: Output
+    total: _Sum | None
+    leaf: TensorBase
     edges: tuple[Any, ...]
     answer: Any
-    pending: dict[Any, Any] = {}  # node or leaf -> the gradient gathered so far
+    pending: _Pending = _Pending()
     slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
-    heap: list[Any] = []
     before = switch_grad(create_graph)
     try:
         for root, g in zip(roots, gradients, strict=True):
             edge, g = _start(root, g)
-            _deliver(pending, heap, edge, g, None)
+            pending.deliver(edge, g, None)
         g = None
         captured: dict[Any, Any] = {}
         goal: Any = None
@@ -133,11 +261,15 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
         wanted: Any = None
         if targets is not None:
             goal = set(targets)
-            run = _on_the_way(heap, goal)
+            run = _on_the_way(pending.nodes(), goal)
             wanted = run | goal
-        while heap:
-            node = heappop(heap)
-            g = pending.pop(node)
+        while True:
+            found = pending.take()
+            if found is None:
+                break
+            node = found
+            total = pending.gathered
+            g = total.total
             if node.hooks is not None and g is not None:
                 g = call_hooks(node.hooks, g)
             if node.retained is not None:
@@ -154,8 +286,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 parent = output.edges[0]
                 if parent not in slots:
                     slots[parent] = [None] * len(parent.shape)
-                    heappush(heap, parent)
-                    pending[parent] = None
+                    pending.push(parent, _new_sum(None))
                 gathered = slots[parent]  # a saved output has an Output of its own: their gradients add up
                 gathered[output.index] = g if gathered[output.index] is None else gathered[output.index] + g
                 continue
@@ -164,35 +295,39 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 several = _call_pre_hooks(node, several)
             edges = node.edges
             active = node if run is None else node.narrowed(wanted)
-            answer = active.run((g,) if several is None else tuple(several), create_graph)
+            arrived = (g,) if several is None else tuple(several)
+            pending.gathered = total = g = several = None  # `arrived` alone holds the gradient now
+            answer = active.run(arrived, create_graph)
             if watch.watcher is not None:
-                watch.watcher.backward(node, (g,) if several is None else tuple(several), answer)
+                watch.watcher.backward(node, arrived, answer)
             if node.post_hooks is not None:
-                answer = _call_post_hooks(node, answer, (g,) if several is None else tuple(several))
+                answer = _call_post_hooks(node, answer, arrived)
+            arrived = None
             if not keep:
                 node.release()
             for index, edge in enumerate(edges):
                 if edge is not None:
                     g = answer[index]
                     if g is not None:
-                        _deliver(pending, heap, edge, g, node)
-        answer = None
-        g = None
-        found = []
-        while pending:  # only leaves are left
-            leaf, g = pending.popitem()
+                        pending.deliver(edge, g, node)
+            answer = g = None  # what was added to a sum is not kept until the next node has run
+        done = []
+        for leaf, total in pending.leaves.items():
             if not leaf.track or (goal is not None and leaf not in goal):
                 continue  # requires_grad was switched off since, or nobody asked
+            g = total.total
+            total.total = None
             if leaf.hooks is not None:
                 g = call_hooks(leaf.hooks, g)
-            found.append((leaf, g))
-        found.reverse()  # popitem takes the last one first
-        for callback in _queued.take():
-            callback()
-        return found, captured
+            done.append((leaf, g))
+        if _ever_queued:
+            for callback in _queued.take():
+                callback()
+        return done, captured
     finally:
         switch_grad(before)
-        _queued.take()
+        if _ever_queued:
+            _queued.take()
 
 
 def _start(root: Any, g: Any) -> tuple[Any, Any]:
@@ -225,39 +360,6 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
         g = new_tensor(gradient.array)  # a second holder of the array, so that nobody takes it for his own
         g.version = gradient._shared_version()  # what is saved in backward notices writes to it
     return (tensor if tensor.node is None else tensor.node), g
-
-
-def _deliver(pending: dict[Any, Any], heap: list[Any], edge: Any, g: Any, source: Any) -> None:
-    """Add `g`, which comes from node `source`, to what `edge`, a node or a leaf, has gathered."""
-    node: Node
-    tensor: TensorBase
-    gradient: TensorBase
-    sum_so_far: TensorBase
-    if not isinstance(g, TensorBase):
-        raise GraphError(f"{source.name}.backward returned {type(g).__name__} as a gradient; it must return Tensors or None")
-    gradient = g
-    if isinstance(edge, Node):
-        node = edge
-        if not has_shape(gradient.array, node.shape):
-            raise _wrong_shape(node.name, gradient.array.shape, node.shape)
-    else:
-        tensor = edge
-        if not same_shape(gradient.array, tensor.array):
-            raise _wrong_shape("a leaf", gradient.array.shape, tensor.array.shape)
-        if not alike(gradient.array, tensor.array) and gradient.array.dtype != tensor.array.dtype:
-            raise DTypeError(f"a gradient of type {gradient.array.dtype} arrived at a leaf of type {tensor.array.dtype}: the "
-                             "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
-    before = pending.get(edge)
-    if before is None:
-        pending[edge] = g
-        if isinstance(edge, Node):
-            heappush(heap, edge)
-        return
-    sum_so_far = before
-    if gradient.track or sum_so_far.track or not alike(sum_so_far.array, gradient.array):
-        pending[edge] = before + g  # as an op, to be differentiated again
-    else:
-        pending[edge] = new_tensor(_cpu_kernels.add(sum_so_far.array, gradient.array))
 
 
 def _wrong_shape(name: str, got: Any, expected: Any) -> ShapeError:
@@ -375,7 +477,8 @@ def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:
         if create_graph or grad.track:
             leaf._grad = leaf._grad + g
         else:
-            grad.array += gradient.array
+            if not add_into(grad.array, gradient.array):
+                grad.array += gradient.array
             grad._bump_version("backward")
         return
     if create_graph:

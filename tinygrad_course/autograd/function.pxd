@@ -1,8 +1,10 @@
 from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
-from tinygrad_course.autograd.grad_mode cimport is_grad_enabled
-from tinygrad_course.autograd.node cimport Node, Output, new_node
+from tinygrad_course.autograd.node cimport Node, Output, new_node, record
+from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.autograd.watch cimport Watch
 from tinygrad_course.kernels.arrays cimport alike
+from tinygrad_course.kernels.direct cimport binary as run_binary, shape_of, unary as run_unary
+from tinygrad_course.kernels.local cimport recording
 
 cdef Node _unrecorded
 cdef object _cpu_kernels
@@ -14,3 +16,4 @@ cpdef apply(op, tuple inputs, tuple args=*)
 cpdef up_to_date(tensor)
 cpdef unary(op, value)
 cpdef binary(op, left, right)
+cdef bint _share_an_array(list arrays)

@@ -14,11 +14,15 @@ from numpy import ndarray
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
-from tinygrad_course.autograd.grad_mode import is_grad_enabled
-from tinygrad_course.autograd.node import PAIRS, Node, Output, new_node
+from tinygrad_course.autograd.node import PAIRS, Node, Output, new_node, record
+from tinygrad_course.autograd.rule import Rule
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import OperandError
 from tinygrad_course.kernels.arrays import alike
+from tinygrad_course.kernels.direct import binary as run_binary
+from tinygrad_course.kernels.direct import shape_of
+from tinygrad_course.kernels.direct import unary as run_unary
+from tinygrad_course.kernels.local import recording
 
 registry: dict[str, type["Op"]] = {}  # every op by name; the tests walk it
 
@@ -30,7 +34,17 @@ _unrecorded.needs = (False,) * 16
 _refresh: Any = None
 
 
-class Op:
+class _OpType(type):
+    """The class of op classes: what is assigned to an op later, as tests do, reaches its rule."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        for op in [cls, *cls.__subclasses__()]:
+            if "rule" in op.__dict__ and name != "rule":
+                op.rule.update()  # type: ignore[attr-defined]
+
+
+class Op(metaclass=_OpType):
     """One operation: shape rule, forward, backward, in one class.
 
     Subclasses are never instantiated; their three functions are static:
@@ -41,14 +55,22 @@ class Op:
                                          differentiated again
 
     An input may be None (a missing bias).  A subclass registers itself under `name`.
+
+    An elementwise op whose forward is nothing but the kernel `kernel` of its operands says so, and what is saved ("nothing",
+    "output", or "operands": of two only those that the other one's gradient needs).  The engine then may run the kernel's
+    loop without calling forward, which for small arrays costs more than the arithmetic.
     """
 
     name: ClassVar[str] = ""
     differentiable: ClassVar[bool] = True  # False: comparisons and the like, whose result never has a graph
     view: ClassVar[bool] = False  # the output may share memory with the first input
+    kernel: ClassVar[str] = ""
+    saves: ClassVar[str] = ""
+    rule: ClassVar[Rule]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        cls.rule = Rule(cls)
         if not cls.name:
             return  # a common base of several ops
         other = registry.get(cls.name)
@@ -67,6 +89,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     result: TensorBase
     node: Node
     version: Version
+    rule: Rule = op.rule
     track = False
     usual = True  # NumPy arrays of one dtype: the common case needs no further check
     dtype = None
@@ -91,14 +114,16 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         if tensor.track:
             track = True
     kernels = _cpu_kernels if usual else backend.kernels_for(op.name, arrays)
-    shape = op.shape(*[None if array is None else array.shape for array in arrays], *args)
-    track = track and is_grad_enabled() and op.differentiable
+    shape = op.shape(*[None if array is None else shape_of(array) for array in arrays], *args)
+    track = track and recording() and rule.differentiable
     node = _unrecorded
     if track:
         node = new_node(op, inputs, args)
+        node.rule = rule
         node.needs = tuple([value is not None and value.track for value in inputs])
-        arrays = _told_apart(inputs, arrays)
-    out = op.forward(node, kernels, *arrays, *args)
+        if _share_an_array(arrays):
+            arrays = _told_apart(inputs, arrays)
+    out = rule.forward(node, kernels, *arrays, *args)
     if watch.watcher is not None:
         watch.watcher.forward(op, node, inputs, arrays, out)
     if track and type(out) is not tuple and out.dtype.kind not in "fc":
@@ -114,7 +139,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         node.shape = shape
         result = new_tensor(out, node)
         node.seal((result,))
-    if op.view:
+    if rule.view:
         tensor = inputs[0]
         array = tensor.array
         if out.base is not None and (out.base is array or out.base is array.base):  # not where NumPy had to copy
@@ -126,22 +151,33 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
 
 
 def unary(op: Any, value: Any) -> Any:
-    """`apply` for an elementwise op of one tensor: shorter, because these are called most."""
+    """`apply` for an elementwise op (or its rule) of one tensor: shorter, because these are called most."""
     x: TensorBase
     node: Node
     result: TensorBase
+    rule: Rule = op if type(op) is Rule else op.rule
     if not isinstance(value, TensorBase):
-        raise _no_tensor(op, value)
+        raise _no_tensor(rule.op, value)
     x = value
     if x.version is not None and x.version.rewrites != x.seen:
         _refresh(x)
     a = x.array
-    kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(op.name, [a])
-    track = x.track and is_grad_enabled() and op.differentiable
-    node = new_node(op, (x,), ()) if track else _unrecorded
-    out = op.forward(node, kernels, a)
+    track = x.track and recording() and rule.differentiable
+    if rule.loop >= 0 and (not track or rule.saves >= 0) and watch.watcher is None:
+        out = run_unary(rule.loop, a)
+        if out is not None:
+            result = new_tensor(out)
+            if track:
+                record(rule, result, x, None)
+            return result
+    kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(rule.op.name, [a])
+    node = _unrecorded
+    if track:
+        node = new_node(rule.op, (x,), ())
+        node.rule = rule
+    out = rule.forward(node, kernels, a)
     if watch.watcher is not None:
-        watch.watcher.forward(op, node, (x,), [a], out)
+        watch.watcher.forward(rule.op, node, (x,), [a], out)
     if not track:
         return new_tensor(out)
     node.shape = out.shape
@@ -151,7 +187,7 @@ def unary(op: Any, value: Any) -> Any:
 
 
 def binary(op: Any, left: Any, right: Any) -> Any:
-    """`apply` for an elementwise op of two tensors, which broadcast.
+    """`apply` for an elementwise op (or its rule) of two tensors, which broadcast.
 
     Numbers become tensors and types are promoted by `op.operands` first, unless there is nothing to do.  The kernel knows
     whether shapes fit; only when it refuses is the shape rule asked, which says why."""
@@ -159,11 +195,12 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     y: TensorBase
     node: Node
     result: TensorBase
+    rule: Rule = op if type(op) is Rule else op.rule
     if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
         try:
-            left, right = op.operands(left, right)
+            left, right = rule.op.operands(left, right)
         except OperandError as error:
-            raise OperandError(f"{op.name}: {error}") from None
+            raise OperandError(f"{rule.op.name}: {error}") from None
     x = left
     y = right
     if x.version is not None and x.version.rewrites != x.seen:
@@ -172,27 +209,36 @@ def binary(op: Any, left: Any, right: Any) -> Any:
         _refresh(y)
     a = x.array
     b = y.array
+    track = (x.track or y.track) and recording() and rule.differentiable
+    if rule.loop >= 0 and (not track or rule.saves >= 0) and watch.watcher is None:
+        out = run_binary(rule.loop, a, b)
+        if out is not None:
+            result = new_tensor(out)
+            if track:
+                record(rule, result, x, y)
+            return result
     if alike(a, b):
         kernels = _cpu_kernels
     else:
-        x, y = op.operands(x, y)
+        x, y = rule.op.operands(x, y)
         a = x.array
         b = y.array
-        kernels = backend.kernels_for(op.name, [a, b])
-    track = (x.track or y.track) and is_grad_enabled() and op.differentiable
+        kernels = backend.kernels_for(rule.op.name, [a, b])
+        track = (x.track or y.track) and recording() and rule.differentiable
     node = _unrecorded
     if track:
-        node = new_node(op, (x, y), ())
+        node = new_node(rule.op, (x, y), ())
+        node.rule = rule
         node.needs = PAIRS[2 * x.track + y.track]
         if a is b and x is not y:
             b = _own_view(y)
     try:
-        out = op.forward(node, kernels, a, b)
+        out = rule.forward(node, kernels, a, b)
     except ValueError:
-        op.shape(a.shape, b.shape)  # raises ShapeError
+        rule.op.shape(a.shape, b.shape)  # raises ShapeError
         raise
     if watch.watcher is not None:
-        watch.watcher.forward(op, node, (x, y), [a, b], out)
+        watch.watcher.forward(rule.op, node, (x, y), [a, b], out)
     if not track:
         return new_tensor(out)
     node.shape = out.shape
@@ -229,6 +275,14 @@ def _own_view(tensor: Any) -> Any:
     target: TensorBase = tensor
     target.array = target.array.view()
     return target.array
+
+
+def _share_an_array(arrays: list[Any]) -> bool:
+    for index in range(1, len(arrays)):
+        for before in range(index):
+            if arrays[index] is arrays[before] and arrays[index] is not None:
+                return True
+    return False
 
 
 def _told_apart(inputs: tuple[Any, ...], arrays: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-cdef int _threads_off
+from tinygrad_course.kernels.local cimport recording, set_recording
 
 cpdef bint is_grad_enabled()
 cpdef bint switch_grad(bint enabled)

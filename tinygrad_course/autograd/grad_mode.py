@@ -1,36 +1,27 @@
 """Whether ops record themselves in a graph: `no_grad`, `enable_grad`, `set_grad_enabled`.
 
-The mode belongs to the thread.  Thread-local storage costs more than a small op, so the number of threads that have
-recording off is counted: while it is zero, and in a training step's forward pass it is, nothing else is looked at.
+The mode belongs to the thread (kernels/local.pyx): every op asks for it, and Python's thread-local storage costs more than a
+small op.
 """
 
 import functools
 import inspect
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-_mode = threading.local()
-_lock = threading.Lock()
-_threads_off = 0
+from tinygrad_course.kernels.local import recording, set_recording
 
 
 def is_grad_enabled() -> bool:
     """Whether ops of this thread are recorded now."""
-    if _threads_off == 0:
-        return True
-    return getattr(_mode, "enabled", True)
+    enabled: bool = recording()
+    return enabled
 
 
 def switch_grad(enabled: bool) -> bool:
     """Set the mode of this thread and return the one before."""
-    global _threads_off
-    before: bool = getattr(_mode, "enabled", True)
-    if enabled != before:
-        with _lock:
-            _threads_off += -1 if enabled else 1
-        _mode.enabled = enabled
+    before: bool = set_recording(enabled)
     return before
 
 

@@ -1,13 +1,17 @@
 cimport cython
 
 from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
+from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.kernels.arrays cimport fingerprint
+from tinygrad_course.kernels.direct cimport shape_of
+from tinygrad_course.kernels.local cimport scope
+
+cdef int OUTPUT, OPERANDS
 
 
 @cython.final
 cdef class _Counter:
     cdef public Py_ssize_t last
-    cdef public object scope
 
 
 cdef _Counter _counter
@@ -15,11 +19,11 @@ cdef tuple _YES
 cdef tuple _NO
 
 
-
 @cython.freelist(256)
 @cython.trashcan(True)
 cdef class Node:
     cdef public object op
+    cdef public Rule rule
     cdef public tuple edges
     cdef public tuple needs
     cdef public tuple args
@@ -40,6 +44,7 @@ cdef class Node:
     cdef public object _versions
 
     cpdef save(self, first, second=*, third=*, fourth=*)
+    cpdef tuple load(self)
     cpdef input_shape(self, Py_ssize_t index)
     cpdef tuple run(self, tuple gradients, bint create_graph)
     cpdef narrowed(self, wanted)
@@ -57,6 +62,9 @@ cdef _edge(value)
 cpdef without_base(value)
 cpdef new_node(op, tuple inputs, tuple args)
 cpdef start_node(node, op, tuple inputs, tuple args)
+cpdef record(rule, result, first, second)
+cdef _kept(value)
+cpdef saved_output(array, Py_ssize_t index, bint shared, version)
 
 
 @cython.final

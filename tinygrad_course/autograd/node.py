@@ -16,23 +16,22 @@ from typing import Any
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
 from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.autograd.origin import readable
+from tinygrad_course.autograd.rule import OPERANDS, OUTPUT, Rule
 from tinygrad_course.errors import GraphError
 from tinygrad_course.kernels.arrays import fingerprint
+from tinygrad_course.kernels.direct import shape_of
+from tinygrad_course.kernels.local import scope
 
 
 class _Counter:
-    """The order of creation.  A node is made after its inputs' nodes, so descending order is a topological order.
+    """The order of creation.  A node is made after its inputs' nodes, so descending order is a topological order."""
 
-    scope is what new nodes are marked with: the module whose forward runs (see nn/scope.py)."""
-
-    __slots__ = ("last", "scope")
+    __slots__ = ("last",)
 
     last: int
-    scope: Any
 
     def __init__(self) -> None:
         self.last = 0
-        self.scope = None
 
 
 _counter = _Counter()
@@ -44,6 +43,7 @@ class Node:
     """A recorded op.
 
     op          the Op (or Function) class
+    rule        its Rule, None if it has none
     needs       per input: whether its gradient is wanted; backward returns None where it is not
     edges       per input: the Node that made it, the leaf tensor itself, or None where no gradient is wanted
     args        arguments that are not tensors
@@ -60,9 +60,10 @@ class Node:
     """
 
     __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "scope", "shape")
+                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "rule", "scope", "shape")
 
     op: Any
+    rule: Rule | None
     needs: tuple[bool, ...]
     edges: tuple[Any, ...]
     args: tuple[Any, ...]
@@ -100,6 +101,11 @@ class Node:
         """The saved values as tensors that still have their place in the graph.
 
         Raises GraphError if a value was changed in place since."""
+        saved: tuple[Any, ...] = self.load()
+        return saved
+
+    def load(self) -> tuple[Any, ...]:
+        """The same as a method, which compiled code calls without a look-up."""
         if self._saved is None:
             return ()
         self._check_versions()
@@ -117,7 +123,7 @@ class Node:
             node = edge
             return node.shape
         tensor = edge
-        return tensor.array.shape
+        return shape_of(tensor.array)
 
     # -- what the engine uses ------------------------------------------------------------------------------------------
 
@@ -228,7 +234,9 @@ class Node:
                 f"{self.name}: backward was called a second time, but the first call freed what {self.name} had saved. Call "
                 "backward(retain_graph=True) the first time if the graph is needed again, or compute the loss anew: in a "
                 "training loop this usually means that a tensor of the last step is still in use; detach() it.")
-        answer = self.op.backward(self, gradients[0]) if len(gradients) == 1 else self.op.backward(self, *gradients)
+        rule: Rule = self.rule
+        backward = rule.backward if rule is not None and rule.op is self.op else self.op.backward
+        answer = backward(self, gradients[0]) if len(gradients) == 1 else backward(self, *gradients)
         if type(answer) is not tuple or len(answer) != len(self.edges):
             what = f"{len(answer)} gradients" if type(answer) is tuple else type(answer).__name__
             raise GraphError(f"{self.name}.backward returned {what}; it must return a tuple with one Tensor or None for each "
@@ -249,6 +257,7 @@ class Node:
 
     def _copy_to(self, other: Any) -> None:
         copy: Node = start_node(other, self.op, (), self.args)
+        copy.rule = self.rule
         copy.edges = self.edges
         copy.constants = self.constants
         copy.outputs = self.outputs
@@ -273,7 +282,7 @@ class Node:
             tensor: TensorBase = value
             if tensor.array is array:
                 # Not the tensor: it holds this node, and the two would keep each other alive.
-                return SavedOutput(array, index, len(outputs) > 1, tensor._shared_version())
+                return saved_output(array, index, len(outputs) > 1, tensor._shared_version())
         raise GraphError(
             f"{self.name}: ctx.save() was given an array of shape {array.shape} that is neither an input nor an output of "
             "forward. A second derivative would silently ignore it. Save the inputs and compute it again in backward, "
@@ -330,11 +339,6 @@ class Node:
         return tensor
 
 
-def set_scope(scope: Any) -> None:
-    """Mark the nodes made from now on with `scope`."""
-    _counter.scope = scope
-
-
 def without_base(value: Any) -> Any:
     """A saved view, but not the tensor that it is a view of: x[1] = f(x[0]) would close a cycle through it."""
     tensor: TensorBase = value
@@ -374,10 +378,11 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     fresh: Node = node
     _counter.last += 1
     fresh.order = _counter.last
-    fresh.scope = _counter.scope
+    fresh.scope = scope()
     fresh.origin = None
     fresh.outputs = None
     fresh.op = op
+    fresh.rule = None
     fresh.args = args
     fresh._inputs = inputs  # until seal()
     fresh._saved = None
@@ -395,6 +400,57 @@ def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...
     return fresh
 
 
+def record(rule: Any, result: Any, first: Any, second: Any) -> None:
+    """Hang a node on the result of an op of one or two tensors whose rule says what it saves.
+
+    The same as forward with save() and then seal(), for ops whose forward was not called."""
+    tensor: TensorBase = result
+    x: TensorBase = first
+    y: TensorBase = second
+    known: Rule = rule
+    node: Node = new_node(known.op, (), ())
+    node.rule = known
+    node._inputs = None
+    left, right = _edge(x), _edge(y)
+    if y is None:
+        node.edges = (left,)
+        node.needs = _YES
+    else:
+        node.edges = (left, right)
+        node.needs = PAIRS[2 * (left is not None) + (right is not None)]
+    if known.saves == OPERANDS:
+        if y is None:
+            node._saved = (_kept(x),)
+        elif left is None:  # constant * y need not keep y
+            node._saved = (_kept(x),)
+        elif right is None:
+            node._saved = (_kept(y),)
+        else:
+            node._saved = (_kept(x), _kept(y))
+        node._versions = node._current_versions()
+    elif known.saves == OUTPUT:
+        node._saved = (saved_output(tensor.array, 0, False, tensor._shared_version()),)
+        node._outputs_saved = True
+    node.shape = shape_of(tensor.array)
+    tensor.node = node
+    tensor.track = True
+
+
+def _kept(value: Any) -> Any:
+    tensor: TensorBase = value
+    return tensor if tensor.base is None else without_base(tensor)
+
+
+def saved_output(array: Any, index: Any, shared: Any, version: Any) -> Any:
+    """A SavedOutput.  A function and not __init__, because compiled it costs a third."""
+    saved: SavedOutput = SavedOutput.__new__(SavedOutput)
+    saved.array = array
+    saved.index = index
+    saved.shared = shared
+    saved.version = version
+    return saved
+
+
 class SavedOutput:
     """A saved output: its array and its write counter, but not the tensor, which would close a cycle."""
 
@@ -402,14 +458,8 @@ class SavedOutput:
 
     array: Any
     index: int
-    shared: bool
+    shared: bool  # one of several outputs
     version: Version
-
-    def __init__(self, array: Any, index: int, shared: bool, version: Version) -> None:
-        self.array = array
-        self.index = index
-        self.shared = shared  # one of several outputs
-        self.version = version
 
 
 class Output(Node):
@@ -425,4 +475,3 @@ class Output(Node):
         self.scope = node.scope
         self.index = index
         self.shape = shape
-

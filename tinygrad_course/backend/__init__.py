@@ -17,10 +17,12 @@ import numpy as np
 
 from tinygrad_course.backend import cpu
 from tinygrad_course.errors import DeviceError, DTypeError
+from tinygrad_course.kernels import direct
 
 COMPILED = cpu.COMPILED
 # One object for the life of the process, refilled by using(): the engine holds it, so that no op has to look it up.
 cpu_kernels = SimpleNamespace(**cpu.table(os.environ.get("TINYGRAD_COURSE_BACKEND", "")))
+direct.enable(cpu_kernels.name == "compiled")
 _cuda_kernels: SimpleNamespace | None = None
 
 
@@ -35,10 +37,12 @@ def using(name: str) -> Iterator[None]:
     """Run the block on the 'compiled' or the 'reference' kernels of the CPU (for the whole process)."""
     before = dict(vars(cpu_kernels))
     vars(cpu_kernels).update(cpu.table(name))
+    direct.enable(cpu_kernels.name == "compiled")
     try:
         yield
     finally:
         vars(cpu_kernels).update(before)
+        direct.enable(cpu_kernels.name == "compiled")
 
 
 def get(device_type: str) -> SimpleNamespace:

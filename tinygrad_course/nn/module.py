@@ -10,17 +10,15 @@ from typing import Any, Self
 
 from tinygrad_course.autograd import is_grad_enabled, no_grad
 from tinygrad_course.autograd.hooks import RemovableHandle
-from tinygrad_course.errors import TgcError
 from tinygrad_course.nn.hooks import BackwardWatch
 from tinygrad_course.nn.parameter import Parameter
-from tinygrad_course.nn.scope import enter, leave
+from tinygrad_course.nn.scope import call_module
 from tinygrad_course.nn.state import check_state_dict
-from tinygrad_course.nn.trail import add_trail
 from tinygrad_course.ops.creation import zeros
 from tinygrad_course.tensor import Tensor
 
 PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
-_OWN_STATE = ("_kinds", "_temporary", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
+_OWN_STATE = ("_kinds", "_temporary", "_hooked", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
 
 
 class LoadResult(namedtuple("LoadResult", ["missing_keys", "unexpected_keys"])):
@@ -58,6 +56,7 @@ class Module:
         state["training"] = True
         state["_kinds"] = {}
         state["_temporary"] = set()  # names of buffers that stay out of the state dict
+        state["_hooked"] = False  # whether a hook was ever registered
         state["_forward_pre_hooks"] = OrderedDict()  # key -> (hook, with_kwargs)
         state["_forward_hooks"] = OrderedDict()
         state["_backward_hooks"] = OrderedDict()  # key -> hook
@@ -382,17 +381,7 @@ class Module:
 
     # ---- calling ------------------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before = enter(self)
-        try:
-            if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
-                return self._call_with_hooks(args, kwargs)
-            return self.forward(*args, **kwargs)
-        except TgcError as error:
-            add_trail(error, self)
-            raise
-        finally:
-            leave(before)
+    __call__ = call_module
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):
@@ -421,12 +410,12 @@ class Module:
     def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                                   with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args)` before `forward`; what it returns, unless None, replaces the arguments."""
-        return _add_hook(self._forward_pre_hooks, hook, (hook, with_kwargs), prepend)
+        return self._add_hook(self._forward_pre_hooks, hook, (hook, with_kwargs), prepend)
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                               with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args, output)` after `forward`; what it returns, unless None, replaces the output."""
-        return _add_hook(self._forward_hooks, hook, (hook, with_kwargs), prepend)
+        return self._add_hook(self._forward_hooks, hook, (hook, with_kwargs), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` when backward has passed through the module.
@@ -434,7 +423,17 @@ class Module:
         Both are tuples, one entry per positional argument of forward and per output, None where there is no gradient.
         What the hook returns, unless None, replaces grad_input.
         """
-        return _add_hook(self._backward_hooks, hook, hook, prepend)
+        return self._add_hook(self._backward_hooks, hook, hook, prepend)
+
+    def _add_hook(self, table: OrderedDict[int, Any], hook: Callable[..., Any], entry: Any,
+                  prepend: bool) -> RemovableHandle:
+        if not callable(hook):
+            raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
+        handle = RemovableHandle(table, entry)
+        if prepend:
+            table.move_to_end(handle.id, last=False)
+        self.__dict__["_hooked"] = True
+        return handle
 
     # ---- printing -----------------------------------------------------------------------------------------------
 
@@ -453,15 +452,6 @@ class Module:
             return f"{self._get_name()}({extra})"
         body = "".join(f"\n  {line}" for line in lines + children)
         return f"{self._get_name()}({body}\n)" if body else f"{self._get_name()}()"
-
-
-def _add_hook(table: OrderedDict[int, Any], hook: Callable[..., Any], entry: Any, prepend: bool) -> RemovableHandle:
-    if not callable(hook):
-        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
-    handle = RemovableHandle(table, entry)
-    if prepend:
-        table.move_to_end(handle.id, last=False)
-    return handle
 
 
 def _indent(text: str) -> str:

@@ -1,27 +1,31 @@
 """Which module is running: every node of a graph is marked with it, so that pictures and errors can name modules.
 
-The scope belongs to the thread.  Nodes read it from one place of the process, because thread-local storage costs more
-than a small op: where several threads build graphs at the same time, a node may be marked with a module of another.
+The scope belongs to the thread (kernels/local.pyx).
 """
 
-import threading
 import weakref
 from typing import Any
 
-from tinygrad_course.autograd.node import set_scope
-
-_local = threading.local()
+from tinygrad_course.errors import TgcError
+from tinygrad_course.kernels.local import scope as current_scope
+from tinygrad_course.kernels.local import set_scope
+from tinygrad_course.nn.trail import add_trail
 
 
 class Scope:
     """One call of a module; `parent` is the call that it happened in, None for the outermost."""
 
-    __slots__ = ("_module", "kind", "parent")
+    __slots__ = ("_class", "_module", "parent")
 
-    def __init__(self, module: Any, parent: "Scope | None") -> None:
-        self._module = weakref.ref(module)  # a graph must not keep modules alive: they may hold its tensors
-        self.kind = type(module).__name__
-        self.parent = parent
+    _class: Any
+    _module: Any
+    parent: Any
+
+    @property
+    def kind(self) -> str:
+        """The name of the module's class."""
+        name: str = self._class.__name__
+        return name
 
     def module(self) -> Any:
         """The module, None if it is gone."""
@@ -41,21 +45,20 @@ class Scope:
         return f"Scope({self.path()})"
 
 
-def enter(module: Any) -> Any:
-    """Begin a call of `module`; what it returns is given to `leave`."""
-    before = getattr(_local, "scope", None)
-    scope = Scope(module, before)
-    _local.scope = scope
+def call_module(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run forward, with the hooks around it, in a scope of the module."""
+    before = current_scope()
+    scope: Scope = Scope.__new__(Scope)
+    scope._module = weakref.ref(self)  # a graph must not keep modules alive: they may hold its tensors
+    scope._class = type(self)
+    scope.parent = before
     set_scope(scope)
-    return before
-
-
-def leave(before: Any) -> None:
-    """End the call."""
-    _local.scope = before
-    set_scope(before)
-
-
-def current_scope() -> Any:
-    """The scope of this thread, None outside of modules."""
-    return getattr(_local, "scope", None)
+    try:
+        if self._hooked:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+    except TgcError as error:
+        add_trail(error, self)
+        raise
+    finally:
+        set_scope(before)

@@ -31,6 +31,8 @@ class Tanh(Elementwise):
     """y = tanh x.  dy/dx = 1 - y^2."""
 
     name = "tanh"
+    kernel = "tanh"
+    saves = "output"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -48,6 +50,7 @@ class TanhGrad(Elementwise):
     """z = g (1 - y^2).  dz/dg = 1 - y^2, dz/dy = -2 g y."""
 
     name = "tanh_grad"
+    kernel = "tanh_grad"
 
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, y: Any) -> Any:
@@ -64,6 +67,8 @@ class Sigmoid(Elementwise):
     """y = 1 / (1 + e^-x).  dy/dx = y (1 - y)."""
 
     name = "sigmoid"
+    kernel = "sigmoid"
+    saves = "output"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -81,6 +86,7 @@ class SigmoidGrad(Elementwise):
     """z = g y (1 - y).  dz/dg = y (1 - y), dz/dy = g (1 - 2 y)."""
 
     name = "sigmoid_grad"
+    kernel = "sigmoid_grad"
 
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, y: Any) -> Any:
@@ -97,6 +103,8 @@ class Relu(Elementwise):
     """y = max(x, 0).  dy/dx = 1 where x > 0, else 0 (also at 0, as in PyTorch)."""
 
     name = "relu"
+    kernel = "relu"
+    saves = "output"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -114,6 +122,7 @@ class ReluGrad(Elementwise):
     """z = g where x > 0, else 0.  Linear in g; its derivative with respect to x is 0."""
 
     name = "relu_grad"
+    kernel = "relu_grad"
 
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, x: Any) -> Any:

@@ -20,6 +20,8 @@ class Add(Elementwise):
     """z = x + y.  dz/dx = dz/dy = 1."""
 
     name = "add"
+    kernel = "add"
+    saves = "nothing"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -36,6 +38,8 @@ class Sub(Elementwise):
     """z = x - y.  dz/dx = 1, dz/dy = -1."""
 
     name = "sub"
+    kernel = "sub"
+    saves = "nothing"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -52,6 +56,8 @@ class Mul(Elementwise):
     """z = x y.  dz/dx = y, dz/dy = x."""
 
     name = "mul"
+    kernel = "mul"
+    saves = "operands"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -64,7 +70,7 @@ class Mul(Elementwise):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        needs, saved = ctx.needs, ctx.saved
+        needs, saved = ctx.needs, ctx.load()
         if len(saved) == 2:
             x, y = saved
             return sum_like(mul(g, y), x) if needs[0] else None, sum_like(mul(g, x), y) if needs[1] else None
@@ -78,6 +84,7 @@ class Div(Elementwise):
     """z = x / y.  dz/dx = 1 / y, dz/dy = -x / y^2."""
 
     name = "div"
+    kernel = "div"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -121,6 +128,8 @@ class Neg(Elementwise):
     """y = -x."""
 
     name = "neg"
+    kernel = "neg"
+    saves = "nothing"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -135,6 +144,7 @@ class Maximum(Elementwise):
     """z = max(x, y).  The gradient goes to the larger; at a tie half to each, as in PyTorch."""
 
     name = "maximum"
+    kernel = "maximum"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -151,6 +161,7 @@ class Minimum(Elementwise):
     """z = min(x, y).  The gradient goes to the smaller; at a tie half to each, as in PyTorch."""
 
     name = "minimum"
+    kernel = "minimum"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -173,6 +184,8 @@ class Exp(Elementwise):
     """y = e^x.  dy/dx = y."""
 
     name = "exp"
+    kernel = "exp"
+    saves = "output"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -190,6 +203,8 @@ class Log(Elementwise):
     """y = ln x.  dy/dx = 1 / x."""
 
     name = "log"
+    kernel = "log"
+    saves = "operands"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -206,6 +221,8 @@ class Sqrt(Elementwise):
     """y = x^(1/2).  dy/dx = 1 / (2 y)."""
 
     name = "sqrt"
+    kernel = "sqrt"
+    saves = "output"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -223,6 +240,8 @@ class Abs(Elementwise):
     """y = |x|.  dy/dx = sign x, 0 at 0."""
 
     name = "abs"
+    kernel = "abs"
+    saves = "operands"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -239,6 +258,8 @@ class Sign(Elementwise):
     """y = -1, 0 or 1.  dy/dx = 0."""
 
     name = "sign"
+    kernel = "sign"
+    saves = "nothing"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
@@ -249,14 +270,17 @@ class Sign(Elementwise):
         return (mul(g, 0.0),)
 
 
+_ADD, _SUB, _MUL, _NEG = Add.rule, Sub.rule, Mul.rule, Neg.rule  # looked up once: these are called most
+
+
 def add(input: Any, other: Any, alpha: Any = None) -> Any:
     """input + alpha other, broadcasting."""
-    return binary(Add, input, other if alpha is None else _times(other, alpha))
+    return binary(_ADD, input, other if alpha is None else _times(other, alpha))
 
 
 def sub(input: Any, other: Any, alpha: Any = None) -> Any:
     """input - alpha other, broadcasting."""
-    return binary(Sub, input, other if alpha is None else _times(other, alpha))
+    return binary(_SUB, input, other if alpha is None else _times(other, alpha))
 
 
 def _times(other: Any, alpha: Any) -> Any:
@@ -265,7 +289,7 @@ def _times(other: Any, alpha: Any) -> Any:
 
 def mul(input: Any, other: Any) -> Any:
     """input * other, broadcasting."""
-    return binary(Mul, input, other)
+    return binary(_MUL, input, other)
 
 
 def div(input: Any, other: Any, rounding_mode: str | None = None) -> Any:
@@ -286,7 +310,7 @@ def pow(input: Any, exponent: Any) -> Any:
 
 def neg(input: Any) -> Any:
     """-input."""
-    return unary(Neg, input)
+    return unary(_NEG, input)
 
 
 def maximum(input: Any, other: Any) -> Any:

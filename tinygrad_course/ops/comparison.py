@@ -24,6 +24,7 @@ class Eq(Comparison):
     """x == y."""
 
     name = "eq"
+    kernel = "eq"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -34,6 +35,7 @@ class Ne(Comparison):
     """x != y."""
 
     name = "ne"
+    kernel = "ne"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -44,6 +46,7 @@ class Lt(Comparison):
     """x < y."""
 
     name = "lt"
+    kernel = "lt"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -54,6 +57,7 @@ class Le(Comparison):
     """x <= y."""
 
     name = "le"
+    kernel = "le"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -64,6 +68,7 @@ class Gt(Comparison):
     """x > y."""
 
     name = "gt"
+    kernel = "gt"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -74,6 +79,7 @@ class Ge(Comparison):
     """x >= y."""
 
     name = "ge"
+    kernel = "ge"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
@@ -84,6 +90,7 @@ class LogicalNot(Comparison):
     """True where x is 0."""
 
     name = "logical_not"
+    kernel = "logical_not"
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any) -> Any:
