@@ -2,9 +2,11 @@
 #ifndef TC_CONV_H
 #define TC_CONV_H
 #include <string.h>
-#include "conv_types.h"
+#include "conv_choice.h"
 #include "isa.h"
 #include "tasks.h"
+
+static const int tc_level_vector_bytes[TC_LEVELS] = {16, 32, 64};
 
 typedef int (*tc_conv_function)(const tc_conv_problem *, int threads);
 
@@ -33,13 +35,12 @@ typedef struct { int lane, len; tc_int at; } tc_segment;
 #define TC_IMPL "conv_impl.h"
 #include "isa.h"
 
-enum { TC_CONV = 0, TC_CONV_INPUT = 1, TC_CONV_WEIGHT = 2 };
 static const tc_conv_function *const tc_conv_table[3][2][TC_LEVELS] = {
     {TC_PER_LEVEL(tc_conv_entry, f32), TC_PER_LEVEL(tc_conv_entry, f64)},
     {TC_PER_LEVEL(tc_conv_input_entry, f32), TC_PER_LEVEL(tc_conv_input_entry, f64)},
     {TC_PER_LEVEL(tc_conv_weight_entry, f32), TC_PER_LEVEL(tc_conv_weight_entry, f64)}};
 
-/* 0, or -1 if there is no memory for scratch. */
+/* The direct algorithm.  0, or -1 if there is no memory for scratch. */
 static inline int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads) {
     return (*tc_conv_table[which][type][level])(p, threads);
 }

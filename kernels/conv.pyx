@@ -1,8 +1,11 @@
 """conv2d and its two adjoints: the three partial derivatives of one trilinear form (conv_types.h).
 
 Design:
-* The arithmetic is C (conv_impl.h, conv_weight_impl.h) on the register tile of the matrix product.  Right-hand matrices
-  are never built: the tiles read a padded copy of a few images that fits in the cache.
+* There are several algorithms.  conv_choice.h takes the cheapest for the shape; `_compute` calls it.  All arithmetic is C
+  on the register tile of the matrix product:
+      direct      conv_impl.h, conv_weight_impl.h: the right-hand matrix is never built, the tiles read a padded copy of
+                  a few images that fits in the cache
+      winograd    winograd_impl.h: 3x3, stride 1, float32, with 2.25 to 4 times fewer multiplications
 * This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
   explained to users one floor up; the checks here only keep the C code inside its arrays.
 """
@@ -23,7 +26,15 @@ cdef extern from "conv.h" nogil:
         const void *y
         const void *bias
         void *out
+    ctypedef struct tc_conv_cost:
+        const char *why_not
+        double multiplications, memory, cycles
     const int TC_CONV, TC_CONV_INPUT, TC_CONV_WEIGHT
+    const int TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_ALGORITHMS
+    const char *const tc_algorithm_names[]
+    const int tc_level_vector_bytes[]
+    void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p, tc_conv_cost *costs)
+    int tc_conv_choose(int which, int type, int lanes, const tc_conv_problem *p)
     void *(*tc_scratch_get)(size_t) noexcept nogil
     void (*tc_scratch_put)(void *) noexcept nogil
     int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads)
@@ -31,6 +42,7 @@ cdef extern from "conv.h" nogil:
 KERNELS = ("conv2d", "conv2d_input", "conv2d_weight")
 
 cdef int _level = chosen_level()
+cdef int _forced = -1    # the algorithm to use wherever it can be used; -1: whatever conv_choice.h says
 tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
 
@@ -65,6 +77,17 @@ cdef cnp.ndarray _contiguous(str op, cnp.ndarray x, int number_type):
     return contiguous(x)
 
 
+cdef inline int _lanes(int kind) noexcept nogil:
+    """Numbers in a vector."""
+    return tc_level_vector_bytes[_level] // (4 if kind == 0 else 8)
+
+
+cdef int _compute(int which, int kind, const tc_conv_problem *p, int threads) noexcept nogil:
+    """The algorithm that conv_choice.h takes.  0, or -1 if there is no memory for scratch."""
+    cdef int algorithm = _forced if _forced >= 0 else tc_conv_choose(which, kind, _lanes(kind), p)
+    return tc_conv(which, kind, _level, p, threads)
+
+
 cdef cnp.ndarray _run(str op, int which, int number_type, int kind, tc_conv_problem *p, Py_ssize_t d0, Py_ssize_t d1,
                       Py_ssize_t d2, Py_ssize_t d3):
     """Allocate the result (d0, d1, d2, d3) and compute it."""
@@ -76,7 +99,7 @@ cdef cnp.ndarray _run(str op, int which, int number_type, int kind, tc_conv_prob
     out = pool_empty(4, shape, number_type)
     p.out = cnp.PyArray_DATA(out)
     with nogil:
-        failed = tc_conv(which, kind, _level, p, n_threads(work, GRAIN))
+        failed = _compute(which, kind, p, n_threads(work, GRAIN))
     if failed:
         raise MemoryError(f"{op}: no memory for scratch")
     return out
@@ -133,3 +156,35 @@ def conv2d_weight(cnp.ndarray x not None, cnp.ndarray g not None, shape, stride=
 cdef _check_y(str op, tc_conv_problem *p, cnp.ndarray g):
     if (<object>g).shape != (p.n, p.o, p.oh, p.ow):
         raise ValueError(f"{op}: g {(<object>g).shape} must have shape ({p.n}, {p.o}, {p.oh}, {p.ow})")
+
+
+def algorithms():
+    """Names of the algorithms of conv_choice.h."""
+    return tuple(tc_algorithm_names[a].decode() for a in range(TC_ALGORITHMS))
+
+
+def force_algorithm(name=None):
+    """Use this algorithm wherever it can be used; None: the one that conv_choice.h takes.  For tests and measurements."""
+    global _forced
+    _forced = -1 if name is None else algorithms().index(name)
+
+
+def costs(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), Py_ssize_t groups=1, bint double=False):
+    """What conv_choice.h says about conv2d, conv2d_input and conv2d_weight for the shapes x (N, C, H, W) and w.
+
+    Returns: {function: (chosen algorithm, {algorithm: {why_not, multiplications, memory, cycles}})}.  Errors as there.
+    """
+    cdef tc_conv_problem p
+    cdef tc_conv_cost cost[8]
+    cdef int which, a, chosen, kind = 1 if double else 0
+    _fill("conv2d", &p, tuple(x), tuple(w), stride, padding, dilation, groups)
+    answer = {}
+    for which, name in ((TC_CONV, "conv2d"), (TC_CONV_INPUT, "conv2d_input"), (TC_CONV_WEIGHT, "conv2d_weight")):
+        tc_conv_costs(which, kind, _lanes(kind), &p, cost)
+        chosen = tc_conv_choose(which, kind, _lanes(kind), &p)
+        answer[name] = (tc_algorithm_names[chosen].decode(), {
+            tc_algorithm_names[a].decode(): {
+                "why_not": cost[a].why_not.decode() if cost[a].why_not != NULL else "",
+                "multiplications": cost[a].multiplications, "memory": cost[a].memory, "cycles": cost[a].cycles}
+            for a in range(TC_ALGORITHMS)})
+    return answer
