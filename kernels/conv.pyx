@@ -14,6 +14,7 @@ cimport numpy as cnp
 from tinygrad_course.kernels.door cimport chosen_level, contiguous, float_kind
 from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
 from tinygrad_course.kernels.threads cimport n_threads
+from tinygrad_course.kernels.winograd cimport winograd
 
 cnp.import_array()
 
@@ -34,7 +35,7 @@ cdef extern from "conv.h" nogil:
     const char *const tc_algorithm_names[]
     const int tc_level_vector_bytes[]
     void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p, tc_conv_cost *costs)
-    int tc_conv_choose(int which, int type, int lanes, const tc_conv_problem *p)
+    int tc_conv_choose(int which, int type, int lanes, const tc_conv_problem *p, int wish)
     void *(*tc_scratch_get)(size_t) noexcept nogil
     void (*tc_scratch_put)(void *) noexcept nogil
     int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads)
@@ -84,7 +85,11 @@ cdef inline int _lanes(int kind) noexcept nogil:
 
 cdef int _compute(int which, int kind, const tc_conv_problem *p, int threads) noexcept nogil:
     """The algorithm that conv_choice.h takes.  0, or -1 if there is no memory for scratch."""
-    cdef int algorithm = _forced if _forced >= 0 else tc_conv_choose(which, kind, _lanes(kind), p)
+    cdef int algorithm = tc_conv_choose(which, kind, _lanes(kind), p, _forced), failed
+    if algorithm == TC_WINOGRAD_2 or algorithm == TC_WINOGRAD_4:
+        failed = winograd(which, 2 if algorithm == TC_WINOGRAD_2 else 4, p, threads)
+        if failed <= 0:
+            return failed
     return tc_conv(which, kind, _level, p, threads)
 
 
@@ -181,7 +186,7 @@ def costs(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), Py_ssize_t group
     answer = {}
     for which, name in ((TC_CONV, "conv2d"), (TC_CONV_INPUT, "conv2d_input"), (TC_CONV_WEIGHT, "conv2d_weight")):
         tc_conv_costs(which, kind, _lanes(kind), &p, cost)
-        chosen = tc_conv_choose(which, kind, _lanes(kind), &p)
+        chosen = tc_conv_choose(which, kind, _lanes(kind), &p, -1)
         answer[name] = (tc_algorithm_names[chosen].decode(), {
             tc_algorithm_names[a].decode(): {
                 "why_not": cost[a].why_not.decode() if cost[a].why_not != NULL else "",

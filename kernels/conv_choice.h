@@ -39,8 +39,16 @@ static inline tc_conv_cost tc_cost_direct(int which, int lanes, const tc_conv_pr
 }
 
 static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int m, const tc_conv_problem *p) {
-    (void)which; (void)type; (void)lanes; (void)m; (void)p;
-    return (tc_conv_cost){"not built yet", 0, 0, 0};
+    tc_conv_cost cost = {NULL, 0, 0, 0};
+    (void)which; (void)lanes;
+    if (p->kh != 3 || p->kw != 3) cost.why_not = "kernel is not 3x3";
+    else if (p->sh != 1 || p->sw != 1) cost.why_not = "stride is not 1";
+    else if (p->dh != 1 || p->dw != 1) cost.why_not = "dilation is not 1";
+    else if (p->groups != 1) cost.why_not = "groups";
+    else if (type != 0) cost.why_not = "float64: exact sums wanted";
+    else if (p->n * p->c * p->h * p->w * p->o * p->oh * p->ow == 0) cost.why_not = "empty";
+    cost.cycles = 1e30; (void)m;
+    return cost;
 }
 
 /* Costs of all algorithms; `lanes` is the number of float32 or float64 in a vector of the level. */
@@ -51,10 +59,12 @@ static inline void tc_conv_costs(int which, int type, int lanes, const tc_conv_p
     costs[TC_WINOGRAD_4] = tc_cost_winograd(which, type, lanes, 4, p);
 }
 
-static inline int tc_conv_choose(int which, int type, int lanes, const tc_conv_problem *p) {
+/* `wish`: the algorithm to take if it can do the problem, for tests; -1: the cheapest. */
+static inline int tc_conv_choose(int which, int type, int lanes, const tc_conv_problem *p, int wish) {
     tc_conv_cost costs[TC_ALGORITHMS];
     int best = TC_DIRECT;
     tc_conv_costs(which, type, lanes, p, costs);
+    if (wish >= 0 && !costs[wish].why_not) return wish;
     for (int a = 0; a < TC_ALGORITHMS; a++)
         if (!costs[a].why_not && costs[a].cycles < costs[best].cycles) best = a;
     return best;

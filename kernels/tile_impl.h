@@ -124,6 +124,46 @@ TC_INLINE void TC_FN(tile_rows_body)(int m, int nv, tc_int rows, tc_int len, tc_
     TC_FN(tile_finish)(m, nv, acc, out);
 }
 
+/* Operands in groups of TC_VL channels, [group][item][TC_VL], as Winograd's transforms leave them.  The groups of B and
+ * of the result are b_group and c_group apart.
+ *     tile_lanes     A(i, k) = a[i * TC_VL + k] in the group of k, groups a_group apart: k runs over channels
+ *     tile_items     A(i, k) = a[k * TC_VL + i]: k runs over items, the rows are channels of one group
+ */
+#define TC_TILE_LANES_ARGS                                                                                             \
+    tc_int k, const TC_T *a, tc_int a_group, const TC_T *b, tc_int b_group, TC_T *c, tc_int c_group, int add
+
+TC_INLINE void TC_FN(tile_lanes_body)(int m, int nv, int k_is_item, TC_TILE_LANES_ARGS) {
+    TC_CLEAR(m, nv)
+    while (k > 0) {
+        tc_int len = k_is_item ? k : tc_min(k, TC_VL);
+        for (tc_int p = 0; p < len; p++, b += TC_VL) {
+            const TC_T *from = k_is_item ? a + p * TC_VL : a + p;
+            TC_VEC row[2];
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * b_group);
+            TC_UNROLL
+            for (int i = 0; i < m; i++) {
+                TC_UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] += from[k_is_item ? i : i * TC_VL] * row[j];
+            }
+        }
+        k -= len;
+        a += a_group;
+    }
+    if (add) {
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += TC_LOAD(c + i * TC_VL + j * c_group);
+        }
+    }
+    TC_UNROLL
+    for (int i = 0; i < m; i++) {
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) TC_STORE(c + i * TC_VL + j * c_group, acc[i][j]);
+    }
+}
+
 /* ---- one function per (m, nv), and the tables */
 typedef void (*TC_FN(tc_tile_panels))(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
 typedef void (*TC_FN(tc_tile_table))(tc_int k, const TC_T *a, const TC_T *const *b, const tc_int *table,
@@ -183,6 +223,27 @@ TC_EACH_M(TC_DEFINE, 2)
 static const TC_FN(tc_tile_rows) TC_FN(tile_rows)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
 #undef TC_ENTRY
 #endif
+
+#ifdef TC_USE_TILE_LANES
+typedef void (*TC_FN(tc_tile_lanes))(TC_TILE_LANES_ARGS);
+#define TC_DEFINE(m, nv)                                                                 \
+    static void TC_TILE_NAME(tile_lanes, m, nv)(TC_TILE_LANES_ARGS) {                    \
+        TC_FN(tile_lanes_body)(m, nv, 0, k, a, a_group, b, b_group, c, c_group, add);    \
+    }                                                                                    \
+    static void TC_TILE_NAME(tile_items, m, nv)(TC_TILE_LANES_ARGS) {                    \
+        TC_FN(tile_lanes_body)(m, nv, 1, k, a, a_group, b, b_group, c, c_group, add);    \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_lanes, m, nv),
+static const TC_FN(tc_tile_lanes) TC_FN(tile_lanes)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_items, m, nv),
+static const TC_FN(tc_tile_lanes) TC_FN(tile_items)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
+#undef TC_TILE_LANES_ARGS
 
 #undef TC_CLEAR
 #undef TC_EACH_M

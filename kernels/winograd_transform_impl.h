@@ -1,0 +1,197 @@
+/* Winograd's transforms, and the way between images and vectors of channels.
+ *
+ *     y = A^T [ (G w G^T) * (B^T d B) ] A          * elementwise;  d: (m+2) x (m+2) pixels,  w: 3 x 3,  y: m x m
+ *
+ * (Winograd 1980; Lavin and Gray 2016, eq. 8.)  The 1-D transforms evaluate polynomials at points and interpolate:
+ *     m = 2    0, 1, -1, infinity
+ *     m = 4    0, +-sqrt(1/2), +-sqrt(2), infinity.  The usual points 0, +-1, +-2 cost the same and lose five times more
+ *              digits, because powers of 2 up to 8 are added to numbers of size 1.
+ * The adjoint in w, which the weight gradient needs, is  gw = G^T [ (A gy A^T) * (B^T d B) ] G.
+ *
+ * A vector holds TC_VL channels of one pixel, so every transform is plain vertical arithmetic for any width of the image.
+ * `lanes` and `planes` transpose between that and the planes of an (N, C, H, W) array.
+ */
+#define TC_ROOT_HALF ((TC_T)0.70710678118654752440)
+#define TC_ROOT_TWO ((TC_T)1.41421356237309504880)
+
+/* B^T d: m + 2 numbers to m + 2. */
+TC_INLINE void TC_FN(wino_input)(int m, const TC_VEC *d, TC_VEC *v) {
+    if (m == 2) {
+        v[0] = d[0] - d[2];
+        v[1] = d[1] + d[2];
+        v[2] = d[2] - d[1];
+        v[3] = d[1] - d[3];
+        return;
+    }
+    TC_VEC even = d[4] - 2 * d[2], odd = TC_ROOT_HALF * (d[3] - 2 * d[1]);
+    v[0] = (d[0] + d[4]) - (TC_T)2.5 * d[2];
+    v[1] = even + odd;
+    v[2] = even - odd;
+    even = d[4] - (TC_T)0.5 * d[2];
+    odd = TC_ROOT_TWO * (d[3] - (TC_T)0.5 * d[1]);
+    v[3] = even + odd;
+    v[4] = even - odd;
+    v[5] = (d[1] + d[5]) - (TC_T)2.5 * d[3];
+}
+
+/* A^T v: m + 2 numbers to m. */
+TC_INLINE void TC_FN(wino_output)(int m, const TC_VEC *v, TC_VEC *y) {
+    if (m == 2) {
+        y[0] = v[0] + v[1] + v[2];
+        y[1] = v[1] - v[2] - v[3];
+        return;
+    }
+    TC_VEC even1 = v[1] + v[2], odd1 = v[1] - v[2], even2 = v[3] + v[4], odd2 = v[3] - v[4];
+    y[0] = v[0] + even1 + even2;
+    y[1] = TC_ROOT_HALF * odd1 + TC_ROOT_TWO * odd2;
+    y[2] = (TC_T)0.5 * even1 + 2 * even2;
+    y[3] = v[5] + TC_ROOT_HALF * ((TC_T)0.5 * odd1) + TC_ROOT_TWO * (2 * odd2);
+}
+
+/* A g: m numbers to m + 2. */
+TC_INLINE void TC_FN(wino_output_adjoint)(int m, const TC_VEC *g, TC_VEC *v) {
+    if (m == 2) {
+        v[0] = g[0];
+        v[1] = g[0] + g[1];
+        v[2] = g[0] - g[1];
+        v[3] = -g[1];
+        return;
+    }
+    TC_VEC even = g[0] + (TC_T)0.5 * g[2], odd = TC_ROOT_HALF * (g[1] + (TC_T)0.5 * g[3]);
+    v[0] = g[0];
+    v[1] = even + odd;
+    v[2] = even - odd;
+    even = g[0] + 2 * g[2];
+    odd = TC_ROOT_TWO * (g[1] + 2 * g[3]);
+    v[3] = even + odd;
+    v[4] = even - odd;
+    v[5] = g[3];
+}
+
+/* G w: 3 numbers to m + 2. */
+TC_INLINE void TC_FN(wino_weight)(int m, const TC_VEC *w, TC_VEC *u) {
+    if (m == 2) {
+        TC_VEC even = (TC_T)0.5 * (w[0] + w[2]), odd = (TC_T)0.5 * w[1];
+        u[0] = w[0];
+        u[1] = even + odd;
+        u[2] = even - odd;
+        u[3] = w[2];
+        return;
+    }
+    TC_VEC even = (TC_T)(-2 / 3.) * (w[0] + (TC_T)0.5 * w[2]), odd = ((TC_T)(-2 / 3.) * TC_ROOT_HALF) * w[1];
+    u[0] = w[0];
+    u[1] = even + odd;
+    u[2] = even - odd;
+    even = (TC_T)(1 / 6.) * (w[0] + 2 * w[2]);
+    odd = ((TC_T)(1 / 6.) * TC_ROOT_TWO) * w[1];
+    u[3] = even + odd;
+    u[4] = even - odd;
+    u[5] = w[2];
+}
+
+/* G^T u: m + 2 numbers to 3. */
+TC_INLINE void TC_FN(wino_weight_adjoint)(int m, const TC_VEC *u, TC_VEC *w) {
+    if (m == 2) {
+        TC_VEC even = (TC_T)0.5 * (u[1] + u[2]);
+        w[0] = u[0] + even;
+        w[1] = (TC_T)0.5 * (u[1] - u[2]);
+        w[2] = u[3] + even;
+        return;
+    }
+    TC_VEC even1 = u[1] + u[2], odd1 = u[1] - u[2], even2 = u[3] + u[4], odd2 = u[3] - u[4];
+    w[0] = u[0] - (TC_T)(2 / 3.) * even1 + (TC_T)(1 / 6.) * even2;
+    w[1] = ((TC_T)(1 / 6.) * TC_ROOT_TWO) * odd2 - ((TC_T)(2 / 3.) * TC_ROOT_HALF) * odd1;
+    w[2] = u[5] + (TC_T)(1 / 3.) * (even2 - even1);
+}
+
+/* to[p][l] = from[l * stride + p] for p < count; lanes l from `rows` on repeat the last row.  Writes up to TC_VL - 1
+ * items too many.  Nothing at or after `end` is read. */
+static void TC_FN(lanes)(const TC_T *from, tc_int stride, tc_int rows, tc_int count, const TC_T *end, TC_T *to) {
+    const TC_T *last = from + (rows - 1) * stride;
+    for (tc_int p = 0; p < count; p += TC_VL) {
+        if (end - last - p < TC_VL && count < TC_VL) {
+            for (tc_int i = 0; i < count * TC_VL; i++) to[i] = from[tc_min(i % TC_VL, rows - 1) * stride + i / TC_VL];
+        } else {
+            tc_int at = end - last - p < TC_VL ? count - TC_VL : p;
+            TC_FN(tc_transpose)(from + at, stride, rows, to + at * TC_VL, TC_VL);
+        }
+    }
+}
+
+/* The way back: to[l * stride + p] = from[p][l] for p < count, l < rows; writes nothing else. */
+static void TC_FN(planes)(const TC_T *from, tc_int count, TC_T *to, tc_int stride, tc_int rows) {
+    TC_T block[TC_VL * TC_VL] __attribute__((aligned(64)));
+    for (tc_int p = 0; p < count; p += TC_VL) {
+        tc_int at = tc_min(p, count - TC_VL);
+        if (at < 0) {
+            for (tc_int l = 0; l < rows; l++)
+                for (tc_int i = 0; i < count; i++) to[l * stride + i] = from[i * TC_VL + l];
+        } else if (rows == TC_VL) {
+            TC_FN(tc_transpose)(from + at * TC_VL, TC_VL, TC_VL, to + at, stride);
+        } else {
+            TC_FN(tc_transpose)(from + at * TC_VL, TC_VL, TC_VL, block, TC_VL);
+            for (tc_int l = 0; l < rows; l++) TC_STORE(to + l * stride + at, TC_LOAD(block + l * TC_VL));
+        }
+    }
+}
+
+/* One patch of an image, transformed: B^T d B of (m+2)^2 pixels, or A g A^T of m^2 pixels (adjoint).  Position q of the
+ * result goes to to + q * pos. */
+TC_INLINE void TC_FN(wino_patch)(int m, int adjoint, const TC_T *d, tc_int pitch, TC_T *to, tc_int pos) {
+    int size = adjoint ? m : m + 2;
+    TC_VEC half[6][6], in[6], out[6];
+    TC_UNROLL
+    for (int j = 0; j < size; j++) {
+        TC_UNROLL
+        for (int i = 0; i < size; i++) in[i] = TC_LOAD(d + i * pitch + j * TC_VL);
+        if (adjoint) TC_FN(wino_output_adjoint)(m, in, out);
+        else TC_FN(wino_input)(m, in, out);
+        TC_UNROLL
+        for (int i = 0; i < m + 2; i++) half[i][j] = out[i];
+    }
+    TC_UNROLL
+    for (int i = 0; i < m + 2; i++) {
+        if (adjoint) TC_FN(wino_output_adjoint)(m, half[i], out);
+        else TC_FN(wino_input)(m, half[i], out);
+        TC_UNROLL
+        for (int j = 0; j < m + 2; j++) TC_STORE(to + (i * (m + 2) + j) * pos, out[j]);
+    }
+}
+
+/* A^T v A + bias of one tile: half a result, then rows i of y in registers for the caller. */
+TC_INLINE void TC_FN(wino_result)(int m, const TC_T *v, tc_int pos, TC_VEC bias, TC_VEC y[4][4]) {
+    TC_VEC half[4][6], in[6], out[4];
+    TC_UNROLL
+    for (int j = 0; j < m + 2; j++) {
+        TC_UNROLL
+        for (int i = 0; i < m + 2; i++) in[i] = TC_LOAD(v + (i * (m + 2) + j) * pos);
+        TC_FN(wino_output)(m, in, out);
+        TC_UNROLL
+        for (int i = 0; i < m; i++) half[i][j] = out[i];
+    }
+    TC_UNROLL
+    for (int i = 0; i < m; i++) {
+        TC_FN(wino_output)(m, half[i], y[i]);
+        TC_UNROLL
+        for (int j = 0; j < m; j++) y[i][j] += bias;
+    }
+}
+
+/* G w G^T of nine vectors; position q of the result goes to to + q * pos.  `turned`: w rotated by 180 degrees. */
+TC_INLINE void TC_FN(wino_taps)(int m, int turned, const TC_T *w, TC_T *to, tc_int pos) {
+    TC_VEC half[6][3], in[3], out[6];
+    TC_UNROLL
+    for (int j = 0; j < 3; j++) {
+        TC_UNROLL
+        for (int i = 0; i < 3; i++) in[i] = TC_LOAD(w + (turned ? 8 - 3 * i - j : 3 * i + j) * TC_VL);
+        TC_FN(wino_weight)(m, in, out);
+        TC_UNROLL
+        for (int i = 0; i < m + 2; i++) half[i][j] = out[i];
+    }
+    TC_UNROLL
+    for (int i = 0; i < m + 2; i++) {
+        TC_FN(wino_weight)(m, half[i], out);
+        TC_UNROLL
+        for (int j = 0; j < m + 2; j++) TC_STORE(to + (i * (m + 2) + j) * pos, out[j]);
+    }
+}
