@@ -51,6 +51,7 @@ tc_scratch_put = tc_free
 
 cdef enum:
     GRAIN = 4000000      # operations worth one thread: about 50 us
+    TRAFFIC = 16         # operations that take as long as to read or write one number of an image
 
 
 cdef _fill(str op, tc_conv_problem *p, tuple x, tuple w, stride, padding, dilation, Py_ssize_t groups):
@@ -104,6 +105,7 @@ cdef cnp.ndarray _run(str op, int which, int number_type, int kind, tc_conv_prob
     cdef int failed
     cdef cnp.ndarray out
     shape[0], shape[1], shape[2], shape[3] = d0, d1, d2, d3
+    work += TRAFFIC * p.n * (p.c * p.h * p.w + p.o * p.oh * p.ow)
     out = pool_empty(4, shape, number_type)
     p.out = cnp.PyArray_DATA(out)
     with nogil:

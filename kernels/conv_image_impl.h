@@ -12,7 +12,7 @@
 #define TC_IMAGE TC_FN(tc_image)
 
 typedef struct {
-    const TC_T *data;                  /* (n, channels_total, h, w) */
+    const TC_T *data, *end;            /* (n, channels_total, h, w), and where it ends */
     tc_int channels_total, h, w;
     tc_int step_h, step_w;
     tc_int grid_h, grid_w;             /* output grid */
@@ -25,13 +25,17 @@ typedef struct {
     tc_int pitch, image_stride, plane_stride, channel_stride;
     tc_int planes;
     tc_int *plane_row, *plane_col;     /* remainders that occur */
+    tc_int *plane_from, *plane_len;    /* columns of the plane that come from the image; the others are zero */
     tc_int *offset;                    /* of each tap: plane_t + a_t * pitch + b_t */
 } TC_IMAGE;
 
-/* Planes, pitch and strides.  `images` in a batch, `channels` per slice at most. */
-static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_int min_units, tc_arena *arena) {
+/* Planes, pitch and strides.  `images` in a batch, `channels` per slice at most; a copy has about `room` numbers. */
+static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_int min_units, tc_int room,
+                                tc_arena *arena) {
     m->plane_row = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
     m->plane_col = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
+    m->plane_from = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
+    m->plane_len = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
     m->offset = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)m->taps);
     tc_int last_row = 0, last_col = 0;
     m->first_row = m->first_col = m->planes = 0;
@@ -49,7 +53,7 @@ static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_
     m->pitch -= tc_min(left, right);
     tc_int extra = last_row - m->first_row + 1;     /* one more row, so that the last one may run off too */
     /* A unit: enough columns to reuse the weights, few enough for the cache, and enough units for the threads. */
-    tc_int rows_fit = tc_max(1, TC_CONV_IMAGE / tc_max(1, channels * m->pitch) - extra);
+    tc_int rows_fit = tc_max(1, room / tc_max(1, channels * m->pitch) - extra);
     m->unit_rows = tc_min(m->grid_h, rows_fit);
     tc_int pixels = m->grid_h * m->grid_w;
     while (images * tc_ceil_div(m->grid_h, m->unit_rows) < min_units && m->unit_rows * m->grid_w > TC_CONV_COLS)
@@ -59,7 +63,7 @@ static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_
     m->bands = tc_ceil_div(m->grid_h, m->unit_rows);
     m->unit_images = 1;
     if (m->bands == 1) {
-        tc_int fit = TC_CONV_IMAGE / tc_max(1, channels * (m->grid_h + extra) * m->pitch);
+        tc_int fit = room / tc_max(1, channels * (m->grid_h + extra) * m->pitch);
         m->unit_images = tc_min(tc_ceil_div(TC_CONV_COLS, pixels), fit);
         m->unit_images = tc_max(1, tc_min(m->unit_images, images / tc_max(1, min_units)));
     }
@@ -78,6 +82,11 @@ static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_
         if (s == m->planes) {
             m->plane_row[s] = pr;
             m->plane_col[s] = pc;
+            /* Source columns are (q + first_col) * step + pc. */
+            tc_int shift = m->first_col * m->step_w + pc;
+            tc_int q0 = tc_min(m->pitch, tc_max(0, -tc_floor_div(shift, m->step_w)));
+            m->plane_from[s] = q0;
+            m->plane_len[s] = tc_max(q0, tc_min(m->pitch, tc_floor_div(m->w - 1 - shift, m->step_w) + 1)) - q0;
             m->planes++;
         }
         m->offset[t] = s * m->plane_stride + (a - m->first_row) * m->pitch + (b - m->first_col);
@@ -115,31 +124,79 @@ TC_INLINE void TC_FN(copy_run)(TC_T *restrict to, const TC_T *restrict from, tc_
     if (len & 1) to[i] = from[i];
 }
 
-/* Fill the copy with channels [c0, c1) (counted in the whole image) of unit (n0, images, r0, rows). */
+/* Every second lane of the 2 TC_VL numbers x, y; and the lanes of x and y in turn, lower and upper half. */
+#if TC_VL == 2
+#define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2)
+#define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 2)
+#define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 1, 3)
+#elif TC_VL == 4
+#define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6)
+#define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 4, 1, 5)
+#define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
+#elif TC_VL == 8
+#define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14)
+#define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11)
+#define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#endif
+
+TC_INLINE void TC_FN(zero_run)(TC_T *to, tc_int len) {
+    for (tc_int q = 0; q < len; q += TC_VL) TC_FN(tc_store)(to + q, (TC_VEC){0});
+}
+
+/* to[q] = from[q * step] for q < len, 0 for len <= q < width.  Writes whole vectors, so up to TC_VL - 1 zeros more; reads
+ * whole vectors too, but nothing from `end` on.  `beyond` is tc_lanes_from(len % TC_VL). */
+TC_INLINE void TC_FN(fill_row)(TC_T *restrict to, const TC_T *restrict from, tc_int step, tc_int len, tc_int width,
+                               TC_IVEC beyond, const TC_T *end) {
+    tc_int q = 0, whole = len;
+    if (step > 2) whole = 0;
+    else if (end - from < (len + TC_VL) * step) whole = tc_max(0, (end - from) / (step * TC_VL)) * TC_VL;
+    for (; q + TC_VL <= tc_min(len, whole); q += TC_VL) {
+        TC_VEC v = TC_FN(tc_load)(from + q * step);
+        if (step == 2) v = TC_EVEN(v, TC_FN(tc_load)(from + q * 2 + TC_VL));
+        TC_FN(tc_store)(to + q, v);
+    }
+    if (q < whole) {
+        TC_VEC v = TC_FN(tc_load)(from + q * step);
+        if (step == 2) v = TC_EVEN(v, TC_FN(tc_load)(from + q * 2 + TC_VL));
+        TC_FN(tc_store)(to + q, TC_FN(tc_select)(beyond, v, (TC_VEC){0}));
+        q += TC_VL;
+    }
+    for (; q < len; q++) to[q] = from[q * step];
+    TC_FN(zero_run)(to + q, width - q);
+}
+
+/* `rows` rows of a plane, h x w numbers, to a block of that pitch: see image_fill. */
+TC_INLINE void TC_FN(fill_rows)(TC_T *to, tc_int pitch, const TC_T *from, tc_int from_pitch, tc_int rows, tc_int step,
+                                tc_int len, const TC_T *end) {
+    TC_IVEC beyond = TC_FN(tc_lanes_from)(len % TC_VL);
+    for (tc_int r = 0; r < rows; r++) TC_FN(fill_row)(to + r * pitch, from + r * from_pitch, step, len, pitch, beyond, end);
+}
+
+/* Fill the copy with channels [c0, c1) (counted in the whole image) of unit (n0, images, r0, rows).  Everything is written
+ * in the order of addresses, a row from its first pixel to that of the next row: the zeros that a row writes too many fall
+ * on what is written next, or on the spare vector at the end. */
 static void TC_FN(image_fill)(const TC_IMAGE *m, tc_int n0, tc_int images, tc_int r0, tc_int c0, tc_int c1, TC_T *to) {
-    tc_int rows = m->image_stride / m->pitch;
+    tc_int rows = m->image_stride / m->pitch, image = m->channels_total * m->h * m->w, row = m->step_h * m->w;
     for (tc_int c = c0; c < c1; c++) {
         for (tc_int s = 0; s < m->planes; s++) {
-            /* Copied columns [q0, q1): those whose source column (q + first_col) * step + remainder is in the image. */
-            tc_int shift = m->first_col * m->step_w + m->plane_col[s];
-            tc_int q0 = tc_min(m->pitch, tc_max(0, -tc_floor_div(shift, m->step_w)));
-            tc_int q1 = tc_max(q0, tc_min(m->pitch, tc_floor_div(m->w - 1 - shift, m->step_w) + 1));
-            for (tc_int n = n0; n < n0 + images; n++) {
-                TC_T *row = to + (c - c0) * m->channel_stride + s * m->plane_stride + (n - n0) * m->image_stride;
-                const TC_T *image = m->data + (n * m->channels_total + c) * m->h * m->w;
-                for (tc_int r = 0; r < rows; r++, row += m->pitch) {
-                    tc_int y = (r0 + r + m->first_row) * m->step_h + m->plane_row[s];
-                    if (y < 0 || y >= m->h) {
-                        memset(row, 0, sizeof(TC_T) * (size_t)m->pitch);
-                        continue;
-                    }
-                    const TC_T *from = image + y * m->w + q0 * m->step_w + shift;
-                    for (tc_int q = 0; q < q0; q++) row[q] = 0;
-                    if (m->step_w == 1) TC_FN(copy_run)(row + q0, from, q1 - q0);
-                    else if (m->step_w == 2) for (tc_int q = q0; q < q1; q++) row[q] = from[(q - q0) * 2];
-                    else for (tc_int q = q0; q < q1; q++) row[q] = from[(q - q0) * m->step_w];
-                    for (tc_int q = q1; q < m->pitch; q++) row[q] = 0;
-                }
+            TC_T *to_image = to + (c - c0) * m->channel_stride + s * m->plane_stride;
+            tc_int y = (r0 + m->first_row) * m->step_h + m->plane_row[s], q0 = m->plane_from[s], len = m->plane_len[s];
+            tc_int r1 = 0, r2 = rows; /* rows in the image */
+            while (r1 < rows && y + r1 * m->step_h < 0) r1++;
+            while (r2 > r1 && y + (r2 - 1) * m->step_h >= m->h) r2--;
+            const TC_T *from = m->data + n0 * image + (c * m->h + y + r1 * m->step_h) * m->w +
+                               (m->first_col + q0) * m->step_w + m->plane_col[s];
+            for (tc_int n = 0; n < images; n++, to_image += m->image_stride, from += image) {
+                TC_T *first = to_image + r1 * m->pitch + q0;
+                TC_FN(zero_run)(to_image, r1 * m->pitch + q0);
+                if (m->step_w == 1) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 1, len, m->end);
+                else if (m->step_w == 2) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 2, len, m->end);
+                else TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, m->step_w, len, m->end);
+                TC_FN(zero_run)(to_image + r2 * m->pitch, (rows - r2) * m->pitch);
             }
         }
     }

@@ -267,7 +267,7 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     q->slices = tc_max(1, tc_min(q->in, tc_ceil_div(q->in * m->taps, TC_CONV_SLICE)));
     tc_int channels = tc_ceil_div(q->in, q->slices);
     q->row_blocks = tc_ceil_div(q->out, TC_MR);
-    TC_FN(image_layout)(m, q->images, channels, tc_ceil_div(TC_CONV_TASKS, q->groups), arena);
+    TC_FN(image_layout)(m, q->images, channels, tc_ceil_div(TC_CONV_TASKS, q->groups), TC_CONV_IMAGE, arena);
     q->row_groups = tc_max(1, tc_min(q->row_blocks / 4, TC_CONV_TASKS / (m->units * q->groups)));
     /* Vectors times rows is the arithmetic; packing adds about 3 rows' worth, junk adds vectors. */
     tc_int vectors[3];
@@ -318,7 +318,8 @@ static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
         list[taps + t] = t % p->kw * p->dw - p->pw;
     }
     TC_TAPS q = {
-        .image = {.data = (const TC_T *)p->x, .channels_total = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
+        .image = {.data = (const TC_T *)p->x, .end = (const TC_T *)p->x + p->n * p->c * p->h * p->w,
+                  .channels_total = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
                   .step_w = p->sw, .grid_h = p->oh, .grid_w = p->ow, .taps = taps, .row = list, .col = list + taps},
         .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
         .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
@@ -360,7 +361,8 @@ static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
                 list[2 * taps + t] = tap_h[t / nw] * p->kw + tap_w[t % nw];
             }
             TC_TAPS q = {
-                .image = {.data = (const TC_T *)p->y, .channels_total = p->o, .h = p->oh, .w = p->ow, .step_h = 1,
+                .image = {.data = (const TC_T *)p->y, .end = (const TC_T *)p->y + p->n * p->o * p->oh * p->ow,
+                  .channels_total = p->o, .h = p->oh, .w = p->ow, .step_h = 1,
                           .step_w = 1, .grid_h = (p->h - h0 + p->sh - 1) / p->sh,
                           .grid_w = (p->w - w0 + p->sw - 1) / p->sw, .taps = n, .row = list, .col = list + taps},
                 .images = p->n, .groups = p->groups, .in = p->o / p->groups, .out = p->c / p->groups,
@@ -375,7 +377,24 @@ static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
     return (int)failed;
 }
 
-static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv);
-static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input);
-
 #include "conv_weight_impl.h" /* shares the tile and the image */
+#include "depthwise_impl.h"   /* shares the image */
+
+/* One input channel and few output channels per group: a matrix product would have too few rows. */
+TC_INLINE int TC_FN(is_depthwise)(const tc_conv_problem *p) {
+    return p->c == p->groups && p->o <= TC_DEPTH_RESULTS * p->c && p->c > 0;
+}
+
+static int TC_FN(conv_choice)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise)(p, threads) : TC_FN(conv)(p, threads);
+}
+static int TC_FN(conv_input_choice)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_input)(p, threads) : TC_FN(conv_input)(p, threads);
+}
+static int TC_FN(conv_weight_choice)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_weight)(p, threads) : TC_FN(conv_weight)(p, threads);
+}
+
+static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv_choice);
+static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input_choice);
+static const tc_conv_function TC_FN(tc_conv_weight_entry) = TC_FN(conv_weight_choice);

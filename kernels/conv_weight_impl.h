@@ -187,7 +187,7 @@ static void TC_FN(grad_layout)(TC_GRAD *q, tc_arena *arena) {
     q->slices = tc_max(1, tc_min(q->in, tc_ceil_div(q->in * m->taps, 2 * TC_CONV_SLICE)));
     tc_int channels = tc_ceil_div(q->in, q->slices), jobs = q->groups * q->panels * q->slices;
     tc_int wanted = tc_ceil_div(TC_CONV_TASKS, jobs);
-    TC_FN(image_layout)(m, q->images, channels, wanted, arena);
+    TC_FN(image_layout)(m, q->images, channels, wanted, TC_CONV_IMAGE, arena);
     tc_int size = q->groups * q->panels * q->in * m->taps * q->panel_width;
     q->chunks = tc_max(1, tc_min(tc_min(wanted, m->units), TC_CONV_PARTIAL / tc_max(1, size)));
     q->g_pitch = row_vectors * TC_VL;
@@ -213,7 +213,8 @@ static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
         list[taps + t] = t % p->kw * p->dw - p->pw;
     }
     TC_GRAD q = {
-        .image = {.data = (const TC_T *)p->x, .channels_total = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
+        .image = {.data = (const TC_T *)p->x, .end = (const TC_T *)p->x + p->n * p->c * p->h * p->w,
+                  .channels_total = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
                   .step_w = p->sw, .grid_h = p->oh, .grid_w = p->ow, .taps = taps, .row = list, .col = list + taps},
         .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
         .g = (const TC_T *)p->y, .pixels = p->oh * p->ow, .gw = (TC_T *)p->out};
@@ -238,7 +239,6 @@ static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
     return failed ? -1 : 0;
 }
 
-static const tc_conv_function TC_FN(tc_conv_weight_entry) = TC_FN(conv_weight);
 #undef TC_GRAD
 #undef TC_DOT
 #undef TC_DOT_ARGS
