@@ -1,0 +1,319 @@
+"""RNN, LSTM and GRU over a sequence; what the kernels compute stands in tinygrad_course/backend/reference/recurrent.py.
+
+Design:
+* Three stages.  One matrix product makes the input's part of the gates for all time steps; the recurrence (rnn_impl.h)
+  goes through the steps with packed weights and its own threads; in backward, the gradients of weights and input are
+  again matrix products over all steps.
+* The gates lie in rows of whole vectors.  Where the units fill them, a product covers all gates at once, otherwise it
+  is taken gate by gate.
+* The product for W_hh needs h(t-1) for every row.  If all sequences are equally long that is y, shifted by one step;
+  only packed sequences need a copy.
+"""
+
+cimport numpy as cnp
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from tinygrad_course.kernels.door cimport chosen_level, contiguous_as, float_kind
+from tinygrad_course.kernels.gemm cimport gemm, tc_gemm_problem
+from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
+from tinygrad_course.kernels.threads cimport n_threads
+
+cnp.import_array()
+
+cdef extern from "rnn_types.h" nogil:
+    ctypedef struct tc_rnn:
+        int kind, reverse
+        Py_ssize_t steps, batch, units, padded
+        const Py_ssize_t *size
+        const Py_ssize_t *first
+        const void *weight
+        const void *bias
+        const void *h0
+        const void *c0
+        void *work
+        void *y
+        const void *gy
+        const void *gh
+        const void *gc
+        void *sums
+        void *gh0
+        void *gc0
+    const int TC_LSTM
+    const int TC_GRU
+    const int tc_rnn_gates[]
+    const int tc_rnn_work[]
+    const int tc_rnn_sums[]
+
+cdef extern from "rnn.h" nogil:
+    ctypedef int (*tc_rnn_function)(const tc_rnn *p, int threads) noexcept nogil
+    ctypedef void (*tc_column_sums_function)(const void *, Py_ssize_t, Py_ssize_t, void *, int) noexcept nogil
+    void *(*tc_scratch_get)(size_t) noexcept nogil
+    void (*tc_scratch_put)(void *) noexcept nogil
+    tc_rnn_function tc_rnn_forward[2][3]
+    tc_rnn_function tc_rnn_backward[2][3]
+    tc_column_sums_function tc_column_sums[2][3]
+    const int tc_vector[]
+
+KERNELS = ("rnn_forward", "rnn_backward")
+
+cdef dict KINDS = {"tanh": 0, "relu": 1, "lstm": 2, "gru": 3}
+cdef int _level = chosen_level()
+tc_scratch_get = tc_malloc
+tc_scratch_put = tc_free
+
+cdef enum:
+    GRAIN = 4_000_000       # operations of the recurrence worth one thread: about 50 us
+    SUM_GRAIN = 200_000     # numbers of a column sum
+
+
+cdef inline cnp.ndarray _new(Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray like):
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[1] = rows, columns
+    return pool_empty(2, shape, cnp.PyArray_TYPE(like))
+
+
+cdef inline const void *_data(cnp.ndarray x) noexcept:
+    return NULL if x is None else cnp.PyArray_DATA(x)
+
+
+cdef inline void *_at(const void *data, Py_ssize_t index, Py_ssize_t item) noexcept nogil:
+    return <char *>data + index * item
+
+
+cdef inline cnp.ndarray _like(cnp.ndarray x, cnp.ndarray other):
+    """`other`, which may be None, contiguous and of the type of x."""
+    return None if other is None else contiguous_as(other, cnp.PyArray_TYPE(x))
+
+
+cdef class _Layer:
+    """The sizes of one layer and direction, and its description for C."""
+
+    cdef tc_rnn p
+    cdef int type
+    cdef Py_ssize_t item, inputs, rows, gates
+    cdef cnp.ndarray size, first
+
+    def __init__(self, str op, cnp.ndarray x, cnp.ndarray h0, cnp.ndarray w_ih, cnp.ndarray w_hh, str kind,
+                 cnp.ndarray sizes, bint reverse):
+        cdef Py_ssize_t lanes, t, rows = 0
+        cdef Py_ssize_t *first
+        cdef bint fits = True
+        memset(&self.p, 0, sizeof(tc_rnn))
+        self.type = float_kind(op, x)
+        self.item = cnp.PyArray_ITEMSIZE(x)
+        self.p.kind, self.p.reverse = KINDS[kind], reverse
+        self.gates = tc_rnn_gates[self.p.kind]
+        self.rows, self.inputs = x.shape[0], x.shape[1]
+        self.p.units = w_hh.shape[1]
+        if (<object>w_hh).shape != (self.gates * self.p.units, self.p.units) or (
+                (<object>w_ih).shape != (self.gates * self.p.units, self.inputs)):
+            raise ValueError(f"{op}: weights {(<object>w_ih).shape} and {(<object>w_hh).shape} do not fit x "
+                             f"{(<object>x).shape} and {kind}")
+        self.size = contiguous_as(sizes, cnp.NPY_INTP)
+        self.p.steps = self.size.shape[0]
+        self.p.batch = h0.shape[0]
+        self.first = np.empty(self.p.steps, np.intp)
+        self.p.size = <const Py_ssize_t *>cnp.PyArray_DATA(self.size)
+        self.p.first = <const Py_ssize_t *>cnp.PyArray_DATA(self.first)
+        first = <Py_ssize_t *>cnp.PyArray_DATA(self.first)
+        for t in range(self.p.steps):
+            first[t] = rows
+            rows += self.p.size[t]
+            fits = fits and 0 <= self.p.size[t] <= (self.p.size[t - 1] if t else self.p.batch)
+        if not fits or self.p.steps == 0 or self.p.size[0] != self.p.batch or rows != self.rows or (
+                (<object>h0).shape != (self.p.batch, self.p.units)):
+            raise ValueError(f"{op}: x {(<object>x).shape}, h0 {(<object>h0).shape} and sizes {sizes} do not fit")
+        lanes = tc_vector[_level] // self.item
+        self.p.padded = (self.p.units + lanes - 1) // lanes * lanes
+
+    cdef int run(self, tc_rnn_function function) except -1:
+        cdef Py_ssize_t work = 2 * self.rows * self.gates * self.p.units * self.p.units
+        cdef int failed
+        with nogil:
+            failed = function(&self.p, n_threads(work, GRAIN))
+        if failed:
+            raise MemoryError("no memory for the scratch of a recurrent layer")
+        return 0
+
+    cdef int product(self, tc_gemm_problem *q) except -1:
+        cdef int failed
+        with nogil:
+            failed = gemm(self.type, q)
+        if failed:
+            raise MemoryError("no memory for the scratch of a matrix product")
+        return 0
+
+    cdef Py_ssize_t parts(self, Py_ssize_t gates, Py_ssize_t *units):
+        """How many products it takes to cover `gates` neighbouring gates, and the units in each."""
+        if self.p.padded == self.p.units:
+            units[0] = gates * self.p.units
+            return 1
+        units[0] = self.p.units
+        return gates
+
+    cdef int input_gates(self, cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias) except -1:
+        """work = x W_ih^T + bias"""
+        cdef tc_gemm_problem q
+        cdef Py_ssize_t units, g
+        memset(&q, 0, sizeof(q))
+        q.m, q.k = self.rows, self.inputs
+        q.a, q.a_row, q.a_col = cnp.PyArray_DATA(x), self.inputs, 1
+        q.b_row, q.b_col = 1, self.inputs
+        q.c_row = tc_rnn_work[self.p.kind] * self.p.padded
+        for g in range(self.parts(self.gates, &units)):
+            q.n = units
+            q.b = _at(cnp.PyArray_DATA(w), g * units * self.inputs, self.item)
+            q.c = _at(self.p.work, g * self.p.padded, self.item)
+            q.bias = NULL if bias is None else _at(cnp.PyArray_DATA(bias), g * units, self.item)
+            self.product(&q)
+        return 0
+
+    cdef int input_gradient(self, cnp.ndarray gx, cnp.ndarray w) except -1:
+        """gx = sums W_ih"""
+        cdef tc_gemm_problem q
+        cdef Py_ssize_t units, g
+        memset(&q, 0, sizeof(q))
+        q.m, q.n = self.rows, self.inputs
+        q.a_row, q.a_col = tc_rnn_sums[self.p.kind] * self.p.padded, 1
+        q.b_row, q.b_col = self.inputs, 1
+        q.c, q.c_row = cnp.PyArray_DATA(gx), self.inputs
+        for g in range(self.parts(self.gates, &units)):
+            q.k = units
+            q.a = _at(self.p.sums, (g + (self.p.kind == TC_GRU)) * self.p.padded, self.item)
+            q.b = _at(cnp.PyArray_DATA(w), g * units * self.inputs, self.item)
+            q.add = g > 0
+            self.product(&q)
+        return 0
+
+    cdef int weight_gradient(self, void *gw, Py_ssize_t slot, Py_ssize_t gates, Py_ssize_t row, Py_ssize_t rows,
+                             const void *x, Py_ssize_t width, bint add) except -1:
+        """gw (+)= sums^T x for `gates` gates from `slot` on, over `rows` rows from `row` on; x lies in rows of `width`."""
+        cdef tc_gemm_problem q
+        cdef Py_ssize_t units, g, pitch = tc_rnn_sums[self.p.kind] * self.p.padded
+        memset(&q, 0, sizeof(q))
+        q.n, q.k = width, rows
+        q.a_row, q.a_col = 1, pitch
+        q.b, q.b_row, q.b_col = x, width, 1
+        q.c_row, q.add = width, add
+        for g in range(self.parts(gates, &units)):
+            q.m = units
+            q.a = _at(self.p.sums, row * pitch + (slot + g) * self.p.padded, self.item)
+            q.c = _at(gw, g * units * width, self.item)
+            self.product(&q)
+        return 0
+
+    cdef int recurrent_gradient(self, void *gw, Py_ssize_t slot, Py_ssize_t gates, cnp.ndarray y, cnp.ndarray h0,
+                                cnp.ndarray before) except -1:
+        """gw = sums^T h(t-1).  before: h(t-1) per row, or None if all sequences are equally long."""
+        cdef Py_ssize_t units = self.p.units, batch = self.p.batch, rest = self.rows - self.p.batch
+        if before is not None:
+            return self.weight_gradient(gw, slot, gates, 0, self.rows, cnp.PyArray_DATA(before), units, False)
+        self.weight_gradient(gw, slot, gates, rest if self.p.reverse else 0, batch, cnp.PyArray_DATA(h0), units, False)
+        if rest:
+            self.weight_gradient(gw, slot, gates, 0 if self.p.reverse else batch, rest,
+                                 _at(cnp.PyArray_DATA(y), batch * units if self.p.reverse else 0, self.item), units, True)
+        return 0
+
+    cdef cnp.ndarray before(self, cnp.ndarray y, cnp.ndarray h0):
+        """h(t-1) for every row, if the sequences are not equally long."""
+        cdef Py_ssize_t t, b, other, units = self.p.units
+        cdef char *to
+        if self.p.size[self.p.steps - 1] == self.p.batch:
+            return None
+        cdef cnp.ndarray out = _new(self.rows, units, y)
+        to = <char *>cnp.PyArray_DATA(out)
+        for t in range(self.p.steps):
+            other = t + 1 if self.p.reverse else t - 1
+            for b in range(self.p.size[t]):
+                if 0 <= other < self.p.steps and b < self.p.size[other]:
+                    memcpy(to, _at(cnp.PyArray_DATA(y), (self.p.first[other] + b) * units, self.item), units * self.item)
+                else:
+                    memcpy(to, _at(cnp.PyArray_DATA(h0), b * units, self.item), units * self.item)
+                to += units * self.item
+        return out
+
+    cdef cnp.ndarray last(self, cnp.ndarray rows, Py_ssize_t at, Py_ssize_t pitch):
+        """What each sequence ends with: `units` numbers from `at` on of its last row, rows being `pitch` apart."""
+        cdef Py_ssize_t b, t = self.p.steps - 1, units = self.p.units
+        cdef cnp.ndarray out = _new(self.p.batch, units, rows)
+        for b in range(self.p.batch):
+            while not self.p.reverse and self.p.size[t] <= b:
+                t -= 1
+            if self.p.reverse:
+                t = 0
+            memcpy(_at(cnp.PyArray_DATA(out), b * units, self.item),
+                   _at(cnp.PyArray_DATA(rows), (self.p.first[t] + b) * pitch + at, self.item), units * self.item)
+        return out
+
+
+def rnn_forward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0, cnp.ndarray w_ih not None,
+                cnp.ndarray w_hh not None, cnp.ndarray b_ih, cnp.ndarray b_hh, str kind, cnp.ndarray sizes not None,
+                bint reverse):
+    """(y, last h, last c or None, what backward needs) of one layer in one direction."""
+    cdef _Layer layer = _Layer("rnn_forward", x, h0, w_ih, w_hh, kind, sizes, reverse)
+    cdef Py_ssize_t units = layer.p.units, pitch = tc_rnn_work[layer.p.kind] * layer.p.padded
+    cdef cnp.ndarray y, work, bias = None
+    x, h0, c0 = _like(x, x), _like(x, h0), _like(x, c0)
+    w_ih, w_hh, b_ih, b_hh = _like(x, w_ih), _like(x, w_hh), _like(x, b_ih), _like(x, b_hh)
+    if b_ih is not None:
+        if layer.p.kind == TC_GRU:
+            bias = b_ih.copy()
+            bias[:2 * units] += b_hh[:2 * units]
+            layer.p.bias = _at(cnp.PyArray_DATA(b_hh), 2 * units, layer.item)
+        else:
+            bias = b_ih + b_hh
+    y = _new(layer.rows, units, x)
+    work = _new(layer.rows, pitch, x)
+    layer.p.weight, layer.p.h0, layer.p.c0 = _data(w_hh), _data(h0), _data(c0)
+    layer.p.work, layer.p.y = cnp.PyArray_DATA(work), cnp.PyArray_DATA(y)
+    layer.input_gates(x, w_ih, bias)
+    layer.run(tc_rnn_forward[layer.type][_level])
+    return (y, layer.last(y, 0, units),
+            layer.last(work, 4 * layer.p.padded, pitch) if layer.p.kind == TC_LSTM else None, work)
+
+
+def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0, cnp.ndarray w_ih not None,
+                 cnp.ndarray w_hh not None, cnp.ndarray y not None, cnp.ndarray work not None, cnp.ndarray gy,
+                 cnp.ndarray gh, cnp.ndarray gc, str kind, cnp.ndarray sizes not None, bint reverse, bint wants_x,
+                 bint wants_bias):
+    """Gradients (x, h0, c0, w_ih, w_hh, b_ih, b_hh) from those of y, last h and last c, any of which may be None."""
+    cdef _Layer layer = _Layer("rnn_backward", x, h0, w_ih, w_hh, kind, sizes, reverse)
+    cdef Py_ssize_t units = layer.p.units, gates = layer.gates, slots = tc_rnn_sums[layer.p.kind]
+    cdef Py_ssize_t slot = slots - gates
+    cdef cnp.ndarray gx = None, gc0 = None, gb_ih = None, gb_hh = None, gh0, gw_ih, gw_hh, sums, before, totals
+    x, h0, c0, y, work = _like(x, x), _like(x, h0), _like(x, c0), _like(x, y), _like(x, work)
+    w_ih, w_hh, gy, gh, gc = _like(x, w_ih), _like(x, w_hh), _like(x, gy), _like(x, gh), _like(x, gc)
+    if work.shape[1] != tc_rnn_work[layer.p.kind] * layer.p.padded:
+        raise ValueError(f"rnn_backward: work {(<object>work).shape} was not made by this rnn_forward")
+    sums = _new(layer.rows, slots * layer.p.padded, x)
+    gh0 = _new(layer.p.batch, units, x)
+    if layer.p.kind == TC_LSTM:
+        gc0 = _new(layer.p.batch, units, x)
+        layer.p.gc0 = cnp.PyArray_DATA(gc0)
+    layer.p.weight, layer.p.h0, layer.p.c0 = _data(w_hh), _data(h0), _data(c0)
+    layer.p.work, layer.p.y, layer.p.sums = cnp.PyArray_DATA(work), cnp.PyArray_DATA(y), cnp.PyArray_DATA(sums)
+    layer.p.gy, layer.p.gh, layer.p.gc, layer.p.gh0 = _data(gy), _data(gh), _data(gc), cnp.PyArray_DATA(gh0)
+    layer.run(tc_rnn_backward[layer.type][_level])
+    if wants_x:
+        gx = _new(layer.rows, layer.inputs, x)
+        layer.input_gradient(gx, w_ih)
+    gw_ih = _new(gates * units, layer.inputs, x)
+    gw_hh = _new(gates * units, units, x)
+    layer.weight_gradient(cnp.PyArray_DATA(gw_ih), slot, gates, 0, layer.rows, cnp.PyArray_DATA(x), layer.inputs, False)
+    before = layer.before(y, h0)
+    if layer.p.kind == TC_GRU:      # slots m r z: the rows of W_hh are r z n
+        layer.recurrent_gradient(cnp.PyArray_DATA(gw_hh), 1, 2, y, h0, before)
+        layer.recurrent_gradient(_at(cnp.PyArray_DATA(gw_hh), 2 * units * units, layer.item), 0, 1, y, h0, before)
+    else:
+        layer.recurrent_gradient(cnp.PyArray_DATA(gw_hh), 0, gates, y, h0, before)
+    if wants_bias:
+        totals = _new(slots, layer.p.padded, x)
+        with nogil:
+            tc_column_sums[layer.type][_level](layer.p.sums, layer.rows, slots * layer.p.padded,
+                                               cnp.PyArray_DATA(totals),
+                                               n_threads(layer.rows * slots * layer.p.padded, SUM_GRAIN))
+        gb_ih = totals[slot:, :units].reshape(-1)
+        gb_hh = np.concatenate([totals[1, :units], totals[2, :units], totals[0, :units]]) if slot else gb_ih.copy()
+    return gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh
