@@ -1,0 +1,321 @@
+"""Every compiled kernel against its NumPy body in float64, on drawn shapes, strides, alignments and values.
+
+Hypothesis draws sizes from 0 up, among them rows narrower than a vector, and lays the arrays out in every way that NumPy
+allows: permuted axes, steps, reversed axes, axes of stride 0, addresses that are aligned to nothing.  Arrays end where their
+memory ends, so that AddressSanitizer sees a read beyond.  A kernel without a problem here fails the suite.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_course import backend
+from tinygrad_course.backend import cpu
+
+pytestmark = pytest.mark.skipif(not backend.COMPILED, reason="built without compiled kernels")
+FAMILIES = [family for family in cpu.FAMILIES if family not in cpu._REFERENCE_ONLY]
+Draw = Callable[[Any], Any]
+SIZES = st.one_of(st.integers(0, 5), st.integers(6, 20), st.sampled_from([31, 32, 33, 63, 65]))
+
+
+# -- arrays ------------------------------------------------------------------------------------------------------------
+
+
+def lay_out(draw: Draw, values: np.ndarray) -> np.ndarray:
+    """The same values, somewhere in memory in some way."""
+    kind = draw(st.sampled_from(["contiguous", "contiguous", "permuted", "stepped", "reversed", "misaligned", "odd address"]))
+    if kind == "permuted" and values.ndim:
+        order = draw(st.permutations(range(values.ndim)))
+        return np.ascontiguousarray(values.transpose(order)).transpose(np.argsort(order))
+    if kind == "stepped" and values.ndim:
+        axis = draw(st.integers(0, values.ndim - 1))
+        return np.repeat(values, 2, axis=axis)[(slice(None),) * axis + (slice(None, None, 2),)]
+    if kind == "reversed" and values.ndim:
+        axis = draw(st.integers(0, values.ndim - 1))
+        return np.flip(np.ascontiguousarray(np.flip(values, axis)), axis)
+    shift = {"misaligned": values.itemsize, "odd address": 1}.get(kind, 0)
+    memory = np.empty(values.nbytes + shift, np.uint8)
+    placed = memory[shift:].view(values.dtype).reshape(values.shape)
+    placed[...] = values
+    return placed
+
+
+def array(draw: Draw, shape: Any, dtype: Any, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return lay_out(draw, rng.uniform(low, high, shape).astype(dtype))
+
+
+def shapes(most: int = 4, least: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(SIZES, min_size=least, max_size=most).map(tuple).filter(lambda shape: np.prod(shape) < 20000)
+
+
+def size(draw: Draw, low: int, high: int) -> int:
+    return draw(st.integers(low, high))
+
+
+def pair(draw: Draw, low: int, high: int) -> tuple[int, int]:
+    return size(draw, low, high), size(draw, low, high)
+
+
+# -- problems: the arguments of a kernel -------------------------------------------------------------------------------
+
+
+def one(low: float = -3.0, high: float = 3.0) -> Any:
+    return lambda draw, dtype: (array(draw, draw(shapes()), dtype, low, high),)
+
+
+def two(low: float = -3.0, high: float = 3.0) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        both = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=18)).input_shapes
+        return tuple(array(draw, shape, dtype, low, high) for shape in both)
+    return problem
+
+
+def same(count: int, low: float = -3.0, high: float = 3.0) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        shape = draw(shapes())
+        return tuple(array(draw, shape, dtype, low, high) for _ in range(count))
+    return problem
+
+
+def where(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    a, b, c = draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=4, max_side=12)).input_shapes
+    return lay_out(draw, array(draw, a, dtype) > 0), array(draw, b, dtype), array(draw, c, dtype)
+
+
+def reduction(least: int) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        x = array(draw, draw(shapes(least=least).filter(lambda shape: not least or min(shape, default=1) > 0)), dtype)
+        axes = draw(st.sets(st.integers(0, x.ndim - 1))) if x.ndim else set()
+        return x, tuple(sorted(axes)), draw(st.booleans())
+    return problem
+
+
+def argmax(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x = array(draw, draw(shapes(least=1).filter(lambda shape: min(shape) > 0)), dtype)
+    return x, size(draw, 0, x.ndim - 1), draw(st.booleans())
+
+
+def sum_to(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x = array(draw, draw(shapes()), dtype)
+    kept = [n if draw(st.booleans()) else 1 for n in x.shape]
+    return x, tuple(kept[size(draw, 0, len(kept)) if all(n == 1 for n in kept) else 0:])
+
+
+def indexed(extra: bool) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        x = array(draw, draw(shapes(3, 1).filter(lambda shape: min(shape) > 0)), dtype)
+        dim = size(draw, 0, x.ndim - 1)
+        shape = [size(draw, 0, 30) if axis == dim else size(draw, 0, n) for axis, n in enumerate(x.shape)]
+        rng = np.random.default_rng(size(draw, 0, 2**32))
+        index = lay_out(draw, rng.integers(0, x.shape[dim], shape))
+        return (x, dim, index, array(draw, shape, dtype)) if extra else (x, dim, index)
+    return problem
+
+
+def one_hot(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    n = size(draw, 1, 40)
+    return lay_out(draw, np.random.default_rng(size(draw, 0, 2**32)).integers(0, n, draw(shapes(2)))), n, dtype
+
+
+def key_of(draw: Draw, shape: Any) -> Any:
+    """A slice or an integer per axis."""
+    return tuple(size(draw, 0, n - 1) if n and draw(st.booleans()) else draw(st.slices(n)) for n in shape)
+
+
+def take_slice(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x = array(draw, draw(shapes(3, 1)), dtype)
+    return x, key_of(draw, x.shape)
+
+
+def slice_adjoint(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    shape = draw(shapes(3, 1))
+    key = key_of(draw, shape)
+    return array(draw, np.empty(shape)[key].shape, dtype), shape, key
+
+
+def matmul(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    m, k, n = draw(SIZES), draw(SIZES), draw(SIZES)
+    left, right = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
+    return array(draw, (*left, m, k), dtype), array(draw, (*right, k, n), dtype)
+
+
+def linear(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    m, k, n = draw(SIZES), draw(SIZES), draw(SIZES)
+    bias = array(draw, (n,), dtype) if draw(st.booleans()) else None
+    return array(draw, (m, k), dtype), array(draw, (n, k), dtype), bias
+
+
+def geometry(draw: Draw) -> tuple[Any, ...]:
+    """Shapes of x, w, y and (stride, padding, dilation, groups) of a convolution with an output."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 8]))
+    per_group, out = draw(st.sampled_from([(1, 1), (1, 2), (3, 2), (2, 5), (9, 17)]))
+    kernel = pair(draw, 1, 5) if draw(st.booleans()) else (3, 3)
+    stride, padding, dilation = pair(draw, 1, 3), pair(draw, 0, 3), pair(draw, 1, 2)
+    if draw(st.booleans()):
+        stride = dilation = (1, 1)
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    least = [max(1, r - 2 * p) for r, p in zip(reach, padding, strict=True)]
+    h, w = (n + size(draw, 0, 20) for n in least)
+    n = size(draw, 0, 3)
+    oh, ow = ((s + 2 * p - r) // t + 1 for s, p, r, t in zip((h, w), padding, reach, stride, strict=True))
+    return ((n, groups * per_group, h, w), (groups * out, per_group, *kernel), (n, groups * out, oh, ow),
+            (stride, padding, dilation, groups))
+
+
+def conv2d(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, w, _, rest = geometry(draw)
+    return array(draw, x, dtype), array(draw, w, dtype), array(draw, w[:1], dtype) if draw(st.booleans()) else None, *rest
+
+
+def conv2d_input(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, w, y, rest = geometry(draw)
+    return array(draw, y, dtype), array(draw, w, dtype), x, *rest
+
+
+def conv2d_weight(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, w, y, rest = geometry(draw)
+    return array(draw, x, dtype), array(draw, y, dtype), w, *rest
+
+
+def window(draw: Draw) -> tuple[Any, ...]:
+    """Shape of an image, and kernel_size, stride, padding that fit."""
+    kernel, stride = pair(draw, 1, 4), pair(draw, 1, 3)
+    padding = tuple(size(draw, 0, k // 2) for k in kernel)
+    shape = (size(draw, 0, 2), size(draw, 1, 4), *(k + size(draw, 0, 20) for k in kernel))
+    return shape, kernel, stride, padding
+
+
+def max_pool2d(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    shape, kernel, stride, padding = window(draw)
+    return array(draw, shape, dtype), kernel, stride, padding, (1, 1), draw(st.booleans())
+
+
+def max_pool2d_adjoint(forward: bool) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        x, *rest = max_pool2d(draw, dtype)
+        y, index = cpu.reference_module("pool").max_pool2d(x, *rest)
+        return (array(draw, x.shape, dtype), index) if forward else (array(draw, y.shape, dtype), index, x.shape)
+    return problem
+
+
+def avg_pool2d(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    shape, kernel, stride, padding = window(draw)
+    divisor = draw(st.sampled_from([None, None, 3]))
+    return array(draw, shape, dtype), kernel, stride, padding, draw(st.booleans()), draw(st.booleans()), divisor
+
+
+def avg_pool2d_backward(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, *rest = avg_pool2d(draw, dtype)
+    y = cpu.reference_module("pool").avg_pool2d(x, *rest)
+    return array(draw, y.shape, dtype), x.shape, *rest
+
+
+def along(count: int) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        shape = draw(shapes(3, 1).filter(lambda shape: min(shape) > 0))
+        arrays = [array(draw, shape, dtype) for _ in range(count)]
+        return *arrays, size(draw, 0, len(shape) - 1)
+    return problem
+
+
+def classes(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    n, c = size(draw, 0, 9), size(draw, 1, 40)
+    target = lay_out(draw, np.random.default_rng(size(draw, 0, 2**32)).integers(0, c, n))
+    weight = array(draw, (c,), dtype, 0.1, 2.0) if draw(st.booleans()) else None
+    return array(draw, (n, c), dtype), target, weight, draw(st.sampled_from([-100, 0])), draw(
+        st.sampled_from([0.0, 0.1]))
+
+
+def cross_entropy_grad(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, target, *rest = classes(draw, dtype)
+    logp = cpu.reference_module("softmax").log_softmax(x, 1)
+    return array(draw, target.shape, dtype), logp, target, *rest
+
+
+PROBLEMS: dict[str, Any] = {
+    **dict.fromkeys(["abs", "exp", "logical_not", "neg", "relu", "sigmoid", "sign", "tanh"], one()),
+    **dict.fromkeys(["log", "sqrt"], one(0.1, 3.0)),
+    **dict.fromkeys(["add", "eq", "ge", "gt", "le", "lt", "maximum", "minimum", "mul", "ne", "sub"], two()),
+    **dict.fromkeys(["div", "pow"], two(0.2, 2.0)),
+    **dict.fromkeys(["relu_grad", "sigmoid_grad", "tanh_grad"], same(2, 0.05, 0.95)),
+    "cast": lambda draw, dtype: (array(draw, draw(shapes()), dtype), draw(st.sampled_from(["float32", "float64"]))),
+    "where": where,
+    "argmax": argmax, "max": reduction(1), "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
+    "gather": indexed(False), "scatter_add": indexed(True), "one_hot": one_hot, "take_slice": take_slice,
+    "slice_adjoint": slice_adjoint,
+    "matmul": matmul, "linear": linear,
+    "conv2d": conv2d, "conv2d_input": conv2d_input, "conv2d_weight": conv2d_weight,
+    "max_pool2d": max_pool2d, "max_pool2d_backward": max_pool2d_adjoint(False), "max_pool2d_gather": max_pool2d_adjoint(True),
+    "avg_pool2d": avg_pool2d, "avg_pool2d_backward": avg_pool2d_backward,
+    "softmax": along(1), "log_softmax": along(1), "softmax_grad": along(2), "log_softmax_grad": along(2),
+    "cross_entropy": classes, "cross_entropy_grad": cross_entropy_grad, "bce_with_logits": same(2, 0.0, 1.0),
+}
+# Kernels that draw numbers or write into lists of arrays have no single array to lay out; their own test files compare them.
+ELSEWHERE = {"random": "test_random.py", "optim": "test_optim.py", "recurrent": "test_rnn.py"}
+
+
+def test_every_kernel_has_a_problem() -> None:
+    kernels = {kernel for family in FAMILIES if family not in ELSEWHERE for kernel in cpu.compiled_module(family).KERNELS}
+    assert kernels == set(PROBLEMS)
+
+
+# -- the test ----------------------------------------------------------------------------------------------------------
+
+
+def wide(value: Any) -> Any:
+    """float64 and contiguous, for the body."""
+    if isinstance(value, np.ndarray):
+        return np.array(value, dtype=np.float64 if value.dtype.kind == "f" else value.dtype, order="C")
+    return value
+
+
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def twins(name: str) -> tuple[Any, Any]:
+    family = next(family for family in FAMILIES if name in cpu.reference_module(family).KERNELS)
+    return getattr(cpu.reference_module(family), name), getattr(cpu.compiled_module(family), name)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_kernel(name: str, data: Any) -> None:
+    body, twin = twins(name)
+    dtype = np.dtype(data.draw(st.sampled_from(["float32", "float64"])))
+    args = PROBLEMS[name](data.draw, dtype)
+    before = [value.copy() if isinstance(value, np.ndarray) else value for value in args]
+    threads = importlib.import_module("tinygrad_course.kernels.threads")
+    used = threads.get_num_threads()
+    bits = []
+    try:
+        for n in (1, 2, 3, 8):
+            threads.set_num_threads(n)
+            got = as_tuple(twin(*args))
+            bits.append([part.tobytes() for part in got])
+    finally:
+        threads.set_num_threads(used)
+    assert all(other == bits[0] for other in bits), "the number of threads changed the result"
+    for value, old in zip(args, before, strict=True):
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, old, err_msg="an argument was written to")
+    with np.errstate(all="ignore"):
+        expected = as_tuple(body(*[wide(value) for value in args]))
+    assert len(got) == len(expected)
+    for part, want in zip(got, expected, strict=True):
+        assert part.shape == want.shape
+        assert not any(np.shares_memory(part, value) for value in args if isinstance(value, np.ndarray))
+        if part.dtype.kind == "f":
+            # Rounding is relative to the largest number that took part: results near 0 are differences of such.
+            scale = max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0.0)))
+            np.testing.assert_allclose(part, want, rtol=0, atol=scale * (1e-5 if part.dtype == np.float32 else 1e-12))
+        else:
+            np.testing.assert_array_equal(part, want)
