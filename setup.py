@@ -106,7 +106,10 @@ class BuildExt(build_ext):
         """Replace the Cython sources by C, which Cython writes where it is missing or older than its sources."""
         import numpy
         from Cython.Build import cythonize
+        from Cython.Compiler import Options
 
+        # Dead tensors and nodes wait for the next ones.  Said here, because decorators in the .pxd of a .py do nothing.
+        Options.get_directive_defaults()["freelist"] = 256
         for extension in self.extensions:
             extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
             extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))

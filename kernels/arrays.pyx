@@ -43,6 +43,13 @@ cpdef bint has_shape(object a, tuple shape):
     return True
 
 
+cpdef bint is_float(object a):
+    """Whether the array holds floating point numbers."""
+    if PyArray_CheckExact(a):
+        return cnp.PyTypeNum_ISFLOAT(cnp.PyArray_TYPE(<cnp.ndarray>a))
+    return a.dtype.kind == "f"
+
+
 cpdef object fingerprint(object a):
     """64 bits that a write to the array almost certainly changes: eight interleaved FNV-1a sums over its words."""
     cdef cnp.ndarray x

@@ -11,6 +11,7 @@ from libc.stddef cimport ptrdiff_t
 
 from tinygrad_course.kernels.door cimport chosen_level
 from tinygrad_course.kernels.elementwise cimport loop_binary, loop_unary
+from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
 from tinygrad_course.kernels.elementwise import LOOPS
@@ -65,6 +66,24 @@ cpdef object binary(int loop, object a, object b):
     if not _enabled or not PyArray_CheckExact(a) or not PyArray_CheckExact(b):
         return None
     return loop_binary(loop, <cnp.ndarray>a, <cnp.ndarray>b)
+
+
+cpdef object number(double value, object like):
+    """`value` as a 0-d array of the type of `like`, or None if that is not float32 or float64."""
+    cdef cnp.ndarray out
+    cdef int typenum
+    if not PyArray_CheckExact(like):
+        return None
+    typenum = cnp.PyArray_TYPE(<cnp.ndarray>like)
+    if typenum == cnp.NPY_FLOAT32:
+        out = pool_empty(0, NULL, typenum)
+        (<float *>cnp.PyArray_DATA(out))[0] = <float>value
+        return out
+    if typenum == cnp.NPY_FLOAT64:
+        out = pool_empty(0, NULL, typenum)
+        (<double *>cnp.PyArray_DATA(out))[0] = value
+        return out
+    return None
 
 
 cpdef bint add_into(object total, object g) except -1:

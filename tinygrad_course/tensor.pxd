@@ -1,5 +1,6 @@
 # Compiled for its operators: a + b then reaches the op without a Python frame, and tensors come from the base's freelist.
 from tinygrad_course.methods cimport OpMethods
+from tinygrad_course.ops.arithmetic cimport add, div, mul, neg, sub
 
 
 cdef class Tensor(OpMethods):

@@ -17,6 +17,7 @@ from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.methods import OpMethods
 from tinygrad_course.ops import inplace
+from tinygrad_course.ops.arithmetic import add, div, mul, neg, sub
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.creation import from_numpy, rand, randint, randn, tensor
 from tinygrad_course.ops.dtypes import as_dtype, float16, float32, float64, int8, int16, int32, int64, uint8
@@ -405,28 +406,28 @@ class Tensor(OpMethods):
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> "Tensor":
-        return ops.add(self, other)
+        return add(self, other)
 
     def __radd__(self, other: Any) -> "Tensor":
-        return ops.add(other, self)
+        return add(other, self)
 
     def __sub__(self, other: Any) -> "Tensor":
-        return ops.sub(self, other)
+        return sub(self, other)
 
     def __rsub__(self, other: Any) -> "Tensor":
-        return ops.sub(other, self)
+        return sub(other, self)
 
     def __mul__(self, other: Any) -> "Tensor":
-        return ops.mul(self, other)
+        return mul(self, other)
 
     def __rmul__(self, other: Any) -> "Tensor":
-        return ops.mul(other, self)
+        return mul(other, self)
 
     def __truediv__(self, other: Any) -> "Tensor":
-        return ops.div(self, other)
+        return div(self, other)
 
     def __rtruediv__(self, other: Any) -> "Tensor":
-        return ops.div(other, self)
+        return div(other, self)
 
     def __pow__(self, other: Any) -> "Tensor":
         return ops.pow(self, other)
@@ -447,7 +448,7 @@ class Tensor(OpMethods):
         return ops.remainder(other, self)
 
     def __rdiv__(self, other: Any) -> "Tensor":
-        return ops.div(other, self)
+        return div(other, self)
 
     def __matmul__(self, other: Any) -> "Tensor":
         return ops.matmul(self, _tensor_operand("@", other))
@@ -456,7 +457,7 @@ class Tensor(OpMethods):
         return ops.matmul(_tensor_operand("@", other), self)
 
     def __neg__(self) -> "Tensor":
-        return ops.neg(self)
+        return neg(self)
 
     def __abs__(self) -> "Tensor":
         return ops.abs(self)

@@ -4,7 +4,6 @@ from tinygrad_course.kernels.memory cimport recycle
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Version:
     cdef public Py_ssize_t count
     cdef public str last_write
@@ -13,7 +12,6 @@ cdef class Version:
     cdef public object outside
 
 
-@cython.freelist(256)
 cdef class TensorBase:
     cdef public object array
     cdef public object node

@@ -14,7 +14,6 @@ cdef bint _ever_queued
 
 
 @cython.final
-@cython.freelist(64)
 cdef class _Sum:
     cdef public object total
     cdef public bint own

@@ -19,8 +19,6 @@ cdef tuple _YES
 cdef tuple _NO
 
 
-@cython.freelist(256)
-@cython.trashcan(True)
 cdef class Node:
     cdef public object op
     cdef public Rule rule
@@ -68,7 +66,6 @@ cpdef saved_output(array, Py_ssize_t index, bint shared, version)
 
 
 @cython.final
-@cython.freelist(64)
 cdef class SavedOutput:
     cdef public object array
     cdef public Py_ssize_t index

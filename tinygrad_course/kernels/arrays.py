@@ -26,6 +26,12 @@ def has_shape(a: Any, shape: tuple[int, ...]) -> bool:
     return same
 
 
+def is_float(a: Any) -> bool:
+    """Whether the array holds floating point numbers."""
+    kind: str = a.dtype.kind
+    return kind == "f"
+
+
 def fingerprint(a: Any) -> int:
     """A number that a write to the array almost certainly changes."""
     if not isinstance(a, np.ndarray):

@@ -27,6 +27,11 @@ def binary(loop: int, a: Any, b: Any) -> Any:
     return None
 
 
+def number(value: float, like: Any) -> Any:
+    """`value` as a 0-d array of the type of `like`, or None if that is not float32 or float64."""
+    return None
+
+
 def add_into(total: Any, g: Any) -> bool:
     """total += g, if both are arrays of one shape and type; says whether it did."""
     if type(total) is not np.ndarray or type(g) is not np.ndarray or total.shape != g.shape or total.dtype != g.dtype:

@@ -4,7 +4,6 @@ from tinygrad_course.kernels.local cimport scope as current_scope, set_scope
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Scope:
     cdef public object _class
     cdef public object _module

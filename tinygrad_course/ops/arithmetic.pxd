@@ -8,4 +8,5 @@ from tinygrad_course.ops.cast cimport cast, floating, operands
 cpdef add(input, other, alpha=*)
 cpdef sub(input, other, alpha=*)
 cpdef mul(input, other)
+cpdef div(input, other, rounding_mode=*)
 cpdef neg(input)

@@ -292,7 +292,7 @@ def mul(input: Any, other: Any) -> Any:
     return binary(_MUL, input, other)
 
 
-def div(input: Any, other: Any, rounding_mode: str | None = None) -> Any:
+def div(input: Any, other: Any, rounding_mode: Any = None) -> Any:
     """input / other, broadcasting; integers divide to floating point numbers.
 
     rounding_mode "trunc" or "floor" makes the quotient a whole number, and keeps integers."""

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from tinygrad_course.autograd.base import Shape, TensorBase
+from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply, unary
 from tinygrad_course.autograd.node import Node
+from tinygrad_course.kernels.arrays import is_float
+from tinygrad_course.kernels.direct import number
 from tinygrad_course.ops.dtypes import _CATEGORY, as_dtype, constant, get_default_dtype, require_tensors, result_type
 
 __all__ = ["clone"]
@@ -65,12 +67,26 @@ def clone(input: Any) -> Any:
 
 def operands(x: Any, y: Any) -> tuple[Any, Any]:
     """Both as tensors of one type."""
+    left: TensorBase
+    right: TensorBase
     if isinstance(x, TensorBase):
+        left = x
         if not isinstance(y, TensorBase):
+            if type(y) is float:
+                array = number(y, left.array)
+                if array is not None:
+                    return x, new_tensor(array)
             y = constant(y, x)
-        elif x.array.dtype is y.array.dtype:
-            return x, y
+        else:
+            right = y
+            if left.array.dtype is right.array.dtype:
+                return x, y
     elif isinstance(y, TensorBase):
+        if type(x) is float:
+            right = y
+            array = number(x, right.array)
+            if array is not None:
+                return new_tensor(array), y
         x = constant(x, y)
     else:
         raise TypeError(f"expected at least one Tensor, got {type(x).__name__} and {type(y).__name__}; make one with "
@@ -82,9 +98,10 @@ def operands(x: Any, y: Any) -> tuple[Any, Any]:
 def floating(x: Any) -> Any:
     """x itself, or x as floating point numbers: what exp(integer tensor) and the like work on."""
     operand: TensorBase
-    require_tensors("this function", x)
+    if not isinstance(x, TensorBase):
+        require_tensors("this function", x)
     operand = x
-    return x if operand.array.dtype.kind == "f" else cast(x, get_default_dtype())
+    return x if is_float(operand.array) else cast(x, get_default_dtype())
 
 
 def is_floating(x: TensorBase) -> bool:
