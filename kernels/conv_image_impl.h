@@ -172,6 +172,10 @@ TC_INLINE void TC_FN(fill_row)(TC_T *restrict to, const TC_T *restrict from, tc_
 /* `rows` rows of a plane, h x w numbers, to a block of that pitch: see image_fill. */
 TC_INLINE void TC_FN(fill_rows)(TC_T *to, tc_int pitch, const TC_T *from, tc_int from_pitch, tc_int rows, tc_int step,
                                 tc_int len, const TC_T *end) {
+    if (len == pitch && len == from_pitch && step == 1) { /* no gaps: the block is one row */
+        len = pitch = rows * pitch;
+        rows = 1;
+    }
     TC_IVEC beyond = TC_FN(tc_lanes_from)(len % TC_VL);
     for (tc_int r = 0; r < rows; r++) TC_FN(fill_row)(to + r * pitch, from + r * from_pitch, step, len, pitch, beyond, end);
 }

@@ -25,12 +25,10 @@
  */
 #define TC_USE_TILE_PANELS
 #define TC_USE_TILE_TABLE
-#define TC_USE_TILE_ROWS
 #include "tile_impl.h"
 #include "pack_impl.h"
 #undef TC_USE_TILE_PANELS
 #undef TC_USE_TILE_TABLE
-#undef TC_USE_TILE_ROWS
 #include "conv_image_impl.h"
 
 #define TC_TAPS TC_FN(conv_taps)
