@@ -43,6 +43,7 @@ cdef class Node:
 
     cpdef save(self, first, second=*, third=*, fourth=*)
     cpdef tuple load(self)
+    cpdef save_all(self, arrays)
     cpdef input_shape(self, Py_ssize_t index)
     cpdef tuple run(self, tuple gradients, bint create_graph)
     cpdef narrowed(self, wanted)

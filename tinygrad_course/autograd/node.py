@@ -96,6 +96,11 @@ class Node:
         else:
             self._saved = tuple([self._link(array) for array in (first, second, third, fourth) if array is not None])
 
+    def save_all(self, arrays: Any) -> None:
+        """`save` for any number of arrays."""
+        if not self.closed:
+            self._saved = tuple([self._link(array) for array in arrays if array is not None])
+
     @property
     def saved(self) -> tuple[Any, ...]:
         """The saved values as tensors that still have their place in the graph.

@@ -36,6 +36,7 @@ from tinygrad_course.ops.pool import *
 from tinygrad_course.ops.predicates import *
 from tinygrad_course.ops.products import *
 from tinygrad_course.ops.random import *
+from tinygrad_course.ops.recurrent import *
 from tinygrad_course.ops.reduce import *
 from tinygrad_course.ops.regression_loss import *
 from tinygrad_course.ops.resize import *
