@@ -8,6 +8,8 @@
 enum {
     TC_ROWS = 16384,      /* elements that one task of a gather moves */
     TC_INNER_TILE = 4096, /* neighbours that one task of a scatter owns */
+    TC_ROW_TILE = 64,     /* neighbours that one task of adding rows owns */
+    TC_ROW_BYTES = 65536, /* what one task of taking rows moves */
 };
 
 /* Position of the first index outside [low, high), or -1.  In range, i - low and high - 1 - i are both non-negative;
@@ -75,17 +77,19 @@ TC_GATHER(64)
             }                                                                                                      \
         }                                                                                                          \
     }                                                                                                              \
-    /* y[index[i], c] += g[i, c]; an index below zero counts from the end */                                       \
-    static void tc_add_rows_##name(void *y_, const int64_t *index, const void *g_, ptrdiff_t n, ptrdiff_t m,       \
-                                   ptrdiff_t inner, int threads) {                                                 \
-        const ptrdiff_t tiles = (inner + TC_INNER_TILE - 1) / TC_INNER_TILE;                                       \
+    /* y[o, index[i], c] += g[o, i, c]; an index below zero counts from the end.  Tasks as above. */              \
+    static void tc_add_rows_##name(void *y_, const int64_t *index, const void *g_, ptrdiff_t outer, ptrdiff_t n,   \
+                                   ptrdiff_t m, ptrdiff_t inner, int threads) {                                    \
+        const ptrdiff_t tiles = (inner + TC_ROW_TILE - 1) / TC_ROW_TILE;                                           \
         _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
-        for (ptrdiff_t t = 0; t < tiles; t++) {                                                                    \
-            const ptrdiff_t start = t * TC_INNER_TILE;                                                             \
-            const ptrdiff_t stop = start + TC_INNER_TILE < inner ? start + TC_INNER_TILE : inner;                  \
-            for (ptrdiff_t i = 0; i < m; i++) {                                                                    \
-                type *restrict y = (type *)y_ + (index[i] < 0 ? index[i] + n : index[i]) * inner;                  \
-                const type *g = (const type *)g_ + i * inner;                                                      \
+        for (ptrdiff_t task = 0; task < outer * tiles; task++) {                                                   \
+            const ptrdiff_t o = task / tiles, start = task % tiles * TC_ROW_TILE;                                  \
+            const ptrdiff_t stop = threads > 1 && start + TC_ROW_TILE < inner ? start + TC_ROW_TILE : inner;       \
+            type *all = (type *)y_ + o * n * inner;                                                                \
+            const type *g = (const type *)g_ + o * m * inner;                                                      \
+            if (threads == 1 && start) continue; /* alone: whole rows, which lie together */                       \
+            for (ptrdiff_t i = 0; i < m; i++, g += inner) {                                                        \
+                type *restrict y = all + (index[i] < 0 ? index[i] + n : index[i]) * inner;                         \
                 _Pragma("omp simd")                                                                                \
                 for (ptrdiff_t c = start; c < stop; c++) y[c] += g[c];                                             \
             }                                                                                                      \
@@ -94,3 +98,32 @@ TC_GATHER(64)
 TC_SCATTER(float, f32)
 TC_SCATTER(double, f64)
 TC_SCATTER(int64_t, i64)
+
+/* y[o, i, :] = x[o, index[i], :] for rows of `row` bytes; an index below zero counts from the end. */
+#define TC_MOVE_ROWS(move)                                                             \
+    for (ptrdiff_t i = first; i < stop; i++) {                                         \
+        const ptrdiff_t k = index[i] < 0 ? (ptrdiff_t)index[i] + n : (ptrdiff_t)index[i]; \
+        move;                                                                          \
+    }
+static void tc_take_rows(const void *x, const int64_t *index, void *y, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t m,
+                         ptrdiff_t row, int threads) {
+    const ptrdiff_t rows = TC_ROW_BYTES / (row + 1) + 1, pieces = (m + rows - 1) / rows;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (ptrdiff_t task = 0; task < outer * pieces; task++) {
+        const ptrdiff_t o = task / pieces, first = task % pieces * rows, stop = first + rows < m ? first + rows : m;
+        const char *from = (const char *)x + o * n * row;
+        char *to = (char *)y + o * m * row;
+        if (row == 4) TC_MOVE_ROWS(((uint32_t *)to)[i] = ((const uint32_t *)from)[k])
+        else if (row == 8) TC_MOVE_ROWS(((uint64_t *)to)[i] = ((const uint64_t *)from)[k])
+        else if (row == 1) TC_MOVE_ROWS(to[i] = from[k])
+        else TC_MOVE_ROWS(memcpy(to + i * row, from + k * row, (size_t)row))
+    }
+}
+#undef TC_MOVE_ROWS
+
+static void tc_clear(void *y, ptrdiff_t bytes, int threads) {
+    const ptrdiff_t piece = 1 << 20;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (ptrdiff_t at = 0; at < bytes; at += piece)
+        memset((char *)y + at, 0, (size_t)(bytes - at < piece ? bytes - at : piece));
+}

@@ -3,8 +3,10 @@
 Design:
 * Every index is checked in one vectorised pass before the first element moves, so the loops have no branches and an
   error names the first bad index whatever the number of threads.  The loops never see an unchecked index.
-* `gather` moves bytes: four loops by element size serve all dtypes.  `scatter_add` and the adjoint of row indexing add
-  in float32, float64 and int64; other dtypes and other keys use NumPy's `add.at`.
+* `gather` and `take_slice` move bytes, so they serve all dtypes.  `scatter_add` and the adjoint of indexing add in
+  float32, float64 and int64; other dtypes use NumPy's `add.at`.
+* A key of slices `:` and neighbouring integer arrays (rows, columns, pairs) is one array of row numbers: `_rows_of`.
+  Other keys are left to NumPy.
 * A task of `scatter_add` owns its places and takes the sources in order: no atomics, the same bits for any number of
   threads.
 """
@@ -29,7 +31,8 @@ ctypedef void (*gather_loop)(const void *, const int64_t *, void *, ptrdiff_t, p
                              int) noexcept nogil
 ctypedef void (*scatter_loop)(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                               int) noexcept nogil
-ctypedef void (*rows_loop)(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int) noexcept nogil
+ctypedef void (*rows_loop)(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                           int) noexcept nogil
 
 cdef extern from "index.h" nogil:
     ptrdiff_t tc_first_bad(const int64_t *index, ptrdiff_t n, int64_t low, int64_t high)
@@ -40,14 +43,18 @@ cdef extern from "index.h" nogil:
     void tc_scatter_f32(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
     void tc_scatter_f64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
     void tc_scatter_i64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
-    void tc_add_rows_f32(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
-    void tc_add_rows_f64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
-    void tc_add_rows_i64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_add_rows_f32(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_add_rows_f64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_add_rows_i64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_take_rows(const void *, const int64_t *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_clear(void *, ptrdiff_t, int)
 
 KERNELS = ("gather", "one_hot", "scatter_add", "slice_adjoint", "take_slice")
 
 cdef enum:
-    GRAIN = 65536   # elements that are worth a thread
+    GRAIN = 65536           # elements that are worth a thread
+    CLEAR_GRAIN = 4000000   # bytes of zeros
+    MAX_DIMS = 64
 
 
 cdef cnp.ndarray _contiguous(object x):
@@ -160,7 +167,11 @@ def scatter_add(cnp.ndarray x not None, int dim, cnp.ndarray index not None, cnp
             loop = tc_scatter_f64
         elif code == cnp.NPY_INT64:
             loop = tc_scatter_i64
-    y = np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+    if loop != NULL and whole and PyArray_ISCARRAY_RO(x):
+        y = pool_empty(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), code)
+        memcpy(cnp.PyArray_DATA(y), cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+    else:
+        y = np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
     if loop == NULL or not whole:
         key = list(np.ogrid[tuple([slice(size) for size in (<object>index).shape])])
         key[dim] = index
@@ -174,8 +185,71 @@ def scatter_add(cnp.ndarray x not None, int dim, cnp.ndarray index not None, cnp
     return y
 
 
+cdef struct Rows:
+    ptrdiff_t outer, n, inner   # the array around the indexed axes
+    int first, stop             # the indexed axes
+
+
+cdef cnp.ndarray _rows_of(str name, tuple shape, object key, Rows *rows):
+    """The row numbers of a key of integer arrays side by side, with `:` or nothing at all other axes; else None.
+
+    Several arrays are made one: the numbers of the elements in the flattened axes."""
+    cdef int d = 0, first = 0, ndim = len(shape)
+    cdef cnp.ndarray index
+    cdef list found = []
+    if not isinstance(key, tuple):
+        key = (key,)
+    for item in key:
+        if isinstance(item, np.ndarray) and item.dtype.kind in "iu":
+            if found and first + <int>len(found) != d:
+                return None
+            if not found:
+                first = d
+            found.append(item)
+        elif not (isinstance(item, slice) and item == slice(None)):
+            return None
+        d += 1
+    if not found or d > ndim:
+        return None
+    rows.first, rows.stop = first, first + len(found)
+    rows.outer = rows.inner = rows.n = 1
+    for d in range(ndim):
+        if d < rows.first:
+            rows.outer *= shape[d]
+        elif d < rows.stop:
+            rows.n *= shape[d]
+        else:
+            rows.inner *= shape[d]
+    index = _index(found[0])
+    _check(name, index, -shape[first], shape[first], first)
+    for d in range(first + 1, rows.stop):
+        other = _index(found[d - first])
+        _check(name, other, -shape[d], shape[d], d)
+        index = np.where(index < 0, index + shape[d - 1], index) * shape[d] + np.where(other < 0, other + shape[d], other)
+    return index
+
+
 def take_slice(cnp.ndarray x not None, object key):
     """A copy of x[key]."""
+    cdef Rows rows
+    cdef cnp.ndarray y, index = None
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef int d, ndim = cnp.PyArray_NDIM(x)
+    if PyArray_ISCARRAY_RO(x) and x.dtype.kind in "fiub":
+        index = _rows_of("take_slice", (<object>x).shape, key, &rows)
+    if index is not None and ndim - (rows.stop - rows.first) + cnp.PyArray_NDIM(index) <= MAX_DIMS:
+        for d in range(rows.first):
+            shape[d] = cnp.PyArray_DIM(x, d)
+        for d in range(cnp.PyArray_NDIM(index)):
+            shape[rows.first + d] = cnp.PyArray_DIM(index, d)
+        for d in range(rows.stop, ndim):
+            shape[d - rows.stop + rows.first + cnp.PyArray_NDIM(index)] = cnp.PyArray_DIM(x, d)
+        y = pool_empty(ndim - (rows.stop - rows.first) + cnp.PyArray_NDIM(index), shape, cnp.PyArray_TYPE(x))
+        with nogil:
+            tc_take_rows(cnp.PyArray_DATA(x), <const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(y), rows.outer,
+                         rows.n, cnp.PyArray_SIZE(index), rows.inner * cnp.PyArray_ITEMSIZE(x),
+                         n_threads(cnp.PyArray_SIZE(y), GRAIN))
+        return y
     picked = x[key]
     if not isinstance(picked, np.ndarray):
         return np.array(picked)
@@ -191,32 +265,39 @@ cdef bint _is_basic(object item):
     return isinstance(item, np.ndarray) and cnp.PyArray_TYPE(item) == cnp.NPY_BOOL
 
 
+cdef cnp.ndarray _zeros(tuple shape, cnp.ndarray like):
+    """Zeros from the pool."""
+    cdef cnp.npy_intp dims[MAX_DIMS]
+    cdef Py_ssize_t d, bytes
+    cdef cnp.ndarray y
+    for d in range(len(shape)):
+        dims[d] = shape[d]
+    y = pool_empty(len(shape), dims, cnp.PyArray_TYPE(like))
+    bytes = cnp.PyArray_NBYTES(y)
+    with nogil:
+        tc_clear(cnp.PyArray_DATA(y), bytes, n_threads(bytes, CLEAR_GRAIN))
+    return y
+
+
 def slice_adjoint(cnp.ndarray g not None, tuple shape not None, object key):
     """Zeros of `shape` with g added at [key]."""
-    cdef ptrdiff_t n, m, inner, dim_count = len(shape)
-    cdef cnp.ndarray index
+    cdef Rows rows
     cdef rows_loop loop = NULL
     cdef int code = cnp.PyArray_TYPE(g)
-    cdef cnp.ndarray y = np.zeros(shape, g.dtype.newbyteorder("="))
-    if isinstance(key, tuple) and len(key) == 1:
-        key = key[0]
-    if isinstance(key, np.ndarray) and key.dtype.kind in "iu" and dim_count:
-        if code == cnp.NPY_FLOAT32:
-            loop = tc_add_rows_f32
-        elif code == cnp.NPY_FLOAT64:
-            loop = tc_add_rows_f64
-        elif code == cnp.NPY_INT64:
-            loop = tc_add_rows_i64
-    if loop != NULL and (<object>g).shape == (<object>key).shape + shape[1:]:
-        index = _index(key)
-        n = shape[0]
-        _check("slice_adjoint", index, -n, n, 0)
-        m = cnp.PyArray_SIZE(index)
-        inner = cnp.PyArray_SIZE(g) / m if m else 0
+    cdef cnp.ndarray y = _zeros(shape, g), index = None
+    if code == cnp.NPY_FLOAT32:
+        loop = tc_add_rows_f32
+    elif code == cnp.NPY_FLOAT64:
+        loop = tc_add_rows_f64
+    elif code == cnp.NPY_INT64:
+        loop = tc_add_rows_i64
+    if loop != NULL:
+        index = _rows_of("slice_adjoint", shape, key, &rows)
+    if index is not None and (<object>g).shape == shape[:rows.first] + (<object>index).shape + shape[rows.stop:]:
         g = _contiguous(g)
         with nogil:
-            loop(cnp.PyArray_DATA(y), <const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(g), n, m, inner,
-                 n_threads(m * inner, GRAIN))
+            loop(cnp.PyArray_DATA(y), <const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(g), rows.outer, rows.n,
+                 cnp.PyArray_SIZE(index), rows.inner, n_threads(cnp.PyArray_SIZE(g), GRAIN))
         return y
     for item in (key if isinstance(key, tuple) else (key,)):
         if not _is_basic(item):

@@ -1,6 +1,6 @@
 """Layers, losses and the Module tree, under PyTorch's names."""
 
-from tinygrad_course.nn import functional, init
+from tinygrad_course.nn import functional, init, utils
 from tinygrad_course.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinygrad_course.nn.container import ModuleDict, ModuleList, Sequential
 from tinygrad_course.nn.conv import Conv2d
@@ -11,9 +11,12 @@ from tinygrad_course.nn.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from tinygrad_course.nn.module import Module
 from tinygrad_course.nn.parameter import Parameter
 from tinygrad_course.nn.pooling import AvgPool2d, MaxPool2d
+from tinygrad_course.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
+from tinygrad_course.nn.sparse import Embedding, EmbeddingBag
 
 __all__ = [
-    "AvgPool2d", "BCEWithLogitsLoss", "Conv2d", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
-    "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PairwiseDistance",
-    "Parameter", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh", "functional", "init",
+    "AvgPool2d", "BCEWithLogitsLoss", "Conv2d", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Embedding",
+    "EmbeddingBag", "Flatten", "GRU", "GRUCell", "Identity", "LSTM", "LSTMCell", "Linear", "LogSoftmax", "MSELoss",
+    "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PairwiseDistance", "Parameter", "RNN", "RNNBase",
+    "RNNCell", "RNNCellBase", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh", "functional", "init", "utils",
 ]

@@ -238,9 +238,11 @@ def _check_shapes(kind: str, sizes: Any, x: Shape, states: dict[str, Shape], w_i
                   b_hh: Shape | None) -> None:
     op, gates = _NAMES[kind], _GATES[kind]
     if len(x) != (3 if sizes is None else 2):
-        raise ShapeError(f"{op}: the input must be (time, batch, features), or (rows, features) of a packed sequence; got {x}")
+        raise ShapeError(f"{op}: the input must be (time, batch, features), or (rows, features) of a packed sequence; got "
+                         f"{x}")
     if len(w_ih) != 2 or len(w_hh) != 2 or w_hh[0] != gates * w_hh[1] or w_ih[0] != w_hh[0]:
-        raise ShapeError(f"{op}: the weights must be w_ih ({gates} H, features) and w_hh ({gates} H, H), got {w_ih} and {w_hh}")
+        raise ShapeError(f"{op}: the weights must be w_ih ({gates} H, features) and w_hh ({gates} H, H), got {w_ih} and "
+                         f"{w_hh}")
     if x[-1] != w_ih[1]:
         raise ShapeError(f"{op}: the input {x} has {x[-1]} features, w_ih {w_ih} expects {w_ih[1]}")
     if sizes is None and not x[0]:
