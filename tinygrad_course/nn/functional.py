@@ -25,10 +25,12 @@ from tinygrad_course.ops.margin_loss import *
 from tinygrad_course.ops.norm import *
 from tinygrad_course.ops.norms import normalize as normalize
 from tinygrad_course.ops.pad import *
+from tinygrad_course.ops.piecewise import *
 from tinygrad_course.ops.pool import *
 from tinygrad_course.ops.products import bilinear as bilinear
 from tinygrad_course.ops.regression_loss import *
 from tinygrad_course.ops.resize import *
+from tinygrad_course.ops.smooth import *
 from tinygrad_course.ops.unfold import fold as fold
 from tinygrad_course.ops.unfold import unfold as unfold
 from tinygrad_course.ops.unpool import *

@@ -32,6 +32,7 @@ from tinygrad_course.ops.norm import *
 from tinygrad_course.ops.norms import *
 from tinygrad_course.ops.order import *
 from tinygrad_course.ops.pad import *
+from tinygrad_course.ops.piecewise import *
 from tinygrad_course.ops.pool import *
 from tinygrad_course.ops.predicates import *
 from tinygrad_course.ops.products import *
@@ -45,6 +46,7 @@ from tinygrad_course.ops.sampling import *
 from tinygrad_course.ops.scan import *
 from tinygrad_course.ops.scatter import *
 from tinygrad_course.ops.shape import *
+from tinygrad_course.ops.smooth import *
 from tinygrad_course.ops.softmax import *
 from tinygrad_course.ops.solve import *
 from tinygrad_course.ops.special import *

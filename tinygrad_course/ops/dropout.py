@@ -14,13 +14,13 @@ from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.ops.activation import leaky_relu
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, mul, sub
 from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.cast import cast, floating
 from tinygrad_course.ops.comparison import eq, gt, where
 from tinygrad_course.ops.dtypes import constant, require_tensors
+from tinygrad_course.ops.piecewise import leaky_relu
 from tinygrad_course.ops.random import Generator, default_generator, draw
 from tinygrad_course.ops.reduce import argmax
 from tinygrad_course.ops.shape import reshape

@@ -7,7 +7,6 @@ import numpy as np
 
 from tinygrad_course.autograd.base import new_tensor
 from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.ops.activation import logsigmoid, softplus
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, minimum, mul, neg, sqrt, sub
 from tinygrad_course.ops.broadcast import broadcast_shape
@@ -19,6 +18,7 @@ from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.loss import check_reduction, reduce_loss, require_fitting, require_floats
 from tinygrad_course.ops.reduce import sum
 from tinygrad_course.ops.shape import reshape, unsqueeze
+from tinygrad_course.ops.smooth import logsigmoid, softplus
 
 __all__ = [
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "multilabel_margin_loss",
