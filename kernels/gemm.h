@@ -9,11 +9,10 @@ typedef int (*tc_gemm_function)(const tc_gemm_problem *, int threads);
 
 /* Blocking, in numbers of the matrix (gemm_impl.h says what each is for). */
 enum {
-    TC_GEMM_SLICE = 256,    /* of k */
-    TC_GEMM_ROWS = 448,     /* of C per task, at most */
+    TC_GEMM_SLICE = 512,    /* of k */
+    TC_GEMM_ROWS = 196,     /* of A in the second cache */
     TC_GEMM_COLS = 512,     /* of C per task, at most */
-    TC_GEMM_TASKS = 16,     /* cut into as many tasks as this while each keeps TC_GEMM_WORK multiplications */
-    TC_GEMM_WORK = 1 << 22
+    TC_GEMM_LARGE = 1 << 26 /* multiplications from which on packing more often does not matter */
 };
 
 #define TC_IMPL "gemm_impl.h"

@@ -32,7 +32,7 @@ tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
 
 cdef enum:
-    GRAIN = 4000000      # operations worth one thread: about 50 us
+    GRAIN = 2000000      # operations worth one thread: about 13 us
     MAX_DIMS = 64
 
 

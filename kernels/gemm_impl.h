@@ -2,48 +2,53 @@
  *
  * Blocking.  The output is cut into blocks (a group of row blocks x a group of column panels); a block is one task:
  *
- *     for each slice of k of about 256 numbers                      a slice of a panel of B fills L1
- *         pack the rows of A that belong to the block               stays in L2 during the slice
- *         for each panel of TC_NR columns
- *             pack the panel of B                                   stays in L1 during the rows
- *             for each block of <= TC_MR rows:  C tile (+)= A B     in registers
+ *     for each slice of k of about 512 numbers:  pack the panels of B
+ *         for each chunk of about 200 rows:  pack A                     both stay in the second cache
+ *             for each panel of TC_NR columns
+ *                 for each block of <= TC_MR rows:  C tile (+)= A B     in registers
  *
- * Tasks share no packed data, so there is no barrier between threads.  The price is packing A once per group of columns
- * and B once per group of rows, some per cent with the group sizes below.
+ * The tile does 28 FMAs for two loads of B, so that reading the panel from the second cache costs nothing; what costs is
+ * packing, and memory that is read in another order than it lies in.
  *
- * Determinism.  Slices of k depend on k alone, and a tile is always summed in the same order, so an element of C is the
- * same sum however the output is cut.  The cut itself depends on the shape only.
+ * Packing.  The tile broadcasts numbers of A and loads vectors of B.  A is read where it lies if its rows are contiguous
+ * (or its columns, if there are few panels).  B is copied to panels, transposed on the way if need be.  Tasks pack for
+ * themselves: letting all pack together first was slower, by a barrier and by cold caches.
  *
- * Packing is skipped where it does not pay: A is read in place where its rows are contiguous and few columns would use
- * the copy; B where its rows are contiguous and one row block would.
+ * Turning.  C' = B' A' is the same product with the parts exchanged, at the price of transposing the tiles of C.  In
+ * x w' (the forward pass of a layer) a small batch x is then packed in place of the large w, and with a few columns the
+ * vectors become full.  `gemm_cost` estimates both ways.
  *
- * A product with a single row or column is memory bound and has its own loop (dot products along the contiguous rows).
- * Very small products use plain loops: their cost is the call.
+ * Determinism.  Slices of k depend on k alone and a tile is summed in the order of k, so an element of C is the same sum
+ * however the output is cut into tasks, turned, and read.
+ *
+ * A product with a single row or column is memory bound and has its own loops.  Very small products use plain loops:
+ * their cost is the call.
  */
-#define TC_USE_TILE_PANELS
-#define TC_USE_TILE_ROWS
+#define TC_USE_TILE_MATRIX
 #include "tile_impl.h"
 #include "pack_impl.h"
-#undef TC_USE_TILE_PANELS
-#undef TC_USE_TILE_ROWS
+#undef TC_USE_TILE_MATRIX
 
 #define TC_PLAN TC_FN(gemm_plan)
 
 typedef struct {
-    const tc_gemm_problem *p;
+    const tc_gemm_problem *p;         /* as computed: of the turned problem if `turned` */
+    int turned;                       /* element (i, j) lies at c[j * c_row + i], the bias goes by rows */
+    tc_int c_matrix;                  /* from one matrix C of the batch to the next */
     tc_int row_blocks, panels;        /* of the whole matrix: blocks of <= TC_MR rows, panels of TC_NR columns */
     tc_int row_groups, panel_groups;  /* tasks per matrix */
     tc_int slices;                    /* of k */
-    tc_int a_room;                    /* numbers of scratch for packed A */
+    tc_int chunk;                     /* row blocks */
     int a_in_place, b_in_place;
-    tc_int bias_step;                 /* 0 if the problem was transposed: one bias for the whole row */
+    tc_int a_room;                    /* numbers of scratch for packed A */
 } TC_PLAN;
 
 /* The operands of matrix number `index` of the batch; dimensions of size 1 have stride 0. */
-TC_INLINE void TC_FN(gemm_batch)(const tc_gemm_problem *p, tc_int index, const TC_T **a, const TC_T **b, TC_T **c) {
+TC_INLINE void TC_FN(gemm_batch)(const TC_PLAN *q, tc_int index, const TC_T **a, const TC_T **b, TC_T **c) {
+    const tc_gemm_problem *p = q->p;
     *a = (const TC_T *)p->a;
     *b = (const TC_T *)p->b;
-    *c = (TC_T *)p->c + index * p->m * p->c_row;
+    *c = (TC_T *)p->c + index * q->c_matrix;
     for (int d = p->batch_dims - 1; d >= 0; d--) {
         tc_int at = index % p->batch_shape[d];
         index /= p->batch_shape[d];
@@ -52,13 +57,56 @@ TC_INLINE void TC_FN(gemm_batch)(const tc_gemm_problem *p, tc_int index, const T
     }
 }
 
-/* Copy the valid n columns of a tile computed aside into C. */
-static void TC_FN(gemm_edge)(tc_int m, tc_int n, const TC_T *tile, TC_T *c, tc_int ldc, int add, const TC_T *bias) {
-    for (tc_int i = 0; i < m; i++, tile += TC_NR, c += ldc) {
-        if (add) for (tc_int j = 0; j < n; j++) c[j] += tile[j];
-        else if (bias) for (tc_int j = 0; j < n; j++) c[j] = tile[j] + bias[j];
-        else for (tc_int j = 0; j < n; j++) c[j] = tile[j];
+/* n <= 2 * TC_VL numbers to c, or added to it. */
+TC_INLINE void TC_FN(gemm_put)(tc_int n, const TC_T *from, TC_T *c, int add) {
+    for (; n >= TC_VL; n -= TC_VL, from += TC_VL, c += TC_VL) {
+        TC_VEC v = TC_LOAD(from);
+        if (add) v += TC_LOAD(c);
+        TC_STORE(c, v);
     }
+    if (n > 0) {
+        TC_VEC v = TC_LOAD(from);
+        if (add) v += TC_FN(tc_load_first)(c, n);
+        TC_FN(tc_store_first)(c, v, n);
+    }
+}
+
+/* A tile of m rows and n columns that was computed aside goes to C; transposed if `turned`. */
+static void TC_FN(gemm_store)(tc_int m, tc_int n, const TC_T *tile, TC_T *c, tc_int ldc, int add, int turned) {
+    if (!turned) {
+        for (tc_int i = 0; i < m; i++) TC_FN(gemm_put)(n, tile + i * TC_NR, c + i * ldc, add);
+        return;
+    }
+    enum { WIDTH = (TC_MR + TC_VL - 1) / TC_VL * TC_VL };
+    TC_T block[TC_VL * WIDTH] __attribute__((aligned(64)));
+    for (tc_int j0 = 0; j0 < n; j0 += TC_VL) {
+        for (tc_int i = 0; i < m; i += TC_VL)
+            TC_FN(tc_transpose)(tile + i * TC_NR + j0, TC_NR, tc_min(TC_VL, m - i), block + i, WIDTH);
+        for (tc_int j = j0; j < tc_min(n, j0 + TC_VL); j++)
+            for (tc_int i = 0; i < m; i += 2 * TC_VL)
+                TC_FN(gemm_put)(tc_min(2 * TC_VL, m - i), block + (j - j0) * WIDTH + i, c + j * ldc + i, add);
+    }
+}
+
+/* Panels of k rows of B, one after another.  Where rows are contiguous a few are read to their end before the next. */
+static void TC_FN(gemm_pack_b)(tc_int k, tc_int n, const TC_T *b, tc_int b_row, tc_int b_col, TC_T *out) {
+    tc_int step = b_col == 1 ? 8 : k;
+    for (tc_int p = 0; p < k; p += step)
+        for (tc_int j = 0; j < n; j += TC_NR)
+            TC_FN(pack_b)(tc_min(step, k - p), tc_min(TC_NR, n - j), b + p * b_row + j * b_col, b_row, b_col,
+                          out + j * k + p * TC_NR);
+}
+
+/* Blocks of rows of A, in a good order for either layout. */
+static void TC_FN(gemm_pack_a)(const TC_PLAN *q, tc_int first, tc_int last, tc_int k, const TC_T *a, TC_T *out) {
+    const tc_gemm_problem *p = q->p;
+    tc_int step = p->a_row == 1 ? 16 : k, top = tc_cut(p->m, q->row_blocks, first);
+    for (tc_int r = 0; r < k; r += step)
+        for (tc_int block = first; block < last; block++) {
+            tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
+            TC_FN(pack_a)(m, tc_min(step, k - r), a + i0 * p->a_row + r * p->a_col, p->a_row, p->a_col,
+                          out + (i0 - top) * k + r * m);
+        }
 }
 
 static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
@@ -66,53 +114,61 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
     const tc_gemm_problem *p = q->p;
     const TC_T *a, *b, *bias = (const TC_T *)p->bias;
     TC_T *c, *packed_a = (TC_T *)scratch, *packed_b = packed_a + q->a_room;
-    TC_T aside[TC_MR * TC_NR] __attribute__((aligned(64)));
-    tc_int a_rows[TC_MR];
+    TC_T aside[TC_MR * TC_NR] __attribute__((aligned(64))), edge_bias[TC_NR] = {0};
     tc_int panel_group = task % q->panel_groups;
     task /= q->panel_groups;
     tc_int row_group = task % q->row_groups;
-    TC_FN(gemm_batch)(p, task / q->row_groups, &a, &b, &c);
+    TC_FN(gemm_batch)(q, task / q->row_groups, &a, &b, &c);
     tc_int block0 = tc_cut(q->row_blocks, q->row_groups, row_group);
     tc_int block1 = tc_cut(q->row_blocks, q->row_groups, row_group + 1);
     tc_int panel0 = tc_cut(q->panels, q->panel_groups, panel_group);
     tc_int panel1 = tc_cut(q->panels, q->panel_groups, panel_group + 1);
-    tc_int top = tc_cut(p->m, q->row_blocks, block0);
-    for (int i = 0; i < TC_MR; i++) a_rows[i] = i * p->a_row;
+    const TC_FN(tc_tile_matrix) (*tile)[TC_MR] = p->a_col == 1 && q->a_in_place ? TC_FN(tile_across) : TC_FN(tile_down);
+    tc_int a_pitch = p->a_col == 1 ? p->a_row : p->a_col;
 
     for (tc_int slice = 0; slice < q->slices; slice++) {
         tc_int k0 = tc_cut(p->k, q->slices, slice), k = tc_cut(p->k, q->slices, slice + 1) - k0;
+        tc_int left = panel0 * TC_NR, right = tc_min(p->n, panel1 * TC_NR);
         int add = p->add || slice > 0;
-        for (tc_int block = block0; block < block1 && !q->a_in_place; block++) {
-            tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
-            TC_FN(pack_a)(m, k, a + i0 * p->a_row + k0 * p->a_col, p->a_row, p->a_col, packed_a + (i0 - top) * k);
-        }
-        for (tc_int panel = panel0; panel < panel1; panel++) {
-            tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1;
-            const TC_T *rows = b + k0 * p->b_row + j0 * p->b_col;
-            tc_int ldb = p->b_row;
-            if (!q->b_in_place || n % TC_VL) {
-                TC_FN(pack_b)(k, n, rows, p->b_row, p->b_col, packed_b);
-                rows = packed_b;
-                ldb = TC_NR;
-            }
-            for (tc_int block = block0; block < block1; block++) {
-                tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
-                TC_T *to = c + i0 * p->c_row + j0;
-                const TC_T *tile_bias = bias && !add ? bias + j0 : NULL;
-                TC_TILE_OUT out = {to, p->c_row, add, NULL, tile_bias};
-                if (n % TC_VL) out = (TC_TILE_OUT){aside, TC_NR, 0, NULL, NULL};
-                if (q->a_in_place)
-                    TC_FN(tile_rows)[nv - 1][m - 1](1, k, 0, a + i0 * p->a_row + k0, a_rows, rows, ldb, &out);
-                else
-                    TC_FN(tile_panels)[nv - 1][m - 1](k, packed_a + (i0 - top) * k, rows, ldb, &out);
-                if (n % TC_VL) TC_FN(gemm_edge)(m, n, aside, to, p->c_row, add, tile_bias);
+        if (!q->b_in_place)
+            TC_FN(gemm_pack_b)(k, right - left, b + k0 * p->b_row + left * p->b_col, p->b_row, p->b_col, packed_b);
+        for (tc_int first = block0; first < block1; first += q->chunk) {
+            tc_int last = tc_min(block1, first + q->chunk), top = tc_cut(p->m, q->row_blocks, first);
+            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, first, last, k, a + k0 * p->a_col, packed_a);
+            for (tc_int panel = panel0; panel < panel1; panel++) {
+                tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1, ldb = TC_NR;
+                const TC_T *rows = packed_b + (j0 - left) * k;
+                if (q->b_in_place) {
+                    rows = b + k0 * p->b_row + j0;
+                    ldb = p->b_row;
+                    if (n % TC_VL) { /* the tile reads whole vectors */
+                        TC_FN(pack_b)(k, n, rows, p->b_row, 1, packed_b);
+                        rows = packed_b;
+                        ldb = TC_NR;
+                    }
+                }
+                if (bias && !q->turned && n % TC_VL) memcpy(edge_bias, bias + j0, sizeof(TC_T) * (size_t)n);
+                for (tc_int block = first; block < last; block++) {
+                    tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
+                    int whole = !q->turned && n % TC_VL == 0;
+                    TC_T *to = q->turned ? c + j0 * p->c_row + i0 : c + i0 * p->c_row + j0;
+                    TC_TILE_OUT out = {to, p->c_row, add, NULL, NULL};
+                    if (!whole) out = (TC_TILE_OUT){aside, TC_NR, 0, NULL, NULL};
+                    if (bias && !add) {
+                        if (q->turned) out.row_bias = bias + i0;
+                        else out.col_bias = whole ? bias + j0 : edge_bias;
+                    }
+                    if (q->a_in_place) tile[nv - 1][m - 1](k, a + i0 * p->a_row + k0 * p->a_col, a_pitch, rows, ldb, &out);
+                    else tile[nv - 1][m - 1](k, packed_a + (i0 - top) * k, m, rows, ldb, &out);
+                    if (!whole) TC_FN(gemm_store)(m, n, aside, to, p->c_row, add, q->turned);
+                }
             }
         }
     }
 }
 
-/* ---- one row:  c[j] = sum over k of a[k] * b[k, j],  columns of b contiguous (b_row == 1) */
-enum { TC_FN(DOT_COLS) = 32 }; /* columns per task */
+/* ---- one row:  c[j] = sum over k of a[k] * b[k, j] */
+enum { TC_FN(DOT_COLS) = 32, TC_FN(ROW_COLS) = 8 * TC_VL }; /* columns per task */
 
 TC_INLINE TC_T TC_FN(lane_sum)(TC_VEC v) {
     TC_T s = 0;
@@ -138,12 +194,13 @@ TC_INLINE void TC_FN(dots)(int cols, tc_int k, const TC_T *x, const TC_T *b, tc_
     }
 }
 
-static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
+/* Columns of B contiguous (b_row == 1). */
+static void TC_FN(gemm_dot_task)(const void *plan, tc_int task, void *scratch) {
     const TC_PLAN *q = (const TC_PLAN *)plan;
     const tc_gemm_problem *p = q->p;
     const TC_T *a, *b, *bias = (const TC_T *)p->bias;
     TC_T *c, sums[4];
-    TC_FN(gemm_batch)(p, task / q->panel_groups, &a, &b, &c);
+    TC_FN(gemm_batch)(q, task / q->panel_groups, &a, &b, &c);
     if (p->a_col != 1) {
         TC_T *copy = (TC_T *)scratch;
         for (tc_int r = 0; r < p->k; r++) copy[r] = a[r * p->a_col];
@@ -155,17 +212,56 @@ static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
         if (cols == 4) TC_FN(dots)(4, p->k, a, b + j * p->b_col, p->b_col, sums);
         else TC_FN(dots)(1, p->k, a, b + j * p->b_col, p->b_col, sums);
         for (int i = 0; i < cols; i++, j++) {
-            if (p->add) sums[i] += c[j];
-            c[j] = bias ? sums[i] + bias[j * q->bias_step] : sums[i];
+            TC_T *to = c + (q->turned ? j * p->c_row : j);
+            if (p->add) sums[i] += *to;
+            *to = bias ? sums[i] + bias[q->turned ? 0 : j] : sums[i];
         }
     }
 }
 
-static void TC_FN(gemm_small)(const tc_gemm_problem *p, tc_int batch) {
+/* Rows of B contiguous (b_col == 1): they are scaled and added, as many columns at a time as there are registers for. */
+static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
+    const TC_PLAN *q = (const TC_PLAN *)plan;
+    const tc_gemm_problem *p = q->p;
+    const TC_T *a, *b, *bias = (const TC_T *)p->bias;
+    TC_T *c, sums[TC_FN(ROW_COLS)];
+    (void)scratch;
+    TC_FN(gemm_batch)(q, task / q->panel_groups, &a, &b, &c);
+    tc_int j0 = task % q->panel_groups * TC_FN(ROW_COLS), n = tc_min(p->n - j0, TC_FN(ROW_COLS)), j = 0;
+    if (n == TC_FN(ROW_COLS)) {
+        TC_VEC acc[8];
+        TC_UNROLL
+        for (int v = 0; v < 8; v++) acc[v] = (TC_VEC){0};
+        for (tc_int r = 0; r < p->k; r++) {
+            const TC_T *row = b + r * p->b_row + j0, x = a[r * p->a_col];
+            TC_UNROLL
+            for (int v = 0; v < 8; v++) acc[v] += x * TC_LOAD(row + v * TC_VL);
+        }
+        for (int v = 0; v < 8; v++) TC_STORE(sums + v * TC_VL, acc[v]);
+    } else {
+        for (; j < n; j += TC_VL) {
+            TC_VEC acc = {0};
+            tc_int count = tc_min(TC_VL, n - j);
+            for (tc_int r = 0; r < p->k; r++) {
+                const TC_T *row = b + r * p->b_row + j0 + j, x = a[r * p->a_col];
+                acc += x * (count == TC_VL ? TC_LOAD(row) : TC_FN(tc_load_first)(row, count));
+            }
+            TC_STORE(sums + j, acc);
+        }
+    }
+    for (j = 0; j < n; j++) {
+        TC_T *to = c + (j0 + j) * (q->turned ? p->c_row : 1);
+        if (p->add) sums[j] += *to;
+        *to = bias ? sums[j] + bias[q->turned ? 0 : j0 + j] : sums[j];
+    }
+}
+
+static void TC_FN(gemm_small)(const TC_PLAN *q, tc_int batch) {
+    const tc_gemm_problem *p = q->p;
     const TC_T *a, *b, *bias = (const TC_T *)p->bias;
     TC_T *c;
     for (tc_int t = 0; t < batch; t++) {
-        TC_FN(gemm_batch)(p, t, &a, &b, &c);
+        TC_FN(gemm_batch)(q, t, &a, &b, &c);
         for (tc_int i = 0; i < p->m; i++) {
             for (tc_int j = 0; j < p->n; j++) {
                 TC_T s = 0;
@@ -177,52 +273,64 @@ static void TC_FN(gemm_small)(const tc_gemm_problem *p, tc_int batch) {
     }
 }
 
+/* The time of a product, in FMAs of a whole vector (half a cycle): the tiles, packing, and turning the tiles of C. */
+TC_INLINE tc_int TC_FN(gemm_cost)(const tc_gemm_problem *p, int turned) {
+    tc_int vectors = tc_ceil_div(p->n, TC_VL);
+    tc_int cost = tc_max(p->m, 4) * vectors * p->k;                 /* below 4 rows the FMAs wait for each other */
+    cost += vectors * p->k * (p->b_col == 1 ? 2 : p->b_row == 1 ? 10 : 3 * TC_VL);
+    if (p->a_col != 1 && p->a_row != 1) cost += 2 * p->m * p->k;
+    return cost + (turned ? 10 * p->m * vectors : 0);
+}
+
 /* 0, or -1 if there is no memory for scratch. */
 static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
-    tc_gemm_problem own = *problem;
-    const tc_gemm_problem *p = &own;
     tc_int batch = 1;
-    for (int d = 0; d < p->batch_dims; d++) batch *= p->batch_shape[d];
-    if (batch == 0 || p->m == 0 || p->n == 0) return 0;
-    if (p->m * p->n * p->k <= 128) {
-        TC_FN(gemm_small)(p, batch);
+    for (int d = 0; d < problem->batch_dims; d++) batch *= problem->batch_shape[d];
+    if (batch == 0 || problem->m == 0 || problem->n == 0) return 0;
+    TC_PLAN q = {.p = problem, .c_matrix = problem->m * problem->c_row};
+    if (problem->m * problem->n * problem->k <= 128) {
+        TC_FN(gemm_small)(&q, batch);
         return 0;
     }
-    TC_PLAN q = {.p = p, .bias_step = 1};
-    if (p->n == 1 && p->m > 1 && p->c_row == 1 && (!p->bias || p->a_col == 1)) {
-        /* One column: the transposed problem has one row. */
-        own.m = 1; own.n = problem->m; own.c_row = problem->m;
-        own.a = problem->b; own.a_row = problem->b_col; own.a_col = problem->b_row; own.a_batch = problem->b_batch;
-        own.b = problem->a; own.b_row = problem->a_col; own.b_col = problem->a_row; own.b_batch = problem->a_batch;
-        q.bias_step = 0;
-    }
-    if (p->m == 1 && p->b_row == 1) {
-        q.panel_groups = tc_ceil_div(p->n, TC_FN(DOT_COLS));
-        return tc_run(TC_FN(gemm_row_task), &q, batch * q.panel_groups, sizeof(TC_T) * (size_t)p->k, threads);
+    tc_gemm_problem turned = *problem;
+    turned.m = problem->n;
+    turned.n = problem->m;
+    turned.a = problem->b; turned.a_row = problem->b_col; turned.a_col = problem->b_row; turned.a_batch = problem->b_batch;
+    turned.b = problem->a; turned.b_row = problem->a_col; turned.b_col = problem->a_row; turned.b_batch = problem->a_batch;
+    q.turned = problem->n == 1 || (problem->m > 1 && TC_FN(gemm_cost)(&turned, 1) < TC_FN(gemm_cost)(problem, 0));
+    const tc_gemm_problem *p = q.p = q.turned ? &turned : problem;
+
+    if (p->m == 1 && (p->b_row == 1 || p->b_col == 1)) {
+        int dot = p->b_row == 1;
+        q.panel_groups = tc_ceil_div(p->n, dot ? TC_FN(DOT_COLS) : TC_FN(ROW_COLS));
+        return tc_run(dot ? TC_FN(gemm_dot_task) : TC_FN(gemm_row_task), &q, batch * q.panel_groups,
+                      sizeof(TC_T) * (size_t)p->k, threads);
     }
     q.row_blocks = tc_ceil_div(p->m, TC_MR);
     q.panels = tc_ceil_div(p->n, TC_NR);
     q.slices = tc_max(1, tc_ceil_div(p->k, TC_GEMM_SLICE));
-    q.a_in_place = p->a_col == 1 && q.panels <= 4;
     q.b_in_place = p->b_col == 1 && q.row_blocks == 1;
-    /* Groups as large as the caches like, then halved (the longer side first) until there are some tasks to share out,
-     * as long as a task stays worth its packing. */
-    tc_int rows = tc_min(q.row_blocks, TC_GEMM_ROWS / TC_MR), cols = tc_min(q.panels, TC_GEMM_COLS / TC_NR);
-    for (;;) {
-        q.row_groups = tc_ceil_div(q.row_blocks, rows);
-        q.panel_groups = tc_ceil_div(q.panels, cols);
-        tc_int work = rows * TC_MR * cols * TC_NR * p->k;
-        if (batch * q.row_groups * q.panel_groups >= TC_GEMM_TASKS || work < TC_GEMM_WORK) break;
-        if (rows * TC_MR > cols * TC_NR) rows = (rows + 1) / 2;
-        else if (cols > 1) cols = (cols + 1) / 2;
-        else if (rows > 1) rows = (rows + 1) / 2;
+    /* A task per thread; two where that costs little, in case a thread is held up.  The longer side is cut first. */
+    tc_int tasks = batch * p->m * p->n * p->k > TC_GEMM_LARGE ? 2 * threads : threads;
+    q.row_groups = q.panel_groups = 1;
+    while (threads > 1 && batch * q.row_groups * q.panel_groups < tasks) {
+        if (q.row_blocks * TC_MR * q.panel_groups >= q.panels * TC_NR * q.row_groups && q.row_groups < q.row_blocks)
+            q.row_groups *= 2;
+        else if (q.panel_groups < q.panels) q.panel_groups *= 2;
         else break;
     }
+    q.row_groups = tc_min(q.row_groups, q.row_blocks);
+    q.panel_groups = tc_min(tc_max(q.panel_groups, tc_ceil_div(q.panels, TC_GEMM_COLS / TC_NR)), q.panels);
+    /* Rows a multiple of 2 KB apart share the places of the first cache; a column takes a line for every number. */
+    tc_int group_panels = tc_ceil_div(q.panels, q.panel_groups);
+    if (p->a_col == 1) q.a_in_place = group_panels < 8 || p->a_row * TC_TBYTES % 2048 != 0;
+    else q.a_in_place = p->a_row == 1 && group_panels < 3;
+    q.chunk = tc_min(tc_ceil_div(q.row_blocks, q.row_groups), tc_max(1, TC_GEMM_ROWS / TC_MR));
     tc_int k = tc_ceil_div(p->k, q.slices);
-    tc_int group_rows = tc_ceil_div(q.row_blocks, q.row_groups) * TC_MR;
-    q.a_room = q.a_in_place ? 0 : (group_rows * k + TC_VL + 63) / 64 * 64;
-    size_t bytes = sizeof(TC_T) * (size_t)(q.a_room + k * TC_NR + TC_VL);
-    return tc_run(TC_FN(gemm_task), &q, batch * q.row_groups * q.panel_groups, bytes, threads);
+    q.a_room = q.a_in_place ? 0 : (q.chunk * TC_MR * k + TC_VL + 63) / 64 * 64;
+    tc_int b_room = k * TC_NR * (q.b_in_place ? 1 : group_panels);
+    return tc_run(TC_FN(gemm_task), &q, batch * q.row_groups * q.panel_groups,
+                  sizeof(TC_T) * (size_t)(q.a_room + b_room + TC_VL), threads);
 }
 
 static const tc_gemm_function TC_FN(tc_gemm_entry) = TC_FN(gemm);

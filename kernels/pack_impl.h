@@ -49,6 +49,16 @@ static void TC_FN(pack_a)(tc_int m, tc_int k, const TC_T *a, tc_int rs, tc_int c
                 }
         }
     }
+    if (rs == 1 && cs >= TC_VL) {
+        /* Whole vectors; what they read beyond the m rows lies in the next column, and the last column has none. */
+        for (; p < k; p++, out += m)
+            for (tc_int i = 0; i < m; i += TC_VL) {
+                tc_int n = tc_min(TC_VL, m - i);
+                TC_VEC v = p + 1 < k ? TC_FN(tc_load)(a + i + p * cs) : TC_FN(tc_load_first)(a + i + p * cs, n);
+                if (end - out - i >= TC_VL) TC_FN(tc_store)(out + i, v);
+                else TC_FN(tc_store_first)(out + i, v, n);
+            }
+    }
     for (; p < k; p++, out += m)
         for (tc_int i = 0; i < m; i++) out[i] = a[i * rs + p * cs];
 }

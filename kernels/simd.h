@@ -2,6 +2,7 @@
  *
  *     TC_VEC          a vector of TC_VL numbers; may lie at any address that suits one number
  *     tc_load/store   unaligned; they touch exactly TC_VL numbers
+ *     tc_load_first/store_first   the same for the first n < TC_VL numbers only; the other lanes are zero
  *     tc_transpose    TC_VL x TC_VL block, rows to columns (fewer rows: the last one is repeated, nothing else is read)
  *
  * Arithmetic is ordinary C: `acc += x * v` is one FMA where the CPU has it, with the scalar x broadcast by the load.
@@ -17,6 +18,32 @@ typedef TC_T TC_VEC __attribute__((vector_size(TC_VBYTES), aligned(TC_TBYTES), m
 
 TC_INLINE TC_VEC TC_FN(tc_load)(const TC_T *p) { return *(const TC_VEC *)p; }
 TC_INLINE void TC_FN(tc_store)(TC_T *p, TC_VEC v) { *(TC_VEC *)p = v; }
+
+/* Masked instructions where there are any: GCC makes a loop of 20 instructions of the plain form. */
+#if TC_VBYTES == 64 && TC_TBYTES == 4
+TC_INLINE TC_VEC TC_FN(tc_load_first)(const TC_T *p, tc_int n) {
+    return __builtin_ia32_loadups512_mask(p, (TC_VEC){0}, (unsigned short)((1u << n) - 1));
+}
+TC_INLINE void TC_FN(tc_store_first)(TC_T *p, TC_VEC v, tc_int n) {
+    __builtin_ia32_storeups512_mask(p, v, (unsigned short)((1u << n) - 1));
+}
+#elif TC_VBYTES == 64
+TC_INLINE TC_VEC TC_FN(tc_load_first)(const TC_T *p, tc_int n) {
+    return __builtin_ia32_loadupd512_mask(p, (TC_VEC){0}, (unsigned char)((1u << n) - 1));
+}
+TC_INLINE void TC_FN(tc_store_first)(TC_T *p, TC_VEC v, tc_int n) {
+    __builtin_ia32_storeupd512_mask(p, v, (unsigned char)((1u << n) - 1));
+}
+#else
+TC_INLINE TC_VEC TC_FN(tc_load_first)(const TC_T *p, tc_int n) {
+    TC_VEC v = {0};
+    for (tc_int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+TC_INLINE void TC_FN(tc_store_first)(TC_T *p, TC_VEC v, tc_int n) {
+    for (tc_int i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
 
 /* Bit patterns of a vector; tc_select takes y from lane `start` on and x before, exactly (NaNs included). */
 #undef TC_IVEC

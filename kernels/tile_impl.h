@@ -6,11 +6,13 @@
  * of AVX2 and SSE).  A step loads nv vectors of B, broadcasts m numbers of A, and does m * nv FMAs: many independent
  * chains hide the latency of the FMA, and 14 + 2 loads feed 28 FMAs, so that loads do not limit.
  *
- * Three ways to find A and B, otherwise one body:
- *     tile_panels   A packed [k][m],            B rows at b + k * ldb          matmul; convolution with packed columns
+ * Five ways to find A and B, otherwise one body:
+ *     tile_panels   A packed [k][m],            B rows at b + k * ldb          convolution with packed columns
  *     tile_table    A packed [k][m],            B vector j at b[j] + table[k]  convolution read from the image
- *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb          matmul with A in place; weight gradient:
- *                   in `rows` runs of `len`, a_skip apart                      A is the image
+ *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb          weight gradient: A is the image
+ *                   in `rows` runs of `len`, a_skip apart
+ *     tile_across   A(i, k) = a[i * lda + k],   B rows at b + k * ldb          matmul, rows of A in place
+ *     tile_down     A(i, k) = a[i + k * lda],   B rows at b + k * ldb          matmul, columns of A in place, or packed
  *
  * m and nv are compile-time constants in every copy: an accumulator array with a variable bound lives in memory.  The
  * function tables are indexed [nv - 1][m - 1].  A sum is always taken in the order of k, whatever m, nv and the way of
@@ -164,12 +166,51 @@ TC_INLINE void TC_FN(tile_lanes_body)(int m, int nv, int k_is_item, TC_TILE_LANE
     }
 }
 
+/* Fourteen row pointers do not fit into the registers; x86 adds 0, 1 or 2 times the pitch to a pointer for nothing. */
+TC_INLINE void TC_FN(tile_across_body)(int m, int nv, tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
+                                       const TC_TILE_OUT *out) {
+    const TC_T *third[(TC_MR + 2) / 3];
+    TC_UNROLL
+    for (int i = 0; i < m; i += 3) third[i / 3] = a + i * lda;
+    TC_CLEAR(m, nv)
+    for (tc_int p = 0; p < k; p++, b += ldb) {
+        TC_VEC row[2];
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            const TC_T *line = third[i / 3] + i % 3 * lda;
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += line[p] * row[j];
+        }
+    }
+    TC_FN(tile_finish)(m, nv, acc, out);
+}
+
+TC_INLINE void TC_FN(tile_down_body)(int m, int nv, tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
+                                     const TC_TILE_OUT *out) {
+    TC_CLEAR(m, nv)
+    for (; k > 0; k--, a += lda, b += ldb) {
+        TC_VEC row[2];
+        TC_UNROLL
+        for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+        TC_UNROLL
+        for (int i = 0; i < m; i++) {
+            TC_UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
+        }
+    }
+    TC_FN(tile_finish)(m, nv, acc, out);
+}
+
 /* ---- one function per (m, nv), and the tables */
 typedef void (*TC_FN(tc_tile_panels))(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
 typedef void (*TC_FN(tc_tile_table))(tc_int k, const TC_T *a, const TC_T *const *b, const tc_int *table,
                                      const TC_TILE_OUT *out);
 typedef void (*TC_FN(tc_tile_rows))(tc_int rows, tc_int len, tc_int a_skip, const TC_T *a, const tc_int *a_row,
                                     const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
+typedef void (*TC_FN(tc_tile_matrix))(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
+                                      const TC_TILE_OUT *out);
 
 #if TC_MR == 6
 #define TC_EACH_M(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
@@ -244,6 +285,27 @@ static const TC_FN(tc_tile_lanes) TC_FN(tile_items)[2][TC_MR] = {{TC_EACH_M(TC_E
 #undef TC_ENTRY
 #endif
 #undef TC_TILE_LANES_ARGS
+
+#ifdef TC_USE_TILE_MATRIX
+#define TC_DEFINE(m, nv)                                                                                           \
+    static void TC_TILE_NAME(tile_across, m, nv)(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,    \
+                                                 const TC_TILE_OUT *out) {                                         \
+        TC_FN(tile_across_body)(m, nv, k, a, lda, b, ldb, out);                                                    \
+    }                                                                                                              \
+    static void TC_TILE_NAME(tile_down, m, nv)(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,      \
+                                               const TC_TILE_OUT *out) {                                           \
+        TC_FN(tile_down_body)(m, nv, k, a, lda, b, ldb, out);                                                      \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_across, m, nv),
+static const TC_FN(tc_tile_matrix) TC_FN(tile_across)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_down, m, nv),
+static const TC_FN(tc_tile_matrix) TC_FN(tile_down)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
 
 #undef TC_CLEAR
 #undef TC_EACH_M
