@@ -16,6 +16,8 @@ enum {
     TC_CONV_IMAGE = 1 << 16,    /* scratch for one slice of the image, about */
     TC_CONV_COLS = 512,         /* output pixels per task, at least, if there are enough tasks */
     TC_CONV_TASKS = 16,
+    TC_CONV_COLUMNS = 1 << 21,  /* columns packed for all groups of rows, at most */
+    TC_CONV_WEIGHTS = 1 << 17,  /* weights that stay in L2 while units come and go */
     TC_CONV_PARTIAL = 1 << 23   /* all partial sums of a weight gradient together, at most */
 };
 

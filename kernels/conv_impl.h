@@ -18,7 +18,8 @@
  * A panel is two vectors of columns.  Where its numbers are found depends on the shape, whichever needs least work:
  *     ROWS   a vector lies in one row of the output; the last vector of a row is partly junk, which is not stored
  *     FLAT   vectors run over the rows at the pitch of the padded copy; the positions between the rows are junk
- *     PACK   no junk: the columns are copied to a packed panel first.  For small maps: columns run over images as well
+ *     PACK   no junk: the columns are copied to a packed panel first.  For small maps: columns run over images as well.
+ *            With many rows, several groups of them share what was packed
  * In ROWS and FLAT the tile reads the padded copy directly.
  *
  * Determinism: units, slices and panels depend on shapes only, every number of the output belongs to one task.
@@ -68,7 +69,9 @@ typedef struct {
     TC_T *packed_weight;                        /* [group][slice][block][k][m] */
     tc_int *table;                              /* offset of each k of a slice */
     TC_COLUMNS full, last;                      /* last: a unit with fewer images or rows */
-    tc_int copy_room;
+    int shared;                                 /* PACK: the columns are packed once, before the tasks */
+    TC_T *packed_columns;                       /* [unit][group][slice][panel][k][TC_NR] */
+    tc_int copy_room, packed_room, aside_room;
 } TC_TAPS;
 
 TC_INLINE int TC_FN(add_segment)(tc_segment *list, int first, int n, int lane, int len, tc_int at) {
@@ -203,40 +206,62 @@ static void TC_FN(pack_columns)(const tc_segment *runs, int n, tc_int k, const T
 
 /* The valid columns of a tile that was computed aside. */
 static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, const TC_T *tile, TC_T *dst,
-                                 tc_int dst_channel, tc_int dst_col, int add, const TC_T *bias) {
-    for (tc_int i = 0; i < rows; i++, tile += TC_NR, dst += dst_channel) {
-        TC_T start = bias ? bias[i] : 0;
+                                 tc_int dst_channel, tc_int dst_col) {
+    for (tc_int i = 0; i < rows; i++, tile += TC_NR, dst += dst_channel)
         for (int s = 0; s < n; s++) {
             const TC_T *from = tile + list[s].lane;
             TC_T *to = dst + list[s].at;
-            if (dst_col == 1 && !add && !bias) TC_FN(copy_run)(to, from, list[s].len);
-            else if (add) for (int j = 0; j < list[s].len; j++) to[j * dst_col] += from[j];
-            else for (int j = 0; j < list[s].len; j++) to[j * dst_col] = from[j] + start;
+            if (dst_col == 1) TC_FN(copy_run)(to, from, list[s].len);
+            else for (int j = 0; j < list[s].len; j++) to[j * dst_col] = from[j];
         }
-    }
+}
+
+/* Where the packed columns of a unit and slice begin, if all tasks share them. */
+TC_INLINE TC_T *TC_FN(shared_columns)(const TC_TAPS *q, tc_int unit, tc_int group, tc_int c0) {
+    return q->packed_columns + ((unit * q->groups + group) * q->in + c0) * q->image.taps * q->full.panels * TC_NR;
+}
+
+/* Task: pack all columns of one unit, group and slice. */
+static void TC_FN(columns_task)(const void *plan, tc_int task, void *scratch) {
+    const TC_TAPS *q = (const TC_TAPS *)plan;
+    const TC_IMAGE *m = &q->image;
+    TC_T *copy = (TC_T *)scratch + TC_NR;
+    tc_int n0, images, r0, rows, slice = task % q->slices, group = task / q->slices % q->groups;
+    tc_int unit = task / q->slices / q->groups;
+    tc_int c0 = tc_cut(q->in, q->slices, slice), c1 = tc_cut(q->in, q->slices, slice + 1), k = (c1 - c0) * m->taps;
+    TC_FN(image_unit)(m, q->images, unit, &n0, &images, &r0, &rows);
+    const TC_COLUMNS *u = images == m->unit_images && rows == m->unit_rows ? &q->full : &q->last;
+    TC_T *to = TC_FN(shared_columns)(q, unit, group, c0);
+    TC_FN(image_fill)(m, n0, images, r0, group * q->in + c0, group * q->in + c1, copy);
+    for (const tc_panel *panel = u->panel; panel < u->panel + u->panels; panel++, to += k * TC_NR)
+        for (int v = 0; v < panel->vectors; v++)
+            TC_FN(pack_columns)(u->runs + panel->run[v], panel->run[v + 1] - panel->run[v], k, copy, q->table,
+                                to + v * TC_VL);
 }
 
 static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
     const TC_TAPS *q = (const TC_TAPS *)plan;
     const TC_IMAGE *m = &q->image;
-    TC_T *copy = (TC_T *)scratch + TC_NR, *packed = copy + q->copy_room;
-    TC_T aside[TC_MR * TC_NR] __attribute__((aligned(64)));
+    TC_T *copy = (TC_T *)scratch + TC_NR, *packed = copy + q->copy_room, *aside = packed + q->packed_room;
     tc_int n0, images, r0, rows;
     tc_int row_group = task % q->row_groups, group = task / q->row_groups % q->groups;
-    TC_FN(image_unit)(m, q->images, task / q->row_groups / q->groups, &n0, &images, &r0, &rows);
+    tc_int unit = task / q->row_groups / q->groups;
+    TC_FN(image_unit)(m, q->images, unit, &n0, &images, &r0, &rows);
     const TC_COLUMNS *u = images == m->unit_images && rows == m->unit_rows ? &q->full : &q->last;
     tc_int block0 = tc_cut(q->row_blocks, q->row_groups, row_group);
     tc_int block1 = tc_cut(q->row_blocks, q->row_groups, row_group + 1);
+    tc_int row0 = tc_cut(q->out, q->row_blocks, block0), row1 = tc_cut(q->out, q->row_blocks, block1);
     TC_T *dst = q->dst + n0 * q->dst_image + group * q->out * q->dst_channel + r0 * q->dst_row;
     const TC_T *weight = q->packed_weight + group * q->out * q->in * m->taps;
 
     for (tc_int slice = 0; slice < q->slices; slice++) {
         tc_int c0 = tc_cut(q->in, q->slices, slice), c1 = tc_cut(q->in, q->slices, slice + 1), k = (c1 - c0) * m->taps;
-        TC_FN(image_fill)(m, n0, images, r0, group * q->in + c0, group * q->in + c1, copy);
+        if (q->shared) packed = TC_FN(shared_columns)(q, unit, group, c0);
+        else TC_FN(image_fill)(m, n0, images, r0, group * q->in + c0, group * q->in + c1, copy);
         for (const tc_panel *panel = u->panel; panel < u->panel + u->panels; panel++) {
             int nv = panel->vectors;
             const TC_T *from[2] = {copy + panel->from[0], copy + panel->from[1]};
-            for (int v = 0; v < nv && q->mode == TC_PACK; v++)
+            for (int v = 0; v < nv && q->mode == TC_PACK && !q->shared; v++)
                 TC_FN(pack_columns)(u->runs + panel->run[v], panel->run[v + 1] - panel->run[v], k, copy, q->table,
                                     packed + v * TC_VL);
             for (tc_int block = block0; block < block1; block++) {
@@ -245,16 +270,18 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
                 const TC_T *a = weight + c0 * m->taps * q->out + i0 * k;
                 const TC_T *bias = q->bias && slice == 0 ? q->bias + group * q->out + i0 : NULL;
                 TC_T *to = dst + i0 * q->dst_channel;
-                /* A partly valid tile gets its bias when it is made, so that storing it is a plain copy. */
-                TC_TILE_OUT out = {aside, TC_NR, 0, bias, NULL};
+                /* A partly valid tile is made aside and stored when it is complete. */
+                TC_T *tile = aside + ((panel - u->panel) * (row1 - row0) + i0 - row0) * TC_NR;
+                TC_TILE_OUT out = {tile, TC_NR, slice > 0, bias, NULL};
                 if (panel->whole)
                     out = (TC_TILE_OUT){to + u->stores[panel->store0].at, q->dst_channel, slice > 0, bias, NULL};
                 if (q->mode == TC_PACK) TC_FN(tile_panels)[nv - 1][mr - 1](k, a, packed, TC_NR, &out);
                 else TC_FN(tile_table)[nv - 1][mr - 1](k, a, from, q->table, &out);
-                if (!panel->whole)
-                    TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, aside, to,
-                                         q->dst_channel, q->dst_col, slice > 0, NULL);
+                if (!panel->whole && slice == q->slices - 1)
+                    TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, tile, to,
+                                         q->dst_channel, q->dst_col);
             }
+            if (q->shared) packed += k * TC_NR;
         }
     }
 }
@@ -265,7 +292,11 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     q->slices = tc_max(1, tc_min(q->in, tc_ceil_div(q->in * m->taps, TC_CONV_SLICE)));
     tc_int channels = tc_ceil_div(q->in, q->slices);
     q->row_blocks = tc_ceil_div(q->out, TC_MR);
-    TC_FN(image_layout)(m, q->images, channels, tc_ceil_div(TC_CONV_TASKS, q->groups), TC_CONV_IMAGE, arena);
+    /* Units make tasks; so do groups of rows, at the price of packing columns again.  Where the weights do not stay in
+     * the cache, units are large, so that they are read from memory less often. */
+    tc_int units = tc_ceil_div(TC_CONV_TASKS, q->groups);
+    if (q->out * q->in * m->taps > TC_CONV_WEIGHTS) units = tc_ceil_div(units, tc_max(1, q->row_blocks / 4));
+    TC_FN(image_layout)(m, q->images, channels, units, TC_CONV_IMAGE, arena);
     q->row_groups = tc_max(1, tc_min(q->row_blocks / 4, TC_CONV_TASKS / (m->units * q->groups)));
     /* Vectors times rows is the arithmetic; packing adds about 3 rows' worth, junk adds vectors. */
     tc_int vectors[3];
@@ -280,10 +311,16 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     tc_int n0, images, r0;
     TC_FN(image_unit)(m, q->images, m->units - 1, &n0, &images, &r0, &rows);
     TC_FN(build_columns)(q, images, rows, &q->last, arena);
+    /* Where groups of rows would pack the same columns again, and there is room, they are packed once before. */
+    tc_int all_columns = m->units * q->groups * q->in * m->taps * q->full.panels * TC_NR;
+    q->shared = q->mode == TC_PACK && q->row_groups > 1 && all_columns <= TC_CONV_COLUMNS;
+    q->packed_columns = (TC_T *)tc_take(arena, q->shared ? sizeof(TC_T) * (size_t)all_columns : 0);
     for (tc_int c = 0; arena->base && c < channels; c++)
         for (tc_int t = 0; t < m->taps; t++) q->table[c * m->taps + t] = c * m->channel_stride + m->offset[t];
     /* The last vector of the last row runs over the end of the copy by less than a row and a vector. */
     q->copy_room = (channels * m->channel_stride + m->pitch + 2 * TC_VL + 63) / 64 * 64;
+    q->packed_room = q->mode == TC_PACK && !q->shared ? (channels * m->taps * TC_NR + 63) / 64 * 64 : 0;
+    q->aside_room = tc_ceil_div(q->row_blocks, q->row_groups) * TC_MR * q->full.panels * TC_NR;
 }
 
 static int TC_FN(taps_run)(TC_TAPS *q, int threads) {
@@ -297,9 +334,12 @@ static int TC_FN(taps_run)(TC_TAPS *q, int threads) {
     tc_int packing = q->groups * q->slices * q->row_blocks;
     int failed = q->in == 0 || q->image.taps == 0 ? 0 :
         tc_run(TC_FN(weight_task), q, packing, 64, q->out * q->in * q->image.taps * q->groups < 32768 ? 1 : threads);
+    if (!failed && q->shared) {
+        size_t bytes = sizeof(TC_T) * (size_t)(TC_NR + q->copy_room);
+        failed = tc_run(TC_FN(columns_task), q, q->image.units * q->groups * q->slices, bytes, threads);
+    }
     if (!failed) {
-        tc_int k = tc_ceil_div(q->in, q->slices) * q->image.taps;
-        size_t bytes = sizeof(TC_T) * (size_t)(TC_NR + q->copy_room + k * TC_NR);
+        size_t bytes = sizeof(TC_T) * (size_t)(TC_NR + q->copy_room + q->packed_room + q->aside_room);
         failed = tc_run(TC_FN(taps_task), q, q->image.units * q->groups * q->row_groups, bytes, threads);
     }
     tc_scratch_put(arena.base);
