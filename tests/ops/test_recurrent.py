@@ -121,10 +121,10 @@ def torch_layer(kind: str) -> Any:
 def mistakes(kind: str, op: str) -> tuple[Error, ...]:
     g = GATES[kind]
 
-    def run(x: Any, h: Any, w: Any = (2 * g, 3), u: Any = (2 * g, 2), b: Any = (2 * g,), d: Any = (2 * g,), **how: Any) -> Any:
+    def run(x: Any, h: Any, w: Any = (2 * g, 3), u: Any = (2 * g, 2), b: Any = (2 * g,), d: Any = (2 * g,)) -> Any:
         states = (tgc.ones(*h),) * (2 if kind == "lstm" else 1)
         return call(kind, tgc.ones(*x), *states, tgc.ones(*w), tgc.ones(*u), None if b is None else tgc.ones(*b),
-                    None if d is None else tgc.ones(*d), **how)
+                    None if d is None else tgc.ones(*d))
 
     return (
         Error(lambda: run((4, 2, 5), (2, 2)), ShapeError, rf"{op}.*\(4, 2, 5\) has 5 features.*expects 3"),

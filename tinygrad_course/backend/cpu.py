@@ -13,7 +13,8 @@ from tinygrad_course.errors import KernelError
 
 COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "index", "scatter",
-            "linalg", "matrices", "conv", "pool", "recurrent", "resize", "softmax", "norm", "loss", "random", "sampling", "optim")
+            "linalg", "matrices", "conv", "pool", "recurrent", "resize", "softmax", "norm", "loss", "random", "sampling",
+            "optim")
 _COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn"}  # families whose compiled module is called otherwise
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
 _REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "resize",

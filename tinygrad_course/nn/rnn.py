@@ -65,7 +65,8 @@ class RNNBase(Module):
         self._weight_names: list[list[str]] = []
         for k in range(num_layers):
             for suffix in ("", "_reverse") if bidirectional else ("",):
-                shapes = {"weight_ih": (gates, input_size if k == 0 else out * (1 + bidirectional)), "weight_hh": (gates, out)}
+                inputs = input_size if k == 0 else out * (1 + bidirectional)
+                shapes = {"weight_ih": (gates, inputs), "weight_hh": (gates, out)}
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:

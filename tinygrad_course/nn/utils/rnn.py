@@ -20,8 +20,8 @@ from tinygrad_course.errors import DTypeError, ShapeError
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.tensor import Tensor
 
-__all__ = ["PackedSequence", "invert_permutation", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence",
-           "unpack_sequence", "unpad_sequence"]
+__all__ = ["PackedSequence", "invert_permutation", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence",
+           "pad_sequence", "unpack_sequence", "unpad_sequence"]
 
 
 class _Fields(NamedTuple):
@@ -67,7 +67,8 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     return None if permutation is None else new_tensor(np.argsort(permutation.array, kind="stable"))
 
 
-def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
+def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
+                         enforce_sorted: bool = True) -> PackedSequence:
     """Packs a padded batch (T, B, *), or (B, T, *) if batch_first, of sequences of the given `lengths` (B,).
 
     enforce_sorted: the lengths must decrease already; otherwise the sequences are sorted here."""
@@ -81,8 +82,8 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     order = None
     if enforce_sorted:
         if (np.diff(count) > 0).any():
-            raise ValueError(f"{op}: lengths {count.tolist()} do not decrease; pass enforce_sorted=False, or sort the batch by "
-                             "length")
+            raise ValueError(f"{op}: lengths {count.tolist()} do not decrease; pass enforce_sorted=False, or sort the batch "
+                             "by length")
     else:
         order = np.argsort(-count, kind="stable")
         count = count[order]
