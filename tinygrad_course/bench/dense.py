@@ -55,7 +55,7 @@ def _vae(torch: Any, x: Any, noise: Any) -> Task:
     """Kingma & Welling 2014, arXiv:1312.6114.  The noise is part of the batch, so that both engines draw the same."""
     nn, F = torch.nn, torch.nn.functional
 
-    class VAE(nn.Module):  # type: ignore[misc, name-defined]
+    class VAE(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.fc1 = nn.Linear(784, 400)

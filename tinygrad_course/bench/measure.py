@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+Turn = Callable[[int], float]  # makes n calls and returns the seconds that they took
 TURN_SECONDS = 0.02  # the least length of a turn
 FEWEST_ROUNDS = 5
 
@@ -78,34 +79,51 @@ def quiet_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def interleave(contestants: Mapping[str, Callable[[], Any]], plan: Plan,
-               between: Callable[[], None] = lambda: None) -> dict[str, Timing]:
+def repeat(call: Callable[[], Any]) -> Turn:
+    """A turn that calls `call` n times."""
+    def turn(n: int) -> float:
+        start = time.perf_counter()
+        for _ in range(n):
+            call()
+        return time.perf_counter() - start
+
+    return turn
+
+
+def repeat_second(first: Callable[[], Any], second: Callable[[Any], Any]) -> Turn:
+    """A turn that calls `second(first())` n times, the clock running during `second` only: a backward pass, say."""
+    def turn(n: int) -> float:
+        seconds = 0.0
+        for _ in range(n):
+            value = first()
+            start = time.perf_counter()
+            second(value)
+            seconds += time.perf_counter() - start
+        return seconds
+
+    return turn
+
+
+def interleave(contestants: Mapping[str, Turn], plan: Plan, between: Callable[[], None] = lambda: None) -> dict[str, Timing]:
     """Time the contestants in turns.  `between` is called after every round."""
     with quiet_collector():
-        calls = {name: _calls_per_turn(call, plan.turn_seconds) for name, call in contestants.items()}
+        calls = {name: _calls_per_turn(turn, plan.turn_seconds) for name, turn in contestants.items()}
         started = time.perf_counter()
         samples: dict[str, list[float]] = {name: [] for name in contestants}
         order = list(contestants)
-        for number in range(max(plan.repeats, 1)):
-            if number >= min(FEWEST_ROUNDS, plan.repeats) and time.perf_counter() - started > plan.seconds:
+        for number in range(plan.repeats):
+            if number >= FEWEST_ROUNDS and time.perf_counter() - started > plan.seconds:
                 break
             for name in order if number % 2 == 0 else reversed(order):
-                samples[name].append(_turn(contestants[name], calls[name]))
+                turn = contestants[name]
+                turn(1)
+                samples[name].append(turn(calls[name]) / calls[name])
             between()
     return {name: Timing(values) for name, values in samples.items()}
 
 
-def _calls_per_turn(call: Callable[[], Any], turn_seconds: float) -> int:
+def _calls_per_turn(turn: Turn, turn_seconds: float) -> int:
     """Warm up, and say how many calls fill a turn."""
-    call()
-    fastest = min(_turn(call, 1) for _ in range(3))
+    turn(1)
+    fastest = min(turn(1) for _ in range(3))
     return max(1, min(100_000, round(turn_seconds / max(fastest, 1e-9))))
-
-
-def _turn(call: Callable[[], Any], calls: int) -> float:
-    """Seconds per call."""
-    call()
-    start = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - start) / calls

@@ -11,7 +11,7 @@ from tinygrad_course.bench import dense, generative, sequence, vision
 from tinygrad_course.bench.check import Agreement, WrongResult, compare_first_step
 from tinygrad_course.bench.engines import EAGER, OURS, Engine, copy_weights
 from tinygrad_course.bench.machine import Disturbance, Watchman
-from tinygrad_course.bench.measure import Plan, Ratio, Timing, interleave, ratio
+from tinygrad_course.bench.measure import Plan, Ratio, Timing, interleave, ratio, repeat
 from tinygrad_course.bench.task import Model, Task
 
 REGISTRY: dict[str, Model] = {model.name: model for family in (dense, vision, sequence, generative)
@@ -38,10 +38,15 @@ class Row:
     wrong: bool = False
     absent: dict[str, str] = field(default_factory=dict)
 
-    def ratio(self, what: str = "training", to: str = EAGER) -> Ratio | None:
-        """How many times faster ours is than `to`; None if either was not timed."""
+    @property
+    def timed(self) -> bool:
+        """Whether there are timings of both ours and PyTorch's."""
+        return {OURS, EAGER} <= set(self.training) & set(self.inference)
+
+    def ratio(self, what: str = "training", to: str = EAGER) -> Ratio:
+        """How many times faster ours is than `to`."""
         timings: dict[str, Timing] = getattr(self, what)
-        return ratio(timings[OURS], timings[to]) if OURS in timings and to in timings else None
+        return ratio(timings[OURS], timings[to])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, with medians and ratios beside the samples."""
@@ -49,8 +54,7 @@ class Row:
         for what in ("training", "inference"):
             for name, timing in getattr(self, what).items():
                 content[what][name]["median"] = timing.median
-            content[f"{what}_ratio"] = {to: asdict(found) for to in getattr(self, what)
-                                        if to != OURS and (found := self.ratio(what, to)) is not None}
+            content[f"{what}_ratio"] = {to: asdict(self.ratio(what, to)) for to in getattr(self, what) if to != OURS}
         return content
 
 
@@ -112,11 +116,11 @@ def _time(row: Row, engines: Sequence[Engine], tasks: dict[str, Task], plan: Pla
     for engine in engines:
         engine.set_num_threads(row.threads)
     watchman = Watchman()
-    row.training = interleave({engine.name: tasks[engine.name].step for engine in engines}, plan, watchman.calibrate)
+    row.training = interleave({engine.name: repeat(tasks[engine.name].step) for engine in engines}, plan, watchman.calibrate)
     for task in tasks.values():
         task.train(False)
     shorter = Plan(plan.repeats, plan.seconds / 2, plan.turn_seconds)
-    row.inference = interleave({engine.name: engine.inference(tasks[engine.name]) for engine in engines}, shorter,
+    row.inference = interleave({engine.name: repeat(engine.inference(tasks[engine.name])) for engine in engines}, shorter,
                                watchman.calibrate)
     for task in tasks.values():
         task.train()

@@ -17,7 +17,7 @@ def _text(rng: np.random.Generator, n: int, length: int) -> tuple[np.ndarray, np
 def _char_model(torch: Any, layer: str, embedding: int, hidden: int, batch: tuple[Any, ...]) -> Task:
     nn, F = torch.nn, torch.nn.functional
 
-    class CharModel(nn.Module):  # type: ignore[misc, name-defined]
+    class CharModel(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.embedding = nn.Embedding(SYMBOLS, embedding)

@@ -21,7 +21,7 @@ def _lenet(torch: Any, *batch: Any) -> Task:
     """LeCun et al. 1998, with ReLU and max pooling, as most courses write it today."""
     nn, F = torch.nn, torch.nn.functional
 
-    class LeNet5(nn.Module):  # type: ignore[misc, name-defined]
+    class LeNet5(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(1, 6, 5)
@@ -58,7 +58,7 @@ def _resnet20(torch: Any, *batch: Any) -> Task:
     """He et al. 2016, arXiv:1512.03385, section 4.2; the shortcut of a narrower block is a 1x1 convolution (option B)."""
     nn, F = torch.nn, torch.nn.functional
 
-    class BasicBlock(nn.Module):  # type: ignore[misc, name-defined]
+    class BasicBlock(nn.Module):  # type: ignore[name-defined]
         def __init__(self, inputs: int, width: int, stride: int) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(inputs, width, kernel_size=3, stride=stride, padding=1, bias=False)
@@ -76,7 +76,7 @@ def _resnet20(torch: Any, *batch: Any) -> Task:
             out += self.shortcut(x)
             return F.relu(out)
 
-    class ResNet20(nn.Module):  # type: ignore[misc, name-defined]
+    class ResNet20(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(3, 16, kernel_size=3, stride=1, padding=1, bias=False)
@@ -124,7 +124,7 @@ def _inception(torch: Any, *batch: Any) -> Task:
     """Szegedy et al. 2015, arXiv:1409.4842: stem and blocks 3a, 3b and 4a, with batch norm, for 64x64 images."""
     nn, F = torch.nn, torch.nn.functional
 
-    class BasicConv2d(nn.Module):  # type: ignore[misc, name-defined]
+    class BasicConv2d(nn.Module):  # type: ignore[name-defined]
         def __init__(self, inputs: int, width: int, **options: Any) -> None:
             super().__init__()
             self.conv = nn.Conv2d(inputs, width, bias=False, **options)
@@ -133,7 +133,7 @@ def _inception(torch: Any, *batch: Any) -> Task:
         def forward(self, x: Any) -> Any:
             return F.relu(self.bn(self.conv(x)), inplace=True)
 
-    class Inception(nn.Module):  # type: ignore[misc, name-defined]
+    class Inception(nn.Module):  # type: ignore[name-defined]
         def __init__(self, inputs: int, ch1: int, ch3reduce: int, ch3: int, ch5reduce: int, ch5: int, pool: int) -> None:
             super().__init__()
             self.branch1 = BasicConv2d(inputs, ch1, kernel_size=1)
@@ -165,7 +165,7 @@ def _unet(torch: Any, *batch: Any) -> Task:
             nn.Conv2d(inputs, width, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
             nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
-    class UNet(nn.Module):  # type: ignore[misc, name-defined]
+    class UNet(nn.Module):  # type: ignore[name-defined]
         def __init__(self, c: int = 32) -> None:
             super().__init__()
             self.down1, self.down2, self.down3 = double_conv(1, c), double_conv(c, 2 * c), double_conv(2 * c, 4 * c)

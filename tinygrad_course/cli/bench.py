@@ -4,15 +4,15 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from tinygrad_course import backend
-from tinygrad_course.bench import models
+from tinygrad_course.bench import chart, imports, memory, models, opcases, ops, overhead
 from tinygrad_course.bench import profile as profiling
 from tinygrad_course.bench import report as reporting
-from tinygrad_course.bench.engines import OURS, Engine
+from tinygrad_course.bench.engines import EAGER, OURS, Engine
 from tinygrad_course.bench.machine import describe
 from tinygrad_course.bench.measure import Plan
 from tinygrad_course.cli.usage import (
@@ -30,6 +30,11 @@ DESCRIPTION = """\
 Measure this package against PyTorch on this machine (docs/benchmarks.md).
 
   models    training step and inference of 15 networks
+  ops       single operations, forward and backward, against the roofline
+  overhead  what an operation, a layer, an optimiser cost beside the arithmetic
+  memory    peak memory and page faults of a training step (Linux)
+  import    how long the import takes
+  all       all of these
   profile   where the time of one network's training step goes (only ours)
 """
 EXAMPLES = """\
@@ -37,11 +42,13 @@ examples:
   tinygrad-course bench models                         everything, with 1 and 2 threads
   tinygrad-course bench models --only lenet --threads 1
   tinygrad-course bench models --json now.json --chart now.png
+  tinygrad-course bench ops --only "relu 32x64x32x32"
   tinygrad-course bench profile resnet20 --threads 2
 
 """
 
-WHAT = ("models", "profile")
+SECTIONS = ("models", "ops", "overhead", "memory", "import")
+WHAT = (*SECTIONS, "all", "profile")
 OTHERS = ("torch", "compile", "jax")
 _CHILD = "TINYGRAD_COURSE_BENCH_CHILD"
 # PyTorch is imported first, so that OpenMP, which both share, is set up as PyTorch has it: this package would limit the
@@ -79,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure what the options name; returns the exit code."""
     choose("benchmark", options.what, WHAT)
-    names = [choose("model", name.strip(), models.REGISTRY) for text in options.only for name in text.split(",")]
+    names = _names(options)
     for name in options.against.split(","):
         choose("engine", name, OTHERS)
     if options.what == "profile":
@@ -96,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         return _in_child(options.given)
     if options.what == "profile":
         return _profile(options)
-    return _models(options, names or list(models.REGISTRY))
+    return _measure(options, names)
 
 
 def _in_child(arguments: list[str]) -> int:
@@ -112,18 +119,89 @@ def _in_child(arguments: list[str]) -> int:
                 pass  # the terminal has told the child as well, which prints what there is
 
 
-def _models(options: argparse.Namespace, names: list[str]) -> int:
+def _names(options: argparse.Namespace) -> list[str]:
+    """What --only names, in the order of the registry; nothing if it was not given."""
+    known: dict[str, Mapping[str, object]] = {"models": models.REGISTRY, "memory": models.REGISTRY, "ops": opcases.CASES, "overhead": overhead.CASES}
+    if not options.only:
+        return []
+    if options.what not in known:
+        raise UsageError(f"--only goes with {', '.join(known)}, not with {options.what}")
+    registry = list(known[options.what])
+    # Names of overheads have commas in them.
+    parts = [part for text in options.only for part in ([text] if text in registry else text.split(","))]
+    wanted = {choose(_KINDS[options.what], part.strip(), registry) for part in parts}
+    return [name for name in registry if name in wanted]
+
+
+def _measure(options: argparse.Namespace, names: list[str]) -> int:
     report = reporting.Report(describe())
-    print("\n".join(reporting.header(report.machine)), "", reporting.MODEL_TITLE, sep="\n", flush=True)
-    plan = Plan(options.repeats, options.seconds)
+    print(*reporting.header(report.machine), sep="\n", flush=True)
     try:
-        for row in models.run(names, options.threads or [1, 2], plan, options.against.split(","), _progress()):
-            report.models.append(row)
-            print("\n".join(reporting.model_lines(row)), flush=True)
+        for section in SECTIONS if options.what == "all" else (options.what,):
+            print()
+            _SECTIONS[section](options, names, report)
     except KeyboardInterrupt:
         report.interrupted = True
-    print("", *reporting.summary_lines(report.models), sep="\n")
     return _finish(report, options)
+
+
+def _models(options: argparse.Namespace, names: list[str], report: reporting.Report) -> None:
+    print(reporting.MODEL_TITLE, flush=True)
+    try:
+        for row in models.run(names or list(models.REGISTRY), _threads(options), _plan(options),
+                              options.against.split(","), _progress()):
+            report.models.append(row)
+            print("\n".join(reporting.model_lines(row)), flush=True)
+    finally:
+        print("", *reporting.summary_lines(report.models), sep="\n", flush=True)
+
+
+def _ops(options: argparse.Namespace, names: list[str], report: reporting.Report) -> None:
+    say = _progress()
+    plan = Plan(options.repeats, min(options.seconds, 1.0))  # there are many
+    say("roofline")
+    report.peaks = [ops.measure_peak([Engine(OURS), Engine(EAGER)], n, plan) for n in _threads(options)]
+    print(*reporting.peak_lines(report.peaks), "", reporting.OP_TITLE, sep="\n", flush=True)
+    try:
+        for row in ops.run(names or list(opcases.CASES), _threads(options), plan, report.peaks, say):
+            report.ops.append(row)
+            print(reporting.op_line(row), flush=True)
+    finally:
+        print("", *reporting.op_summary_lines(report.ops), sep="\n", flush=True)
+
+
+def _overhead(options: argparse.Namespace, names: list[str], report: reporting.Report) -> None:
+    print(reporting.OVERHEAD_TITLE, flush=True)
+    plan = Plan(options.repeats, min(options.seconds, 1.0))
+    for row in overhead.run(names or list(overhead.CASES), plan, _progress()):
+        report.overhead.append(row)
+        print(reporting.overhead_line(row), flush=True)
+
+
+def _memory(options: argparse.Namespace, names: list[str], report: reporting.Report) -> None:
+    print(reporting.MEMORY_TITLE, flush=True)
+    chosen = [models.REGISTRY[name] for name in names or models.REGISTRY]
+    for row in memory.run([model.name for model in chosen], [model.title for model in chosen], _threads(options)[-1],
+                          _progress()):
+        report.memory.append(row)
+        print(reporting.memory_line(row), flush=True)
+
+
+def _import(options: argparse.Namespace, names: list[str], report: reporting.Report) -> None:
+    report.imports = imports.run(min(options.repeats, 7), _progress())
+    print(*map(reporting.import_line, report.imports), sep="\n", flush=True)
+
+
+_SECTIONS = {"models": _models, "ops": _ops, "overhead": _overhead, "memory": _memory, "import": _import}
+_KINDS = {"models": "model", "memory": "model", "ops": "op", "overhead": "overhead"}
+
+
+def _threads(options: argparse.Namespace) -> list[int]:
+    return options.threads or [1, 2]
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(options.repeats, options.seconds)
 
 
 def _finish(report: reporting.Report, options: argparse.Namespace) -> int:
@@ -133,10 +211,17 @@ def _finish(report: reporting.Report, options: argparse.Namespace) -> int:
     if options.markdown is not None:
         options.markdown.write_text(reporting.markdown(report), encoding="utf-8")
         print(f"tables    {options.markdown}")
+    if options.chart is not None:
+        if any(row.timed for row in report.models):
+            chart.draw(report.models, options.chart)
+            print(f"chart     {options.chart}")
+        else:
+            print("no chart: no model was timed")
     if report.interrupted:
         print("interrupted")
         return INTERRUPTED
-    return FAILED if any(row.wrong for row in report.models) else DONE
+    wrong = any(row.wrong for row in report.models) or any(row.wrong for row in report.ops)
+    return FAILED if wrong else DONE
 
 
 def _profile(options: argparse.Namespace) -> int:
