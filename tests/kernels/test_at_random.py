@@ -84,6 +84,16 @@ def same(count: int, low: float = -3.0, high: float = 3.0) -> Any:
     return problem
 
 
+def with_numbers(problem: Any, **ranges: tuple[float, float]) -> Any:
+    """A problem followed by drawn numbers."""
+    return lambda draw, dtype: (*problem(draw, dtype), *(draw(st.floats(*ends)) for ends in ranges.values()))
+
+
+def piecewise(problem: Any) -> Any:
+    lines = st.tuples(*[st.tuples(st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0.0, -1.0, 6.0]))] * 3)
+    return lambda draw, dtype: (*problem(draw, dtype), -1.25, 2.5, draw(lines))
+
+
 def where(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     a, b, c = draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=4, max_side=12)).input_shapes
     return lay_out(draw, array(draw, a, dtype) > 0), array(draw, b, dtype), array(draw, c, dtype)
@@ -245,6 +255,14 @@ PROBLEMS: dict[str, Any] = {
     **dict.fromkeys(["add", "eq", "ge", "gt", "le", "lt", "maximum", "minimum", "mul", "ne", "sub"], two()),
     **dict.fromkeys(["div", "pow"], two(0.2, 2.0)),
     **dict.fromkeys(["relu_grad", "sigmoid_grad", "tanh_grad"], same(2, 0.05, 0.95)),
+    **dict.fromkeys(["gelu", "gelu_tanh", "hardsigmoid", "hardswish", "mish", "silu", "softsign"], one(-6.0, 6.0)),
+    **dict.fromkeys(["gelu_grad", "gelu_tanh_grad", "hardsigmoid_grad", "hardswish_grad", "mish_grad", "silu_grad",
+                     "softsign_grad"], same(2, -6.0, 6.0)),
+    "elu": with_numbers(one(), alpha=(0.5, 2), scale=(0.5, 2), rate=(0.5, 2)),
+    "elu_grad": with_numbers(same(2), alpha=(0.5, 2), scale=(0.5, 2), rate=(0.5, 2)),
+    "softplus": with_numbers(one(), beta=(0.5, 2), threshold=(1, 20)),
+    "softplus_grad": with_numbers(same(2), beta=(0.5, 2), threshold=(1, 20)),
+    "piecewise_linear": piecewise(one()), "piecewise_linear_grad": piecewise(same(2)),
     "cast": lambda draw, dtype: (array(draw, draw(shapes()), dtype), draw(st.sampled_from(["float32", "float64"]))),
     "where": where,
     "argmax": argmax, "max": reduction(1), "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
