@@ -108,22 +108,30 @@ class BuildExt(build_ext):
         from Cython.Build import cythonize
         from Cython.Compiler import Options
 
-        # Dead tensors and nodes wait for the next ones.  Said here, because decorators in the .pxd of a .py do nothing.
-        Options.get_directive_defaults()["freelist"] = 256
         for extension in self.extensions:
             extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
             extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
             if extension.name == UTILITY:
                 extension.sources = ["_cyutility.c"]  # not there yet: Cython writes it
-        written = cythonize(
-            self.extensions,
-            build_dir="build/cython",
-            quiet=True,
-            language_level=3,
-            shared_utility_qualified_name=UTILITY,
-            compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False,
-                                 "cdivision": True, "embedsignature": True, "binding": True},
-        )
+
+        def translated(extensions: list[Extension], **directives: object) -> list[Extension]:
+            written: list[Extension] = cythonize(
+                extensions,
+                build_dir="build/cython",
+                quiet=True,
+                language_level=3,
+                shared_utility_qualified_name=UTILITY,
+                compiler_directives={"initializedcheck": False, "embedsignature": True, "binding": True, **directives},
+            )
+            return written
+
+        # Kernels check their bounds themselves; in .py files an index means what it means in Python, x[-1] the last item.
+        python = [extension for extension in self.extensions if extension.sources[0].endswith(".py")]
+        written = translated([extension for extension in self.extensions if extension not in python],
+                             boundscheck=False, wraparound=False, cdivision=True)
+        # Dead tensors and nodes wait for the next ones.  Said here, because decorators in the .pxd of a .py do nothing.
+        Options.get_directive_defaults()["freelist"] = 256
+        written += translated(python)
         sources = {extension.name: extension.sources for extension in written}
         for extension in self.extensions:
             extension.sources = sources[extension.name]

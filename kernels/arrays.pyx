@@ -4,7 +4,7 @@ Through Python attributes each answer costs as much as the op.  The plain Python
 modules are in tinygrad_course/kernels/arrays.py.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
@@ -48,6 +48,53 @@ cpdef bint is_float(object a):
     if PyArray_CheckExact(a):
         return cnp.PyTypeNum_ISFLOAT(cnp.PyArray_TYPE(<cnp.ndarray>a))
     return a.dtype.kind == "f"
+
+
+cpdef Py_ssize_t count_classes(object target, Py_ssize_t classes, Py_ssize_t ignored) except -2:
+    """How many class numbers are there, those that equal `ignored` left out; -1 if one is not in [0, classes)."""
+    cdef cnp.ndarray t
+    cdef Py_ssize_t i, n, found = 0
+    cdef const int64_t *value
+    if (not PyArray_CheckExact(target) or cnp.PyArray_TYPE(<cnp.ndarray>target) != cnp.NPY_INT64
+            or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>target)):
+        return _count_classes(target, classes, ignored)
+    t = <cnp.ndarray>target
+    value = <const int64_t *>cnp.PyArray_DATA(t)
+    n = cnp.PyArray_SIZE(t)
+    for i in range(n):
+        if value[i] == ignored:
+            continue
+        if value[i] < 0 or value[i] >= classes:
+            return -1
+        found += 1
+    return found
+
+
+cdef Py_ssize_t _count_classes(object target, Py_ssize_t classes, Py_ssize_t ignored) except -2:
+    """Likewise for other arrays, also those on a GPU."""
+    counted = target != ignored
+    if (counted & ((target < 0) | (target >= classes))).any():
+        return -1
+    return counted.sum()
+
+
+cpdef bint all_between(object a, double low, double high) except -1:
+    """Whether low <= x <= high for every number; NaN is not."""
+    cdef cnp.ndarray x
+    cdef Py_ssize_t i, n
+    cdef bint good = True
+    if PyArray_CheckExact(a) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a):
+        x = <cnp.ndarray>a
+        n = cnp.PyArray_SIZE(x)
+        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32:
+            for i in range(n):
+                good &= low <= (<const float *>cnp.PyArray_DATA(x))[i] <= high
+            return good
+        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64:
+            for i in range(n):
+                good &= low <= (<const double *>cnp.PyArray_DATA(x))[i] <= high
+            return good
+    return bool(((a >= low) & (a <= high)).all())
 
 
 cpdef object fingerprint(object a):

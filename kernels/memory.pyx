@@ -103,7 +103,7 @@ cdef void tc_free(void *p) noexcept nogil:
 
 cdef enum:
     BUCKETS = 128      # a power of two; all arrays in one have the same shape and type
-    DEPTH = 16         # arrays that wait in a bucket at most
+    DEPTH = 64         # arrays that wait in a bucket at most
     TINY = 1024        # bytes of the largest array that is kept
 
 cdef struct Bucket:

@@ -41,3 +41,31 @@ def test_the_compiled_module_comes_from_the_cython_source():
     if not kernels.AVAILABLE:
         pytest.skip("built without compiled kernels")
     assert not hasattr(arrays, "np")  # the plain file, compiled in its place, would import NumPy as np
+
+
+@pytest.mark.parametrize("module", [arrays, plain], ids=["installed", "plain"])
+def test_is_float(module):
+    for dtype in ("float16", "float32", "float64", "int64", "bool"):
+        assert module.is_float(np.zeros(2, dtype)) == (np.dtype(dtype).kind == "f")
+
+
+@pytest.mark.parametrize("module", [arrays, plain], ids=["installed", "plain"])
+def test_count_classes(module):
+    for dtype in ("int64", "int32"):
+        t = np.array([0, 2, -100, 1, -100], dtype)
+        assert module.count_classes(t, 3, -100) == 3
+        assert module.count_classes(t, 2, -100) == -1
+        assert module.count_classes(t[:2], 3, 2) == 1
+        assert module.count_classes(t[::2], 3, 1) == -1
+        assert module.count_classes(t[:0], 3, -100) == 0
+
+
+@pytest.mark.parametrize("module", [arrays, plain], ids=["installed", "plain"])
+def test_all_between(module):
+    for dtype in ("float16", "float32", "float64"):
+        x = np.array([0.0, 0.5, 1.0], dtype)
+        assert module.all_between(x, 0.0, 1.0)
+        assert module.all_between(x[::-1], 0.0, 1.0)
+        assert module.all_between(x[:0], 0.0, 1.0)
+        for wrong in (-0.1, 1.5, np.nan, np.inf):
+            assert not module.all_between(np.append(x, np.array(wrong, dtype)), 0.0, 1.0)

@@ -7,7 +7,9 @@ import pytest
 
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, exactly
+from tinygrad_course.autograd.function import apply
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.linalg import LinearWeight
 
 
 def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -24,6 +26,10 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.ndim == 1:
         out = out[..., 0, :]
     return out[..., 0] if y.ndim == 1 else out
+
+
+def linear_weight(g: Any, x: Any) -> Any:
+    return apply(LinearWeight, (g, x))
 
 
 def affine(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
@@ -88,6 +94,16 @@ CASES = (
             Error(lambda: tgc.ones(2, 2) @ 3.0, TypeError, "Tensor, got float"),
             Error(lambda: tgc.matmul(tgc.ones(2, 2), [[1.0]]), TypeError, "matmul.*list"),
         ),
+    ),
+    Case(
+        "linear_weight",
+        linear_weight,
+        lambda g, x: product(g.T, x),
+        (S((4, 2), (4, 3)), S((1, 1), (1, 1)), S((0, 2), (0, 3)), S((3, 5), (3, 1))),
+        half=True,
+        threaded=(S((310, 300), (310, 290)),),
+        errors=(Error(lambda: linear_weight(tgc.ones(2, 3), tgc.ones(4, 5)), ShapeError,
+                      r"linear_weight.*\(2, 3\).*\(4, 5\)"),),
     ),
     Case(
         "linear",

@@ -10,7 +10,9 @@ from scipy import special as sp
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, away, exactly, positive
 from tinygrad_course import ops
+from tinygrad_course.autograd.function import apply
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.regression_loss import SquaredError
 
 Array = np.ndarray
 
@@ -80,6 +82,12 @@ PAIRS = (
     S((), exactly([1.5])),
     S((0, 2), (0, 2), reduction="sum"),
 )
+
+
+def squared_error(x: Any, t: Any, reduction: str) -> Any:
+    return apply(SquaredError, (x, t), (reduction,))
+
+
 PROBABLE = positive(2, 3)
 
 CASES = (
@@ -90,6 +98,15 @@ CASES = (
     Case(
         "mse_loss", ops.mse_loss, reduced(lambda x, t: (x - t) ** 2), PAIRS, torch=functional("mse_loss"),
         errors=broadcasting("mse_loss"), half=True,
+    ),
+    Case(
+        "squared_error", squared_error, lambda x, t, reduction: reduced(lambda x, t: (x - t) ** 2)(x, t, reduction=reduction),
+        tuple(S(shape, shape, args=(reduction,)) for shape in [(2, 3), (1,), (), (5, 1, 2)]
+              for reduction in ("none", "sum", "mean")) + (S((0, 2), (0, 2), args=("sum",)),),
+        half=True,
+        threaded=(S((700, 500), (700, 500), args=("none",)),),
+        errors=(Error(lambda: squared_error(tgc.ones(2, 1), tgc.ones(2), "mean"), ShapeError,
+                      r"squared_error.*\(2, 1\).*\(2,\).*equal"),),
     ),
     Case(
         "smooth_l1_loss", ops.smooth_l1_loss, reduced(smooth),

@@ -32,6 +32,19 @@ def is_float(a: Any) -> bool:
     return kind == "f"
 
 
+def count_classes(target: Any, classes: int, ignored: int) -> int:
+    """How many class numbers are there, those that equal `ignored` left out; -1 if one is not in [0, classes)."""
+    counted = target != ignored
+    if (counted & ((target < 0) | (target >= classes))).any():
+        return -1
+    return int(counted.sum())
+
+
+def all_between(a: Any, low: float, high: float) -> bool:
+    """Whether low <= x <= high for every number; NaN is not."""
+    return bool(((a >= low) & (a <= high)).all())
+
+
 def fingerprint(a: Any) -> int:
     """A number that a write to the array almost certainly changes."""
     if not isinstance(a, np.ndarray):

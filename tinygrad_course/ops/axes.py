@@ -16,6 +16,8 @@ def numpy_names(function: Function) -> Function:
 
     @functools.wraps(function)
     def either(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return function(*args)
         if kwargs.get("out") is not None:
             raise TypeError(f"{function.__name__}: out= is not there, because no graph would know of the write; use "
                             f"y.copy_({function.__name__}(...))")

@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.autograd.base import Shape
+from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError, TgcError
+from tinygrad_course.kernels.arrays import alike
+from tinygrad_course.kernels.direct import shape_of
 from tinygrad_course.ops.arithmetic import add
 from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
 from tinygrad_course.ops.dtypes import require_tensors
-from tinygrad_course.ops.reduce import sum
+from tinygrad_course.ops.reduce import Sum
 from tinygrad_course.ops.shape import reshape, transpose
 
 __all__ = [
@@ -49,6 +51,29 @@ class MatMul(Op):
                 sum_to(apply(MatMul, (transpose(x, -1, -2), g)), y.array.shape) if needs[1] else None)
 
 
+class LinearWeight(Op):
+    """W = G^T X, with G (n, m), X (n, k) -> (m, k): the gradient of linear at its weight.  dG = X V^T, dX = G V."""
+
+    name = "linear_weight"
+
+    @staticmethod
+    def shape(g: Shape, x: Shape) -> Shape:
+        if len(g) != 2 or len(x) != 2 or g[0] != x[0]:
+            raise ShapeError(f"linear_weight: needs matrices with the same number of rows, got {g} and {x}")
+        return (g[1], x[1])
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, x: Any) -> Any:
+        ctx.save(g, x)
+        return k.matmul(g.T, x)
+
+    @staticmethod
+    def backward(ctx: Node, v: Any) -> Any:
+        needs, (g, x) = ctx.needs, ctx.load()
+        return (apply(Linear, (x, v, None)) if needs[0] else None,
+                apply(MatMul, (g, v)) if needs[1] else None)
+
+
 class Linear(Op):
     """Y = X W^T + b, with X (n, k), W (m, k), b (m,).  dX = G W, dW = G^T X, db = sum of the rows of G."""
 
@@ -72,10 +97,10 @@ class Linear(Op):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        needs, (x, w) = ctx.needs, ctx.saved
+        needs, (x, w) = ctx.needs, ctx.load()
         return (apply(MatMul, (g, w)) if needs[0] else None,
-                apply(MatMul, (transpose(g, 0, 1), x)) if needs[1] else None,
-                sum(g, 0) if needs[2] else None)
+                apply(LinearWeight, (g, x)) if needs[1] else None,
+                apply(Sum, (g,), ((0,), False)) if needs[2] else None)
 
 
 def matmul(input: Any, other: Any) -> Any:
@@ -110,10 +135,11 @@ def matmul(input: Any, other: Any) -> Any:
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x W^T + b over the last axis of input; a weight of shape (in_features,) makes a number of each row."""
-    require_tensors("linear", input, weight, bias=bias)
+    if not isinstance(input, TensorBase) or not isinstance(weight, TensorBase) or not isinstance(bias, TensorBase | None):
+        require_tensors("linear", input, weight, bias=bias)
     _same_dtype("linear", input, weight)
     _same_dtype("linear", input, bias)
-    shape = input.array.shape
+    shape = shape_of(input.array)
     if weight.array.ndim == 1 and shape and (bias is None or bias.array.ndim == 0):
         y = matmul(input, weight)
         return y if bias is None else add(y, bias)
@@ -168,7 +194,7 @@ def raise_where(op: str, info: Any, what: str) -> None:
 
 
 def _same_dtype(op: str, x: Any, y: Any) -> None:
-    if y is not None and x.array.dtype != y.array.dtype:
+    if y is not None and not alike(x.array, y.array) and x.array.dtype != y.array.dtype:
         raise DTypeError(f"{op}: the operands have the dtypes {x.array.dtype} and {y.array.dtype}; they must be equal. "
                          "Convert one: x.to(y.dtype)")
 

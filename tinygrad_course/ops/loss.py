@@ -4,13 +4,14 @@ Here are also the rules that all losses share: the reduction, and which shapes m
 """
 
 import math
-import warnings
 from typing import Any
 
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
+from tinygrad_course.autograd.origin import warn
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
+from tinygrad_course.kernels.arrays import all_between, count_classes, is_float
 from tinygrad_course.ops.activation import sigmoid
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, log, mul, neg, sub
@@ -20,7 +21,7 @@ from tinygrad_course.ops.comparison import lt, ne, where
 from tinygrad_course.ops.dtypes import constant, full_like, int64, require_tensors
 from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.linalg import linear
-from tinygrad_course.ops.reduce import mean, sum
+from tinygrad_course.ops.reduce import mean, mean_of_all, sum, sum_of_all
 from tinygrad_course.ops.shape import permute, reshape, unsqueeze
 from tinygrad_course.ops.softmax import LogSoftmaxGrad, log_softmax
 
@@ -176,21 +177,21 @@ def require_fitting(op: str, input: Any, target: Any) -> None:
         raise same_shape_error(op, x, y)
     broadcast_shape(op, x, y)
     if math.prod(x) != math.prod(y):
-        warnings.warn(f"{op}: the input has shape {x}, the target {y}: both are stretched to {broadcast_shape(op, x, y)}, "
-                      "which is seldom what is meant. Give both the same shape", stacklevel=4)
+        warn(f"{op}: the input has shape {x}, the target {y}: both are stretched to {broadcast_shape(op, x, y)}, which is "
+             "seldom what is meant. Give both the same shape")
 
 
 def warn_of_twice(op: str, input: Any, names: tuple[str, ...], instead: str) -> None:
     """Warn of an activation in front of a loss that applies it itself, or wants another."""
     if isinstance(input, TensorBase) and input.node is not None and input.node.name in names:
-        warnings.warn(f"{op} gets the result of {input.node.name}: {instead}", stacklevel=4)
+        warn(f"{op} gets the result of {input.node.name}: {instead}")
 
 
 def check_reduction(size_average: bool | None, reduce: bool | None, reduction: str, op: str = "loss") -> str:
     """The reduction that is meant: PyTorch's two old flags, if one is given, say it in other words."""
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        warnings.warn(f"{op}: size_average and reduce are deprecated, use reduction={reduction!r}", stacklevel=3)
+        warn(f"{op}: size_average and reduce are deprecated, use reduction={reduction!r}")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     return reduction
@@ -198,7 +199,9 @@ def check_reduction(size_average: bool | None, reduce: bool | None, reduction: s
 
 def reduce_loss(loss: Any, reduction: str) -> Any:
     """'mean', 'sum' or 'none'."""
-    return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
+    if reduction == "mean":
+        return mean_of_all(loss) if is_float(loss.array) else mean(loss)  # which refuses integers
+    return sum(loss) if reduction == "sum" else loss
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_average: bool | None = None,
@@ -210,7 +213,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, size_avera
     reduction = check_reduction(size_average, reduce, reduction, op)
     target = _binary_target(op, input, target, weight)
     probabilities = input.array
-    if probabilities.size and not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+    if not all_between(probabilities, 0.0, 1.0):
         raise ValueError(f"{op}: the input holds probabilities between 0 and 1, but has values from {probabilities.min()} to "
                          f"{probabilities.max()}; apply sigmoid, or use binary_cross_entropy_with_logits")
     loss = apply(BCE, (input, target))
@@ -291,10 +294,11 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
         raise GraphError("cross_entropy: the class weights require a gradient, which this loss does not give; use "
                          "weight.detach()")
     input, target, shape = _classes_last("cross_entropy", input, target)
-    _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
+    counted = _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
     loss, _ = apply(CrossEntropy, (input, target, weight), (int(ignore_index), float(label_smoothing)))
     if reduction == "mean":
-        return div(sum(loss), _total_weight(input, target, weight, ignore_index))
+        total = float(counted) if weight is None else _total_weight(input, target, weight, ignore_index)
+        return div(sum_of_all(loss), total)
     return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
 
 
@@ -329,8 +333,6 @@ def linear_cross_entropy(input: Any, linear_weight: Any, target: Any, *, linear_
 def _total_weight(x: Any, target: Any, weight: Any, ignore_index: int) -> Any:
     """What a mean divides by: the class weights of the samples that count."""
     valid = target.array != ignore_index
-    if weight is None:
-        return float(valid.sum())
     return constant(weight.array[target.array[valid]].sum(), x)
 
 
@@ -381,9 +383,12 @@ def _check_weight(op: str, weight: Any, classes: int) -> None:
                          f"{weight.array.shape}")
 
 
-def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> None:
+def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> int:
+    """How many targets count, after the check that they are classes."""
     array = target.array
-    wrong = (array != ignore_index) & ((array < 0) | (array >= classes))
-    if wrong.any():
+    counted: int = count_classes(array, classes, ignore_index)
+    if counted < 0:
+        wrong = (array != ignore_index) & ((array < 0) | (array >= classes))
         raise IndexError(f"{op}: target {int(array[wrong][0])} is not a class: the input has {classes} classes, so targets "
                          f"are 0..{classes - 1} (or ignore_index={ignore_index})")
+    return counted

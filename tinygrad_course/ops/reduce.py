@@ -75,8 +75,14 @@ class Sum(Op):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        shape = ctx.input_shape(0)
-        return (expand(reshape(g, reduced_shape(shape, ctx.args[0], True)), shape),)
+        return (_stretched(g, ctx.input_shape(0), ctx.args[0]),)
+
+
+def _stretched(g: Any, shape: Shape, axes: tuple[int, ...]) -> Any:
+    """g, the gradient of a reduction over `axes`, for every element that was reduced."""
+    if g.array.ndim:
+        g = reshape(g, reduced_shape(shape, axes, True))
+    return expand(g, shape)
 
 
 class Mean(Op):
@@ -92,8 +98,17 @@ class Mean(Op):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         shape = ctx.input_shape(0)
-        share = div(g, float(count(shape, ctx.args[0])))
-        return (expand(reshape(share, reduced_shape(shape, ctx.args[0], True)), shape),)
+        return (_stretched(div(g, float(count(shape, ctx.args[0]))), shape, ctx.args[0]),)
+
+
+def sum_of_all(x: Any) -> Any:
+    """The sum of all elements of a floating point tensor."""
+    return apply(Sum, (x,), (tuple(range(x.array.ndim)), False))
+
+
+def mean_of_all(x: Any) -> Any:
+    """The mean of all elements of a floating point tensor."""
+    return apply(Mean, (x,), (tuple(range(x.array.ndim)), False))
 
 
 class Prod(Op):

@@ -13,6 +13,7 @@ from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.backend.reference.shape import geometry
 from tinygrad_course.errors import OperandError, ShapeError
+from tinygrad_course.kernels.arrays import has_shape
 from tinygrad_course.ops import broadcast
 from tinygrad_course.ops.arguments import described, integer, integers
 from tinygrad_course.ops.arithmetic import div
@@ -49,7 +50,8 @@ class Reshape(Op):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        return (reshape(g, ctx.input_shape(0)),)
+        shape = ctx.input_shape(0)
+        return (g if has_shape(g.array, shape) else apply(Reshape, (g,), (shape,)),)
 
 
 class Permute(Op):
