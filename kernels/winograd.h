@@ -13,11 +13,13 @@ typedef int (*tc_winograd_function)(int which, int m, const tc_conv_problem *, i
 enum {
     TC_WINO_BLOCK = 1 << 20,    /* transformed tiles of a unit: half of L2 */
     TC_WINO_STRIP = 1 << 13,    /* numbers of a strip of the image as vectors of channels: 2/3 of L1 */
-    TC_WINO_LEAST = 48,         /* tiles per unit, at least: they share one reading of the weights */
+    TC_WINO_LEAST = 32,         /* tiles per unit, at least: they share one reading of the weights */
+    TC_WINO_LEAST_MANY = 64,    /* the same if the transformed weights are more than TC_WINO_MANY bytes */
+    TC_WINO_MANY = 1 << 22,
     TC_WINO_MOST = 192,
     TC_WINO_UNITS = 16,
     TC_WINO_SLICE = 256,        /* channels that a tile sums at a time */
-    TC_WINO_SHARED = 1 << 23,   /* bytes of V, at most, that are made before the product by tasks of their own */
+    TC_WINO_CHUNKS = 8,         /* of a weight gradient, at most */
     TC_WINO_PARTIAL = 1 << 24   /* bytes of all partial weight gradients together */
 };
 

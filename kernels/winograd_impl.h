@@ -61,14 +61,16 @@ typedef struct {
 TC_INLINE void TC_FN(wino_unit)(const TC_WINO *q, tc_int u, tc_int *n0, tc_int *images, tc_int *r0, tc_int *r1) {
     *n0 = u / q->bands * q->unit_images;
     *images = tc_min(q->unit_images, q->images - *n0);
-    *r0 = u % q->bands * q->unit_rows;
-    *r1 = tc_min(q->tiles_h, *r0 + q->unit_rows);
+    *r0 = tc_cut(q->tiles_h, q->bands, u % q->bands);
+    *r1 = tc_cut(q->tiles_h, q->bands, u % q->bands + 1);
 }
 
 /* Cut images and tile rows into units of about `tiles` tiles; at least TC_WINO_UNITS if that leaves TC_WINO_LEAST tiles. */
 static void TC_FN(wino_units)(TC_WINO *q, tc_int tiles) {
     tc_int per_image = q->tiles_h * q->tiles_w, all = q->images * per_image;
-    tiles = tc_max(TC_WINO_LEAST, tc_min(tc_min(tiles, TC_WINO_MOST), all / TC_WINO_UNITS));
+    int many = q->positions * q->in * q->out > TC_WINO_MANY / (tc_int)sizeof(TC_T);
+    tiles = tc_min(tc_min(tiles, TC_WINO_MOST), all / TC_WINO_UNITS);
+    tiles = tc_max(many ? TC_WINO_LEAST_MANY : TC_WINO_LEAST, tiles);
     if (per_image <= tiles) {
         q->bands = 1;
         q->unit_rows = q->tiles_h;
@@ -76,9 +78,8 @@ static void TC_FN(wino_units)(TC_WINO *q, tc_int tiles) {
         q->unit_images = tc_ceil_div(q->images, q->units);
         q->units = tc_ceil_div(q->images, q->unit_images);
     } else {
-        q->bands = tc_ceil_div(per_image, tiles);
+        q->bands = tc_min(q->tiles_h, tc_ceil_div(per_image, tiles));
         q->unit_rows = tc_ceil_div(q->tiles_h, q->bands);
-        q->bands = tc_ceil_div(q->tiles_h, q->unit_rows);
         q->unit_images = 1;
         q->units = q->images * q->bands;
     }
@@ -256,9 +257,9 @@ static int TC_FN(wino_conv)(int which, int m, const tc_conv_problem *p, int thre
         q.weight_in = p->c * 9; q.weight_out = 9;
     }
     TC_FN(wino_plan)(&q, q.in + TC_NR);
-    int shared = q.units < TC_WINO_UNITS && q.units * q.v_size * (tc_int)sizeof(TC_T) <= TC_WINO_SHARED;
-    q.parts = shared ? tc_min(q.pairs, tc_ceil_div(TC_WINO_UNITS, q.units)) : 1;
     tc_int u_size = q.groups_out * q.positions * q.in * TC_VL, bias_size = q.groups_out * TC_VL;
+    int shared = q.units == 1 || (q.units < TC_WINO_UNITS / 2 && u_size * (tc_int)sizeof(TC_T) > TC_WINO_MANY);
+    q.parts = shared ? tc_min(q.pairs, tc_ceil_div(TC_WINO_UNITS, q.units)) : 1;
     tc_int shared_size = u_size + bias_size + (shared ? q.units * q.v_size : 0);
     q.u = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)shared_size);
     if (!q.u) return -1;

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.backend import cpu
+from tinygrad_course.backend.explain import explain_conv as explain_conv
 from tinygrad_course.errors import DeviceError, DTypeError
 from tinygrad_course.kernels import direct
 

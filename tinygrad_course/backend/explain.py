@@ -1,0 +1,57 @@
+"""Why a convolution runs as it does: the choice that the compiled kernels make, as text."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_course.backend import cpu
+
+Pair = int | Sequence[int]
+
+
+class Explanation(str):
+    """Text that shows itself as it is, also at the prompt."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    if isinstance(value, int | np.integer):
+        return int(value), int(value)
+    first, second = value
+    return int(first), int(second)
+
+
+def explain_conv(x_shape: Sequence[int], w_shape: Sequence[int], stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
+                 groups: int = 1, dtype: npt.DTypeLike = "float32") -> Explanation:
+    """Which algorithm computes conv2d and its two gradients for these shapes, what each candidate would cost, and why.
+
+    x_shape (N, C, H, W), w_shape (O, C/groups, kh, kw); stride, padding and dilation numbers or pairs, as for conv2d.
+    Costs are estimates for this processor's instruction set: multiplications, bytes of memory traffic, and the cycles of
+    one core that both take together.  The algorithm with the fewest cycles is used, whatever the number of threads.
+    Raises ValueError if the shapes do not fit.
+    """
+    kind, shapes = np.dtype(dtype), f"x {tuple(x_shape)}, w {tuple(w_shape)}"
+    head = f"conv2d of {shapes}, stride {stride}, padding {padding}, dilation {dilation}, groups {groups}, {kind}"
+    if not cpu.COMPILED or kind.char not in "fd":
+        why = "no compiled kernels are installed" if not cpu.COMPILED else f"there are no compiled kernels for {kind}"
+        return Explanation(f"{head}\n{why}: the NumPy body gathers columns and multiplies matrices")
+    chosen = cpu.compiled_module("conv").costs(tuple(x_shape), tuple(w_shape), _pair(stride), _pair(padding), _pair(dilation),
+                                               groups, kind.char == "d")
+    lines = [f"{head}, instruction set {cpu.compiled_module('gemm').isa()}"]
+    for function, title in (("conv2d", "forward"), ("conv2d_input", "input gradient"), ("conv2d_weight", "weight gradient")):
+        algorithm, costs = chosen[function]
+        can = {name: cost for name, cost in costs.items() if not cost["why_not"]}
+        others = [cost["cycles"] for name, cost in can.items() if name != algorithm]
+        why = (f"fewest cycles, {min(others) / can[algorithm]['cycles']:.1f} times less than the next" if others
+               else "the only one that can")
+        lines.append(f"{title}: {algorithm} ({why})")
+        for name, cost in sorted(can.items(), key=lambda item: float(item[1]["cycles"])):
+            lines.append(f"    {name:14s} {cost['multiplications'] / 1e6:12.2f} M multiplications "
+                         f"{cost['memory'] / 2**20:10.2f} MB {cost['cycles'] / 1e6:10.3f} M cycles")
+        lines += [f"    {name:14s} cannot: {cost['why_not']}" for name, cost in costs.items() if cost["why_not"]]
+    return Explanation("\n".join(lines))
