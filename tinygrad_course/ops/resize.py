@@ -65,7 +65,8 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
         raise ShapeError(f"interpolate: sizes must be at least 1; the input has shape {shape}, the output would have "
                          f"{wanted} after (N, C)")
     working = "float64" if input.array.dtype == np.float64 else "float32"
-    for axis, (old, new, scale) in enumerate(zip(shape[2:], wanted, scales, strict=True)):
+    for axis in reversed(range(n)):  # the last one first, see kernels/resize.pyx
+        old, new, scale = shape[2 + axis], wanted[axis], scales[axis]
         if old == new and (antialias or mode not in ("nearest-exact", "bicubic")):
             scale = None  # the size stays, and so does the image, whatever the scale says: PyTorch's choice
         if mode.startswith("nearest"):
