@@ -121,7 +121,8 @@ def _in_child(arguments: list[str]) -> int:
 
 def _names(options: argparse.Namespace) -> list[str]:
     """What --only names, in the order of the registry; nothing if it was not given."""
-    known: dict[str, Mapping[str, object]] = {"models": models.REGISTRY, "memory": models.REGISTRY, "ops": opcases.CASES, "overhead": overhead.CASES}
+    known: dict[str, Mapping[str, object]] = {"models": models.REGISTRY, "memory": models.REGISTRY, "ops": opcases.CASES,
+                                              "overhead": overhead.CASES}
     if not options.only:
         return []
     if options.what not in known:
