@@ -183,3 +183,75 @@ def test_training_steps_leave_nothing_behind(backend: str) -> None:
         counts.append(nodes())
     assert counts == counts[:1] * 5
     assert gc.collect() == 0
+
+
+class Chain(Function):
+    """The identity; its backward asks which gradients are alive."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, ask: Any) -> Any:
+        ctx.ask = ask
+        return x * 1.0
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        ctx.ask(g)
+        return g * 1.0, None
+
+
+def test_a_gradient_that_joined_a_sum_is_dropped_before_the_next_node_runs() -> None:
+    seen: list[Any] = []
+
+    def remember(g: Any) -> None:
+        seen.append(weakref.ref(g.array))
+
+    def ask(g: Any) -> None:
+        seen.append([reference() is None for reference in seen[:2]])
+
+    x = tgc.tensor(np.ones(2000), requires_grad=True)
+    base = Chain.apply(x * 1.0, ask)
+    left, right = Chain.apply(base, remember), Chain.apply(base, remember)
+    (left + right).sum().backward()
+    assert seen[-1] == [True, True]
+
+
+def test_of_a_weight_that_is_used_often_two_gradients_exist() -> None:
+    if not tgc.backend.COMPILED:
+        pytest.skip("there is no pool whose bytes could be counted")
+    w = tgc.ones(64, 1024).requires_grad_()
+    size = w.nbytes
+    y = w * 1.0
+    for _ in range(30):
+        y = y + w
+    loss = y.sum()
+    del y
+    tgc.backend.reset_peak_memory_stats()
+    before = tgc.backend.memory_stats()["live"]
+    loss.backward()
+    assert tgc.backend.memory_stats()["peak"] - before <= 4 * size
+
+
+def test_ten_thousand_steps_take_no_memory() -> None:
+    """Neither the pool nor the process grows."""
+    from pathlib import Path
+
+    from tinygrad_course import nn, optim
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the memory of the process is read from /proc")
+    model = nn.Sequential(nn.Linear(8, 160), nn.ReLU(), nn.Linear(160, 3))  # some arrays from the pool, some too small
+    optimiser = optim.Adam(model.parameters())
+    x, y = tgc.randn(16, 8), tgc.tensor([0, 1, 2, 1] * 4)
+    marks = []
+    for step in range(10_000 if tgc.backend.COMPILED else 1_000):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+        if step % 100 == 99:
+            marks.append((tgc.backend.memory_stats()["live"], resident()))
+    later = marks[1:]
+    assert len({live for live, _ in later}) == 1
+    assert later[-1][1] - later[0][1] <= 64  # pages of 4 KB: one a step would be 9,900

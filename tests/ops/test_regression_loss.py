@@ -101,8 +101,8 @@ CASES = (
     ),
     Case(
         "squared_error", squared_error, lambda x, t, reduction: reduced(lambda x, t: (x - t) ** 2)(x, t, reduction=reduction),
-        tuple(S(shape, shape, args=(reduction,)) for shape in [(2, 3), (1,), (), (5, 1, 2)]
-              for reduction in ("none", "sum", "mean")) + (S((0, 2), (0, 2), args=("sum",)),),
+        (*[S(shape, shape, args=(reduction,)) for shape in [(2, 3), (1,), (), (5, 1, 2)]
+           for reduction in ("none", "sum", "mean")], S((0, 2), (0, 2), args=("sum",))),
         half=True,
         threaded=(S((700, 500), (700, 500), args=("none",)),),
         errors=(Error(lambda: squared_error(tgc.ones(2, 1), tgc.ones(2), "mean"), ShapeError,

@@ -60,7 +60,8 @@ class Node:
     """
 
     __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "rule", "scope", "shape")
+                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "rule", "scope",
+                 "shape")
 
     op: Any
     rule: Rule | None
@@ -424,9 +425,7 @@ def record(rule: Any, result: Any, first: Any, second: Any) -> None:
         node.edges = (left, right)
         node.needs = PAIRS[2 * (left is not None) + (right is not None)]
     if known.saves == OPERANDS:
-        if y is None:
-            node._saved = (_kept(x),)
-        elif left is None:  # constant * y need not keep y
+        if y is None or left is None:  # constant * y need not keep y
             node._saved = (_kept(x),)
         elif right is None:
             node._saved = (_kept(y),)

@@ -112,6 +112,32 @@ def set_num_threads(n: int) -> None:
         cpu.compiled_module("threads").set_num_threads(int(n))
 
 
+def memory_stats() -> dict[str, int]:
+    """What the memory pool holds, in bytes, and how it was used.
+
+    live, peak    bytes in use by arrays of 4 KB and more, and the most since the start or reset_peak_memory_stats()
+    cached, cap   bytes that wait for the next array, and the most that may
+    hits, misses  requests served by waiting blocks, and by the system
+
+    All are 0 where there is no pool.  Counted are whole blocks, which may be a quarter larger than what was asked for."""
+    if not COMPILED:
+        return dict.fromkeys(("cached", "live", "peak", "hits", "misses", "cap"), 0)
+    stats: dict[str, int] = cpu.compiled_module("memory").stats()
+    return stats
+
+
+def reset_peak_memory_stats() -> None:
+    """Let the `peak` of memory_stats() begin anew."""
+    if COMPILED:
+        cpu.compiled_module("memory").reset_peak()
+
+
+def empty_cache() -> None:
+    """Give the memory that waits in the pool back to the system."""
+    if COMPILED:
+        cpu.compiled_module("memory").trim()
+
+
 def fallbacks() -> dict[str, int]:
     """How often a compiled kernel handed over to its reference body, by kernel and reason."""
     return dict(cpu.fallback_counts)

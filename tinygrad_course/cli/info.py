@@ -41,7 +41,7 @@ def _facts() -> list[tuple[str, str]]:
             ("instruction set", _isa(gemm.isa())),
             ("threads", f"{backend.get_num_threads()} of {os.cpu_count()} logical cores"),
             ("OpenMP", "yes" if threads.have_openmp() else "no: kernels run on one thread"),
-            *(_pool(memory.stats()) if memory.available() else [("memory pool", "not on this platform")]),
+            *(_pool(backend.memory_stats()) if memory.available() else [("memory pool", "not on this platform")]),
         ]
     else:
         facts += [
@@ -66,8 +66,9 @@ def _isa(level: str) -> str:
 
 
 def _pool(stats: dict[str, int]) -> list[tuple[str, str]]:
-    waiting, used, limit = (f"{stats[key] / 2**20:.1f} MiB" for key in ("cached", "live", "cap"))
-    return [("memory pool", f"{used} in use, {waiting} free, at most {limit} free"),
+    waiting, used, peak, limit = (f"{stats[key] / 2**20:.1f} MiB" for key in ("cached", "live", "peak", "cap"))
+    return [("memory pool", f"{used} in use, {peak} at most so far"),
+            ("pool free", f"{waiting}, at most {limit}"),
             ("pool requests", f"{stats['hits']:,} served by the pool, {stats['misses']:,} by the system")]
 
 

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Matrix products: matmul and the affine map of a linear layer; and what all functions of matrices ask of their inputs."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Losses of classifiers: cross-entropy of classes and of yes or no, from logits and from probabilities.
 
 Here are also the rules that all losses share: the reduction, and which shapes may meet.

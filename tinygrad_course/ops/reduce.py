@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Reductions: sums, products, extremes and where they are, logical ones.
 
 Two rules of PyTorch for the gradient of an extreme: amax and amin, and max and min without a `dim`, share it equally

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Losses between numbers, and between distributions.
 
 Input and target broadcast as in PyTorch, but (N, 1) against (N,), of which PyTorch only warns, is an error.

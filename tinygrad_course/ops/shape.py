@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Ops that move no value: other shapes, other orders of axes, stretched axes, windows, strides.
 
 Views where PyTorch has views: the result shares memory with the input where NumPy allows it.

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Adam and AdamW."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from tinygrad_course import backend
 from tinygrad_course.errors import StateDictError
 from tinygrad_course.ops.creation import tensor
 from tinygrad_course.ops.like import zeros_like
-from tinygrad_course.optim.optimizer import Group, Optimizer, by_device, check_number
+from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, by_device, check_number, gradients_of
 
 
 class Adam(Optimizer):
@@ -42,6 +43,7 @@ class Adam(Optimizer):
     def _update(self, group: Group, params: list[Any]) -> None:
         # Parameters may have joined at different times (no gradient at first); the bias correction is one per call.
         parts: dict[tuple[str, int], list[Any]] = {}
+        amsgrad = bool(group["amsgrad"])
         for device, part in by_device(params):
             for param in part:
                 state = self.state[param]
@@ -49,18 +51,19 @@ class Adam(Optimizer):
                     state["step"] = 0
                     state["exp_avg"] = zeros_like(param)
                     state["exp_avg_sq"] = zeros_like(param)
-                if group["amsgrad"] and "max_exp_avg_sq" not in state:
+                if amsgrad and "max_exp_avg_sq" not in state:
                     state["max_exp_avg_sq"] = zeros_like(param)
-                state["step"] += 1
-                parts.setdefault((device, state["step"]), []).append(param)
+                step = state["step"] + 1
+                state["step"] = step
+                parts.setdefault((device, step), []).append(param)
         beta1, beta2 = group["betas"]
         for (device, step), part in parts.items():
             backend.get(device).adam_step(
-                [param.array for param in part], [param.grad.array for param in part],
+                arrays_of(part), gradients_of(part),
                 [self._memory(param, "exp_avg") for param in part],
                 [self._memory(param, "exp_avg_sq") for param in part],
-                [self._memory(param, "max_exp_avg_sq") for param in part] if group["amsgrad"] else [],
-                step, group["lr"], beta1, beta2, group["eps"], group["weight_decay"], group["amsgrad"],
+                [self._memory(param, "max_exp_avg_sq") for param in part] if amsgrad else [],
+                step, group["lr"], beta1, beta2, group["eps"], group["weight_decay"], amsgrad,
                 group["maximize"], group["decoupled_weight_decay"])
 
     def _pack(self, entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
+# cython: annotation_typing=False
 """Optimizer: parameter groups, per-parameter state, and their state dict in PyTorch's layout."""
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,7 +11,10 @@ import numpy as np
 
 from tinygrad_course import backend
 from tinygrad_course.autograd import enable_grad
+from tinygrad_course.autograd.base import TensorBase
+from tinygrad_course.autograd.origin import warn
 from tinygrad_course.errors import DTypeError, StateDictError
+from tinygrad_course.kernels.arrays import alike
 from tinygrad_course.ops.creation import from_numpy
 from tinygrad_course.tensor import Tensor
 
@@ -110,6 +113,8 @@ class Optimizer:
         remembered = self.state[param].get(key)
         if remembered is None:
             return None
+        if alike(remembered.array, param.array):
+            return remembered.array
         if remembered.array.dtype != param.array.dtype or type(remembered.array) is not type(param.array):
             raise DTypeError(f"{type(self).__name__}: {key} is {remembered.dtype} on {remembered.device}, its "
                              f"parameter {param.shape} is now {param.dtype} on {param.device}: the model was converted "
@@ -125,25 +130,24 @@ class Optimizer:
         writer = f"{type(self).__name__}.step"
         updated = False
         for group in self.param_groups:
-            params = [param for param in group["params"] if param.grad is not None]
+            params = _with_gradient(group["params"])
             if params:
                 updated = True
                 self._update(group, params)
-                for param in params:
-                    param._bump_version(writer)
+                _bump(params, writer)
         if not updated:
-            warnings.warn(f"{writer}: no parameter has a gradient, so nothing was changed. Call loss.backward() before "
-                          "step(), and build the optimiser from the parameters of the model that computes the loss",
-                          stacklevel=2)
+            warn(f"{writer}: no parameter has a gradient, so nothing was changed. Call loss.backward() before step(), and "
+                 "build the optimiser from the parameters of the model that computes the loss")
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros."""
         for group in self.param_groups:
+            if set_to_none:
+                _forget_gradients(group["params"])
+                continue
             for param in group["params"]:
-                if set_to_none:
-                    param.grad = None
-                elif param.grad is not None:
+                if param.grad is not None:
                     param.grad = param.grad.detach().zero_()
 
     # ---- state dict ---------------------------------------------------------------------------------------------
@@ -249,7 +253,61 @@ def _differences(given: Any, own: list[Group]) -> list[str]:
 
 def by_device(params: list[Any]) -> list[tuple[str, list[Any]]]:
     """Parameters sorted by the type of device they are on: one kernel call serves one of them."""
+    tensor: TensorBase
+    for param in params:
+        tensor = param
+        if type(tensor.array) is not np.ndarray:
+            break
+    else:
+        return [("cpu", params)]
     parts: dict[str, list[Any]] = {}
     for param in params:
         parts.setdefault(backend.device_of(param.array), []).append(param)
     return list(parts.items())
+
+
+def _with_gradient(params: list[Any]) -> list[Any]:
+    """Those parameters that have a gradient."""
+    tensor: TensorBase
+    found = []
+    for param in params:
+        tensor = param
+        if tensor._grad is not None:
+            found.append(param)
+    return found
+
+
+def _bump(params: list[Any], writer: str) -> None:
+    """Note that the parameters were written to."""
+    tensor: TensorBase
+    for param in params:
+        tensor = param
+        tensor._bump_version(writer)
+
+
+def _forget_gradients(params: list[Any]) -> None:
+    tensor: TensorBase
+    for param in params:
+        tensor = param
+        tensor._grad = None
+
+
+def arrays_of(params: list[Any]) -> list[Any]:
+    """The arrays of parameters."""
+    tensor: TensorBase
+    found = []
+    for param in params:
+        tensor = param
+        found.append(tensor.array)
+    return found
+
+
+def gradients_of(params: list[Any]) -> list[Any]:
+    """The arrays of the gradients of parameters that have one."""
+    tensor: TensorBase
+    found = []
+    for param in params:
+        tensor = param
+        tensor = tensor._grad
+        found.append(tensor.array)
+    return found

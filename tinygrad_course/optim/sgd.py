@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Stochastic gradient descent."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from typing import Any
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import new_tensor
-from tinygrad_course.optim.optimizer import Group, Optimizer, by_device, check_number
+from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, by_device, check_number, gradients_of
 
 
 class SGD(Optimizer):
@@ -35,10 +36,12 @@ class SGD(Optimizer):
 
     def _update(self, group: Group, params: list[Any]) -> None:
         for device, part in by_device(params):
-            momenta = [self._memory(param, "momentum_buffer") if group["momentum"] else None for param in part]
+            remembers = bool(group["momentum"])
+            momenta = [self._memory(param, "momentum_buffer") if remembers else None for param in part]
             updated = backend.get(device).sgd_step(
-                [param.array for param in part], [param.grad.array for param in part], momenta, group["lr"],
+                arrays_of(part), gradients_of(part), momenta, group["lr"],
                 group["momentum"], group["dampening"], group["weight_decay"], group["nesterov"], group["maximize"])
-            for param, before, after in zip(part, momenta, updated, strict=True):
-                if before is None and after is not None:
-                    self.state[param]["momentum_buffer"] = new_tensor(after)
+            if remembers:
+                for param, before, after in zip(part, momenta, updated, strict=True):
+                    if before is None:
+                        self.state[param]["momentum_buffer"] = new_tensor(after)
