@@ -53,6 +53,7 @@ KERNELS = ("gather", "one_hot", "scatter_add", "slice_adjoint", "take_slice")
 
 cdef enum:
     GRAIN = 65536           # elements that are worth a thread
+    ADD_GRAIN = 262144      # where neighbours are added in whole vectors
     CLEAR_GRAIN = 4000000   # bytes of zeros
     MAX_DIMS = 64
 
@@ -297,7 +298,7 @@ def slice_adjoint(cnp.ndarray g not None, tuple shape not None, object key):
         g = _contiguous(g)
         with nogil:
             loop(cnp.PyArray_DATA(y), <const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(g), rows.outer, rows.n,
-                 cnp.PyArray_SIZE(index), rows.inner, n_threads(cnp.PyArray_SIZE(g), GRAIN))
+                 cnp.PyArray_SIZE(index), rows.inner, n_threads(cnp.PyArray_SIZE(g), ADD_GRAIN))
         return y
     for item in (key if isinstance(key, tuple) else (key,)):
         if not _is_basic(item):

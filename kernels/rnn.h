@@ -10,7 +10,11 @@
 #define TC_YIELD() (void)0
 #endif
 #include "rnn_types.h"
-#include "tasks.h"
+#include "tc_omp.h"
+
+/* As in tasks.h. */
+static void *(*tc_scratch_get)(size_t bytes);
+static void (*tc_scratch_put)(void *p);
 
 #if defined(__x86_64__)
 #define TC_PAUSE() __builtin_ia32_pause()

@@ -66,6 +66,7 @@ tc_scratch_put = tc_free
 cdef enum:
     GRAIN = 4_000_000       # operations of the recurrence worth one thread: about 50 us
     SUM_GRAIN = 200_000     # numbers of a column sum
+    SUM_ROWS = 256          # rows in one sum of a weight gradient: longer ones lose digits, PyTorch's end with the step
 
 
 cdef inline cnp.ndarray _new(Py_ssize_t rows, Py_ssize_t columns, cnp.ndarray like):
@@ -192,16 +193,22 @@ cdef class _Layer:
         """gw (+)= sums^T x for `gates` gates from `slot` on, over `rows` rows from `row` on; x lies in rows of `width`."""
         cdef tc_gemm_problem q
         cdef Py_ssize_t units, g, pitch = tc_rnn_sums[self.p.kind] * self.p.padded
+        cdef Py_ssize_t start, block, n_blocks = max(1, (rows + SUM_ROWS - 1) // SUM_ROWS)
         memset(&q, 0, sizeof(q))
-        q.n, q.k = width, rows
+        q.n = width
         q.a_row, q.a_col = 1, pitch
-        q.b, q.b_row, q.b_col = x, width, 1
-        q.c_row, q.add = width, add
-        for g in range(self.parts(gates, &units)):
-            q.m = units
-            q.a = _at(self.p.sums, row * pitch + (slot + g) * self.p.padded, self.item)
-            q.c = _at(gw, g * units * width, self.item)
-            self.product(&q)
+        q.b_row, q.b_col = width, 1
+        q.c_row = width
+        for block in range(n_blocks):
+            start = rows * block // n_blocks
+            q.k = rows * (block + 1) // n_blocks - start
+            q.b = _at(x, start * width, self.item)
+            q.add = add or block > 0
+            for g in range(self.parts(gates, &units)):
+                q.m = units
+                q.a = _at(self.p.sums, (row + start) * pitch + (slot + g) * self.p.padded, self.item)
+                q.c = _at(gw, g * units * width, self.item)
+                self.product(&q)
         return 0
 
     cdef int recurrent_gradient(self, void *gw, Py_ssize_t slot, Py_ssize_t gates, cnp.ndarray y, cnp.ndarray h0,

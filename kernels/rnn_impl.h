@@ -16,7 +16,7 @@
  * - The sequences of a batch may end early (packed sequences): step t has the first size[t] of them, size decreasing.
  *   In reverse, a sequence begins at its own last step; until then its h and c stay what they were set to.
  */
-#define TC_USE_TILE_ROWS
+#define TC_USE_TILE_MATRIX
 #include "tile_impl.h"
 #include "rnn_gates_impl.h"
 
@@ -82,17 +82,22 @@ TC_INLINE tc_int TC_FN(rnn_before)(const tc_rnn *p, tc_int t, tc_int *going) {
     return before;
 }
 
-/* c[i][panel columns] (+)= a[i] . panel for m rows, in tiles of nearly equal height. */
+/* c[i][panel columns] (+)= a[i] . panel for m rows, in tiles of nearly equal height.  a[i] has `runs` runs of `len`
+ * numbers, lda apart from those of a[i + 1], `skip` apart from each other. */
 TC_INLINE void TC_FN(rnn_product)(tc_int m, int nv, tc_int runs, tc_int len, tc_int skip, const TC_T *a, tc_int lda,
                                   const TC_T *panel, TC_TILE_OUT out) {
     const tc_int tiles = tc_ceil_div(m, TC_MR);
     TC_T *c = out.c;
-    tc_int a_row[TC_MR];
-    for (tc_int i = 0; i < TC_MR; i++) a_row[i] = i * lda;
-    for (tc_int tile = 0; tile < tiles; tile++) {
-        const tc_int i = tc_cut(m, tiles, tile), rows = tc_cut(m, tiles, tile + 1) - i;
-        out.c = c + i * out.ldc;
-        TC_FN(tile_rows)[nv - 1][rows - 1](runs, len, skip, a + i * lda, a_row, panel, TC_NR, &out);
+    if (len == skip) {
+        len *= runs;
+        runs = 1;
+    }
+    for (; runs > 0; runs--, a += skip, panel += len * TC_NR, out.add = 1) {
+        for (tc_int tile = 0; tile < tiles; tile++) {
+            const tc_int i = tc_cut(m, tiles, tile), rows = tc_cut(m, tiles, tile + 1) - i;
+            out.c = c + i * out.ldc;
+            TC_FN(tile_across)[nv - 1][rows - 1](len, a + i * lda, lda, panel, TC_NR, &out);
+        }
     }
 }
 
@@ -280,7 +285,7 @@ static int TC_FN(rnn_backward)(const tc_rnn *p, int threads) {
 
 /* sums[j] = sum over i of x[i][j], in blocks of 64 rows, so that long sums keep their precision. */
 static void TC_FN(column_sums)(const void *x_, tc_int rows, tc_int columns, void *sums_, int threads) {
-    enum { WIDTH = 64, BLOCK = 64 };
+    enum { WIDTH = 256, BLOCK = 64 };
     const tc_int tasks = tc_ceil_div(columns, WIDTH);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (tc_int task = 0; task < tasks; task++) {

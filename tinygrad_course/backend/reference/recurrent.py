@@ -112,7 +112,7 @@ def rnn_backward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, y: Any, work: A
             d[:, 0] = g * (1 - w[:, 0] ** 2) if kind == "tanh" else np.where(w[:, 0] <= 0, 0, g)
             dm[rows] = d
             direct = 0
-        dh[:n] = direct + dm[rows].reshape(n, -1) @ w_hh
+        dh[:n] = direct + dm[rows].reshape(n, gates * units) @ w_hh
     ds, dm = ds.reshape(-1, gates * units), dm.reshape(-1, gates * units)
     return (ds @ w_ih if wants_x else None, dh, dc, ds.T @ x, dm.T @ h_before, ds.sum(0) if wants_bias else None,
             dm.sum(0) if wants_bias else None)
