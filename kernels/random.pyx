@@ -3,7 +3,7 @@
 Design:
 * Word i of a stream is a function of the seed and of i.  A request is cut into chunks of 64 blocks; any thread can make
   any chunk, so the thread count cannot change a bit, nor can the instruction set: all of it is integer arithmetic and
-  exact scaling, except the logarithm and the cosines of `normal`.
+  exact scaling, except the logarithm and the cosines of `normal`, whose last bit depends on the instruction set.
 * How many words a call uses up is a rule of the reference module (`words`), not of this one.
 * The loops are in random_impl.h, compiled for each instruction set.
 """
@@ -41,7 +41,7 @@ KERNELS = ("philox", "uniform", "normal", "dropout_mask", "randint")
 
 cdef enum:
     GRAIN = 100_000      # words that are worth a thread
-    NORMAL_COST = 20     # a normal value takes as long as so many words
+    NORMAL_COST = 4      # a normal value takes as long as so many words
     MAX_DIMS = 64
 
 cdef int _level = chosen_level()

@@ -4,6 +4,7 @@
  * into a buffer that stays in the first cache, and is turned into numbers from there.  Chunk i of a request is the same
  * whichever thread makes it.
  */
+#include "vmath_impl.h"
 
 /* words[0 .. 4 TC_CHUNK) = blocks chunk * TC_CHUNK ... of the request. */
 static void TC_FN(philox_chunk)(const tc_stream *s, tc_int chunk, uint32_t *restrict words) {
@@ -56,18 +57,53 @@ static void TC_FN(uniform)(const tc_stream *s, void *out_, tc_int n, int threads
 #endif
 }
 
-/* Box and Muller: a block makes two values. */
-static void TC_FN(normal)(const tc_stream *s, void *out_, tc_int n, int threads) {
-    TC_T *out = out_;
-    TC_EACH_CHUNK(2 * TC_CHUNK)
-        for (tc_int i = 0; i < count; i += 2) {
-            const double u = TC_UNIFORM53(w[2 * i], w[2 * i + 1]), v = TC_UNIFORM53(w[2 * i + 2], w[2 * i + 3]);
-            const double radius = sqrt(-2 * log(1 - u)), angle = 2 * M_PI * v;
-            out[begin + i] = (TC_T)(radius * cos(angle));
-            if (i + 1 < count) out[begin + i + 1] = (TC_T)(radius * sin(angle));
-        }
-    }
+#if TC_TBYTES == 8
+/* cos and sin of 2 pi v, v in [0, 1): v is q / 4 + f with |f| <= 1/8, exactly, and the polynomials are those of fdlibm
+ * (k_sin.c, k_cos.c) on [-pi/4, pi/4]. */
+TC_INLINE double TC_FN(cosine_part)(double z) {
+    double c = -1.13596475577881948265e-11;
+    c = c * z + 2.08757232129817482790e-09;
+    c = c * z - 2.75573143513906633035e-07;
+    c = c * z + 2.48015872894767294178e-05;
+    c = c * z - 1.38888888888741095749e-03;
+    c = c * z + 4.16666666666666019037e-02;
+    return c * (z * z) - 0.5 * z + 1.0;
 }
+TC_INLINE double TC_FN(sine_part)(double t, double z) {
+    double s = 1.58969099521155010221e-10;
+    s = s * z - 2.50507602534068634195e-08;
+    s = s * z + 2.75573137070700676789e-06;
+    s = s * z - 1.98412698298579493134e-04;
+    s = s * z + 8.33333333332248946124e-03;
+    s = s * z - 1.66666666666666324348e-01;
+    return s * z * t + t;
+}
+
+/* Box and Muller: a block makes two values, in double. */
+#define TC_NORMAL(T, name)                                                                                  \
+    static void name(const tc_stream *s, void *out_, tc_int n, int threads) {                               \
+        T *out = out_;                                                                                      \
+        TC_EACH_CHUNK(2 * TC_CHUNK)                                                                         \
+            T pair[2 * TC_CHUNK];                                                                           \
+            _Pragma("omp simd")                                                                             \
+            for (tc_int i = 0; i < TC_CHUNK; i++) {                                                         \
+                const double u = TC_UNIFORM53(w[4 * i], w[4 * i + 1]), v = TC_UNIFORM53(w[4 * i + 2], w[4 * i + 3]); \
+                const double radius = sqrt(-2.0 * TC_FN(vlog)(1.0 - u));                                    \
+                const double shifted = v * 4.0 + 6755399441055744.0, q = shifted - 6755399441055744.0;      \
+                const int64_t quarter = TC_FN(vbits)(shifted);                                              \
+                const double t = (v - 0.25 * q) * (2.0 * M_PI), z = t * t;                                  \
+                const double c = TC_FN(cosine_part)(z), d = TC_FN(sine_part)(t, z);                         \
+                const double x = quarter & 1 ? d : c, y = quarter & 1 ? c : d;                              \
+                pair[2 * i] = (T)(radius * ((quarter + 1) & 2 ? -x : x));                                   \
+                pair[2 * i + 1] = (T)(radius * (quarter & 2 ? -y : y));                                     \
+            }                                                                                               \
+            memcpy(out + begin, pair, (size_t)count * sizeof(T));                                           \
+        }                                                                                                   \
+    }
+TC_NORMAL(float, TC_CAT3(normal, f32, TC_LEVEL))
+TC_NORMAL(double, TC_FN(normal))
+#undef TC_NORMAL
+#endif
 
 /* scale where the word is at least `threshold`, else 0. */
 static void TC_FN(dropout_mask)(const tc_stream *s, void *out_, tc_int n, uint32_t threshold, double scale,
