@@ -8,11 +8,8 @@ from tinygrad_course.ops.arguments import number
 from tinygrad_course.tensor import Tensor
 
 
-class Dropout(Module):
-    """In training each value is 0 with probability p, else divided by 1 - p; in evaluation the identity.
-
-    Srivastava et al. 2014, JMLR 15.  inplace=True is accepted for PyTorch's sake; the result is a new tensor.
-    """
+class _Dropout(Module):
+    """Common base: the probability."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -21,9 +18,48 @@ class Dropout(Module):
         self.p = p
         self.inplace = inplace
 
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """In training each value is 0 with probability p, else divided by 1 - p; in evaluation the identity.
+
+    Srivastava et al. 2014, JMLR 15.  inplace=True is accepted for PyTorch's sake; the result is a new tensor.
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
         return F.dropout(input, self.p, self.training)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
+
+class Dropout1d(_Dropout):
+    """Dropout of whole channels of (N, C, L) or (C, L).  Tompson et al. 2015, arXiv:1411.4280."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, L) or (C, L) -> the same shape"""
+        return F.dropout1d(input, self.p, self.training)
+
+
+class Dropout2d(_Dropout):
+    """Dropout of whole channels of (N, C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape"""
+        return F.dropout2d(input, self.p, self.training)
+
+
+class Dropout3d(_Dropout):
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, D, H, W) -> the same shape"""
+        return F.dropout3d(input, self.p, self.training)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for SELU.  Klambauer et al. 2017, arXiv:1706.02515."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape, elementwise."""
+        return F.alpha_dropout(input, self.p, self.training)

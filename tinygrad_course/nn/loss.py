@@ -83,3 +83,71 @@ class BCEWithLogitsLoss(_Loss):
         """any shape, the same -> a scalar, or that shape with reduction="none" """
         return F.binary_cross_entropy_with_logits(input, target, self.weight, reduction=self.reduction,
                                                   pos_weight=self.pos_weight)
+
+
+class BCELoss(_Loss):
+    """Binary cross-entropy of probabilities; weight scales each element."""
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
+                 reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """any shape, the same -> a scalar, or that shape with reduction="none" """
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """|input - target|"""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """any shape, the same -> a scalar, or that shape with reduction="none" """
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """With d = input - target: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.  Girshick 2015, equation 3."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+                 beta: float = 1.0) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """any shape, the same -> a scalar, or that shape with reduction="none" """
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """With d = input - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).  Huber 1964."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(None, None, reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """any shape, the same -> a scalar, or that shape with reduction="none" """
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class KLDivLoss(Module):
+    """Kullback-Leibler divergence: t (ln t - x) with input x = ln q and target t = p, or ln p if log_target.
+
+    reduction="batchmean" divides the sum by the size of axis 0, which is the divergence; "mean" by all elements."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+                 log_target: bool = False) -> None:
+        super().__init__()
+        batchmean = reduction == "batchmean" and size_average is None and reduce is None
+        self.reduction = reduction if batchmean else F.check_reduction(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """any shape, the same -> a scalar, or that shape with reduction="none" """
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
