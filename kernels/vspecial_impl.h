@@ -1,4 +1,4 @@
-/* expm1, log1p, erf and the normal distribution as branch-free scalar C beside vmath_impl.h: the same rules hold.
+/* expm1, log1p and the normal distribution as branch-free scalar C beside vmath_impl.h: the same rules hold.
  *
  * The tail of the normal distribution, Q(a) = 1 - Phi(a) for a >= 0, is e^(-a^2/2) times a slowly varying function, which
  * is t times a polynomial in t (or 1 - 2t) with t = 1 / (1 + c a) (Shepherd and Laframboise 1981, Math. Comp. 36, 249): small
@@ -48,17 +48,6 @@ TC_INLINE float TC_FN(vmills)(float a) {
 }
 TC_INLINE float TC_FN(vhigh)(float a) { return TC_FN(vfloat)(TC_FN(vbits)(a) & (int32_t)0xFFFFF000); }
 
-/* erf x / x for |x| <= 1 as a function of z = x^2. */
-TC_INLINE float TC_FN(verf_near)(float z) {
-    float p = 7.8758750627e-5f;
-    p = p * z - 0.00080168642872f;
-    p = p * z + 0.0051890874234f;
-    p = p * z - 0.026854212011f;
-    p = p * z + 0.11283594715f;
-    p = p * z - 0.37612626667f;
-    p = p * z + 1.1283791658f;
-    return p;
-}
 #define TC_FAR 13 /* Q counts as 0 from here on: below, vexp_inside would not do */
 
 #else
@@ -118,22 +107,6 @@ TC_INLINE double TC_FN(vmills)(double a) {
 }
 TC_INLINE double TC_FN(vhigh)(double a) { return TC_FN(vfloat)(TC_FN(vbits)(a) & (int64_t)0xFFFFFFFFF8000000); }
 
-TC_INLINE double TC_FN(verf_near)(double z) {
-    double p = 5.9571761477489114044e-11;
-    p = p * z - 1.1372848856791673670e-9;
-    p = p * z + 1.4659775274047435814e-8;
-    p = p * z - 1.6350312701054695011e-7;
-    p = p * z + 1.6461000484121368033e-6;
-    p = p * z - 0.000014925595266831181565;
-    p = p * z + 0.00012055331111642710923;
-    p = p * z - 0.00085483269808337899052;
-    p = p * z + 0.0052239776248180144673;
-    p = p * z - 0.026866170645076793248;
-    p = p * z + 0.11283791670954878666;
-    p = p * z - 0.37612638903183748056;
-    p = p * z + 1.1283791670955125738;
-    return p;
-}
 #define TC_FAR 37
 #endif
 

@@ -19,8 +19,8 @@ ACTIVATIONS = [
     ("Hardtanh", {"min_val": -2, "max_val": 0.5, "inplace": True}), ("LeakyReLU", {"negative_slope": 0.2, "inplace": True}),
     ("Mish", {}), ("PReLU", {}), ("PReLU", {"num_parameters": 4, "init": 0.1}), ("ReLU6", {}), ("ReLU6", {"inplace": True}),
     ("SELU", {}), ("SELU", {"inplace": True}), ("SiLU", {}), ("SiLU", {"inplace": True}), ("Softmax2d", {}),
-    ("Softmin", {"dim": 1}), ("Softplus", {}), ("Softplus", {"beta": 2, "threshold": 1}), ("Softshrink", {}), ("Softsign", {}),
-    ("Tanhshrink", {}), ("Threshold", {"threshold": 0.1, "value": 2}),
+    ("Softmin", {"dim": 1}), ("Softplus", {}), ("Softplus", {"beta": 2, "threshold": 1}), ("Softshrink", {}),
+    ("Softsign", {}), ("Tanhshrink", {}), ("Threshold", {"threshold": 0.1, "value": 2}),
     ("Threshold", {"threshold": 0.1, "value": 2, "inplace": True}),
 ]  # fmt: skip
 UPSAMPLINGS = [
