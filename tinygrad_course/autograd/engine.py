@@ -247,6 +247,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     leaf: TensorBase
     edges: tuple[Any, ...]
     answer: Any
+    arrived: Any
     pending: _Pending = _Pending()
     slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
     before = switch_grad(create_graph)

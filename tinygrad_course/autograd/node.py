@@ -240,7 +240,7 @@ class Node:
                 f"{self.name}: backward was called a second time, but the first call freed what {self.name} had saved. Call "
                 "backward(retain_graph=True) the first time if the graph is needed again, or compute the loss anew: in a "
                 "training loop this usually means that a tensor of the last step is still in use; detach() it.")
-        rule: Rule = self.rule
+        rule: Rule | None = self.rule
         backward = rule.backward if rule is not None and rule.op is self.op else self.op.backward
         answer = backward(self, gradients[0]) if len(gradients) == 1 else backward(self, *gradients)
         if type(answer) is not tuple or len(answer) != len(self.edges):
