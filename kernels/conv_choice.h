@@ -62,7 +62,8 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
     double groups = (tc_round_up(in, lanes) + tc_round_up(out, lanes)) / lanes, transform = m == 4 ? 300 : 120;
     double weights = positions * tc_round_up(in, lanes) * out;
     int weight_gradient = which == TC_CONV_WEIGHT;
-    cost.multiplications = tiles * positions * (weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes));
+    double pairs = weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes);
+    cost.multiplications = tiles * positions * pairs;
     cost.memory = 4.0 * (tc_conv_arrays(p) + 2 * weights);
     cost.cycles = cost.multiplications / (2 * lanes) / (weight_gradient ? 0.7 : 0.8) + tiles * groups * transform +
                   weights / lanes * 7 + cost.memory / TC_BYTES_PER_CYCLE + 3 * TC_START;

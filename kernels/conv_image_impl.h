@@ -56,7 +56,8 @@ static void TC_FN(image_layout)(TC_IMAGE *m, tc_int images, tc_int channels, tc_
     tc_int rows_fit = tc_max(1, room / tc_max(1, channels * m->pitch) - extra);
     m->unit_rows = tc_min(m->grid_h, rows_fit);
     tc_int pixels = m->grid_h * m->grid_w;
-    while (images * tc_ceil_div(m->grid_h, m->unit_rows) < min_units && m->unit_rows * m->grid_w > TC_CONV_COLS)
+    while (m->unit_rows > 1 && m->unit_rows * m->grid_w > TC_CONV_COLS &&
+           images * tc_ceil_div(m->grid_h, m->unit_rows) < min_units)
         m->unit_rows = (m->unit_rows + 1) / 2;
     m->bands = tc_ceil_div(m->grid_h, m->unit_rows);
     m->unit_rows = tc_ceil_div(m->grid_h, m->bands);

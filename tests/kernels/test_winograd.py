@@ -1,0 +1,224 @@
+"""Winograd convolutions: error against float64, any shape, NaN and infinity, threads; and how an algorithm is chosen."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tinygrad_course.backend.reference import conv as reference_conv
+
+FAMILY = "conv"
+# Largest error over the outputs, relative to the largest output, against float64.  Measured over 450 random shapes at
+# three instruction sets: direct 9.1e-7, F(2x2) 5.4e-7, F(4x4) 2.3e-6 (the weight gradient 1.3e-6).
+BOUNDS = {"direct": 2e-6, "winograd 2x2": 1.5e-6, "winograd 4x4": 5e-6}
+FUNCTIONS = ("conv2d", "conv2d_input", "conv2d_weight")
+
+# x (N, C, H, W), O, padding
+CASES = [
+    ((1, 1, 3, 3), 1, (0, 0)),
+    ((1, 1, 1, 1), 1, (1, 1)),
+    ((2, 3, 1, 9), 5, (1, 0)),
+    ((1, 2, 2, 2), 3, (4, 3)),  # windows that lie in the padding altogether; the adjoint has negative padding
+    ((3, 16, 8, 8), 16, (1, 1)),
+    ((2, 17, 7, 7), 33, (1, 1)),
+    ((2, 40, 14, 14), 24, (0, 0)),
+    ((1, 5, 28, 30), 19, (2, 1)),
+    ((1, 8, 57, 56), 8, (1, 2)),  # several bands of rows
+    ((1, 3, 9, 600), 4, (1, 1)),  # a strip of the image is one row of tiles
+    ((40, 4, 5, 6), 6, (1, 1)),  # units of several images
+    ((2, 300, 6, 6), 20, (1, 1)),  # several slices of channels
+]
+cases = pytest.mark.parametrize("case", CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+
+
+@pytest.fixture(params=list(BOUNDS))
+def algorithm(request, compiled):
+    compiled.force_algorithm(request.param)
+    yield request.param
+    compiled.force_algorithm(None)
+
+
+def draw(case, seed=0):
+    """x, w, b, g in float32."""
+    (n, c, h, w), o, padding = case
+    rng = np.random.default_rng([seed, n, c, h, w, o])
+    shapes = (n, c, h, w), (o, c, 3, 3), (o,), (n, o, h + 2 * padding[0] - 2, w + 2 * padding[1] - 2)
+    return [rng.standard_normal(shape).astype("float32") for shape in shapes]
+
+
+def run(k, x, w, b, g, padding):
+    return (k.conv2d(x, w, b, (1, 1), padding), k.conv2d_input(g, w, x.shape, (1, 1), padding),
+            k.conv2d_weight(x, g, w.shape, (1, 1), padding))
+
+
+def errors(k, arrays, padding):
+    exact = run(reference_conv, *(a.astype("float64") for a in arrays), padding)
+    return [np.abs(z - e).max() / np.abs(e).max() for z, e in zip(run(k, *arrays, padding), exact, strict=True)]
+
+
+@cases
+def test_error(compiled, algorithm, case):
+    assert max(errors(compiled, draw(case), case[2])) < BOUNDS[algorithm]
+
+
+def test_error_over_random_shapes(compiled, algorithm):
+    rng = np.random.default_rng(1)
+    for seed in range(25):
+        n, c, o, h, w, ph, pw = (int(rng.integers(low, high)) for low, high in
+                                 ((1, 7), (1, 80), (1, 80), (1, 34), (1, 34), (1, 4), (1, 4)))
+        arrays = draw(((n, c, h, w), o, (ph, pw)), seed)
+        assert max(errors(compiled, arrays, (ph, pw))) < BOUNDS[algorithm], (n, c, o, h, w, ph, pw)
+
+
+def test_error_with_relu_inputs_and_small_weights(compiled, algorithm):
+    """What a network looks like: not negative, one-sided sums; and scales far from one."""
+    x, w, b, g = draw(((4, 64, 16, 16), 64, (1, 1)))
+    arrays = np.maximum(x, 0) * np.float32(1e-12), w * np.float32(1e-3), b * np.float32(1e-15), g * np.float32(1e10)
+    assert max(errors(compiled, arrays, (1, 1))) < BOUNDS[algorithm]
+
+
+@cases
+def test_threads_do_not_change_a_bit(compiled, algorithm, case, same_for_all_thread_counts):
+    arrays = draw(case)
+    same_for_all_thread_counts(lambda: run(compiled, *arrays, case[2]))
+    before = tgc.backend.get_num_threads()
+    expected = [a.tobytes() for a in run(compiled, *arrays, case[2])]
+    tgc.backend.set_num_threads(8)
+    try:
+        assert [a.tobytes() for a in run(compiled, *arrays, case[2])] == expected
+    finally:
+        tgc.backend.set_num_threads(before)
+
+
+def test_many_tiles_and_threads(compiled, algorithm, same_for_all_thread_counts):
+    """Enough work that the threads are really used: private and shared transforms, one and several chunks."""
+    for case in (((16, 32, 16, 16), 32, (1, 1)), ((8, 96, 7, 7), 160, (1, 1)), ((2, 16, 64, 64), 16, (1, 1))):
+        arrays = draw(case)
+        same_for_all_thread_counts(lambda arrays=arrays, case=case: run(compiled, *arrays, case[2]))
+
+
+@cases
+def test_neighbours_in_memory_do_not_matter(compiled, algorithm, case):
+    """Arrays at an odd address between NaNs: what lies around them is not read into a result."""
+    def among_nans(a):
+        raw = np.full(a.size + 67, np.nan, "float32")
+        view = raw[33 : 33 + a.size].reshape(a.shape)
+        view[...] = a
+        return view
+
+    arrays = draw(case)
+    expected = run(compiled, *arrays, case[2])
+    for z, e in zip(run(compiled, *map(among_nans, arrays), case[2]), expected, strict=True):
+        np.testing.assert_array_equal(z, e)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("which", ["x", "w", "g"])
+def test_not_finite_as_in_the_direct_algorithm(compiled, algorithm, which, value):
+    """A tile mixes pixels; still only outputs that depend on an infinity, a NaN or an overflow are not finite."""
+    arrays = draw(((2, 20, 11, 10), 18, (1, 1)))
+    for position in ((1, 3, 0, 0), (0, 17, 1, 2), (1, 0, 2, 1)):
+        changed = [a.copy() for a in arrays]
+        changed["xwbg".index(which)][position] = value
+        compiled.force_algorithm("direct")
+        expected = run(compiled, *changed, (1, 1))
+        compiled.force_algorithm(algorithm)
+        for z, e in zip(run(compiled, *changed, (1, 1)), expected, strict=True):
+            np.testing.assert_array_equal(np.isnan(z), np.isnan(e))
+            np.testing.assert_array_equal(np.isinf(z), np.isinf(e))
+            finite = np.isfinite(e)
+            np.testing.assert_array_equal(np.sign(z[~finite]), np.sign(e[~finite]))
+            assert np.abs(z[finite] - e[finite]).max(initial=0) <= 1e-5 * np.abs(e[finite]).max(initial=0)
+
+
+def test_zero_weights_and_infinite_pixels(compiled, algorithm):
+    """0 * inf is NaN here as in PyTorch: a zero weight does not hide an infinite pixel."""
+    x, w, b, _ = draw(((1, 16, 8, 8), 16, (1, 1)))
+    x[0, 2, 4, 4] = np.inf
+    y = compiled.conv2d(x, np.zeros_like(w), b, (1, 1), (1, 1))
+    bad = np.argwhere(np.isnan(y[0, 0]))
+    assert bad.min(axis=0).tolist() == [3, 3]
+    assert bad.max(axis=0).tolist() == [5, 5]
+    assert len(bad) == 9
+
+
+@pytest.mark.parametrize("level", ["base", "v3"])
+def test_lower_instruction_sets(compiled, level):
+    code = ("import numpy as np, sys; sys.path[:0] = [sys.argv[1]]\n"
+            "import test_winograd as t\nfrom tinygrad_course.kernels import conv\n"
+            "for name in ('winograd 2x2', 'winograd 4x4'):\n"
+            "    conv.force_algorithm(name)\n"
+            "    for case in t.CASES: assert max(t.errors(conv, t.draw(case), case[2])) < t.BOUNDS[name], (name, case)\n")
+    environment = {**os.environ, "TINYGRAD_COURSE_ISA": level, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code, os.path.dirname(__file__)], env=environment, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# ---- the choice
+
+def test_choice_is_the_cheapest_that_can(compiled):
+    for x, w, options in (((32, 64, 32, 32), (64, 64, 3, 3), {"padding": (1, 1)}),
+                          ((4, 3, 32, 32), (16, 3, 3, 3), {}),
+                          ((4, 8, 32, 32), (16, 8, 5, 5), {"stride": (2, 2)})):
+        for chosen, costs in compiled.costs(x, w, **options).values():
+            can = {name: cost["cycles"] for name, cost in costs.items() if not cost["why_not"]}
+            assert set(costs) == set(compiled.algorithms())
+            assert chosen == min(can, key=can.__getitem__)
+
+
+def test_winograd_where_it_pays(compiled):
+    for x, o in (((32, 16, 32, 32), 16), ((32, 64, 8, 8), 64), ((2, 64, 64, 64), 64), ((32, 256, 8, 8), 256)):
+        for chosen, _ in compiled.costs(x, (o, x[1], 3, 3), padding=(1, 1)).values():
+            assert chosen.startswith("winograd")
+
+
+@pytest.mark.parametrize(("shapes", "options", "why"), [
+    (((4, 64, 32, 32), (64, 64, 5, 5)), {}, "kernel not 3x3"),
+    (((4, 64, 32, 32), (64, 64, 3, 3)), {"stride": (2, 1)}, "stride not 1"),
+    (((4, 64, 32, 32), (64, 64, 3, 3)), {"dilation": (1, 2)}, "dilation not 1"),
+    (((4, 64, 32, 32), (64, 32, 3, 3)), {"groups": 2}, "groups not 1"),
+    (((4, 64, 32, 32), (64, 64, 3, 3)), {"double": True}, "not float32"),
+    (((0, 64, 32, 32), (64, 64, 3, 3)), {}, "nothing to compute"),
+])
+def test_winograd_where_it_cannot(compiled, shapes, options, why):
+    for chosen, costs in compiled.costs(*shapes, **options).values():
+        assert not chosen.startswith("winograd")
+        assert costs["winograd 4x4"]["why_not"] == why
+
+
+def test_float64_takes_the_sums_as_they_are_written(compiled):
+    x, w, b, _ = (a.astype("float64") for a in draw(((4, 64, 16, 16), 64, (1, 1))))
+    expected = reference_conv.conv2d(x, w, b, (1, 1), (1, 1))
+    np.testing.assert_allclose(compiled.conv2d(x, w, b, (1, 1), (1, 1)), expected, rtol=0, atol=1e-12)
+
+
+def test_choice_does_not_depend_on_threads(compiled):
+    before = tgc.backend.get_num_threads()
+    texts = set()
+    for n in (1, 2, 8):
+        tgc.backend.set_num_threads(n)
+        texts.add(str(tgc.backend.explain_conv((32, 32, 16, 16), (32, 32, 3, 3), padding=1)))
+    tgc.backend.set_num_threads(before)
+    assert len(texts) == 1
+
+
+def test_explain_conv(compiled):
+    text = tgc.backend.explain_conv((32, 64, 32, 32), (64, 64, 3, 3), padding=1)
+    assert repr(text) == str(text)
+    for title in ("forward: winograd", "input gradient: winograd", "weight gradient: winograd"):
+        assert title in text
+    assert "M multiplications" in text
+    assert "MB" in text
+    assert "times less than the next" in text
+    strided = tgc.backend.explain_conv((8, 16, 32, 32), (16, 16, 3, 3), stride=(2, 2), padding=(1, 1), dtype=np.float64)
+    assert "cannot: stride not 1" in strided
+    with pytest.raises(ValueError, match="do not fit with groups=2"):
+        tgc.backend.explain_conv((8, 16, 32, 32), (16, 16, 3, 3), groups=2)
+
+
+def test_explain_conv_without_a_compiled_kernel():
+    assert "NumPy" in tgc.backend.explain_conv((8, 16, 32, 32), (16, 16, 3, 3), dtype="float16")
