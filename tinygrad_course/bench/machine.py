@@ -40,7 +40,7 @@ class Machine:
 
 def describe() -> Machine:
     """The machine as it is now."""
-    packages = ("torch", "numpy", "jax")
+    packages = ("torch", "numpy")
     versions = {"tinygrad_course": __version__} | {name: found for name in packages if (found := package_version(name))}
     isa = str(cpu.compiled_module("linalg").isa()) if kernels.AVAILABLE else "none"
     return Machine(

@@ -18,7 +18,7 @@ from tinygrad_course.bench.ops import OpRow, Peak
 from tinygrad_course.bench.overhead import OverheadRow
 
 SCHEMA = 1
-_NAMES = {EAGER: "PyTorch", "compile": "torch.compile", "jax": "JAX"}
+_NAMES = {EAGER: "PyTorch", "compile": "torch.compile"}
 
 
 @dataclass

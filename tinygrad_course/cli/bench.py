@@ -49,7 +49,7 @@ examples:
 
 SECTIONS = ("models", "ops", "overhead", "memory", "import")
 WHAT = (*SECTIONS, "all", "profile")
-OTHERS = ("torch", "compile", "jax")
+OTHERS = ("torch", "compile")
 _CHILD = "TINYGRAD_COURSE_BENCH_CHILD"
 # PyTorch is imported first, so that OpenMP, which both share, is set up as PyTorch has it: this package would limit the
 # spinning of idle threads, and PyTorch's small parallel regions would take up to three times as long.
