@@ -61,6 +61,7 @@ typedef struct {
     tc_int weight_group, weight_out, weight_in; /* strides of the weight */
     const tc_int *weight_tap;                   /* offset of each tap in it; NULL: k runs through it without gaps */
     const TC_T *bias;
+    int relu;
     TC_T *dst;                                  /* first element of the grid in image 0, channel 0 */
     tc_int dst_image, dst_channel, dst_row, dst_col;
     /* set by taps_run: */
@@ -216,6 +217,15 @@ static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, con
         }
 }
 
+/* max(0, x) of a tile that was just stored; NaN stays NaN. */
+TC_INLINE void TC_FN(relu_tile)(tc_int m, int nv, TC_T *c, tc_int ldc) {
+    for (tc_int i = 0; i < m; i++, c += ldc)
+        for (int v = 0; v < nv; v++) {
+            TC_VEC x = TC_LOAD(c + v * TC_VL);
+            TC_STORE(c + v * TC_VL, TC_FN(tc_select)((TC_IVEC)(x < (TC_VEC){0}), x, (TC_VEC){0}));
+        }
+}
+
 /* Where the packed columns of a unit and slice begin, if all tasks share them. */
 TC_INLINE TC_T *TC_FN(shared_columns)(const TC_TAPS *q, tc_int unit, tc_int group, tc_int c0) {
     return q->packed_columns + ((unit * q->groups + group) * q->in + c0) * q->image.taps * q->full.panels * TC_NR;
@@ -277,6 +287,7 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
                     out = (TC_TILE_OUT){to + u->stores[panel->store0].at, q->dst_channel, slice > 0, bias, NULL};
                 if (q->mode == TC_PACK) TC_FN(tile_panels)[nv - 1][mr - 1](k, a, packed, TC_NR, &out);
                 else TC_FN(tile_table)[nv - 1][mr - 1](k, a, from, q->table, &out);
+                if (q->relu && slice == q->slices - 1) TC_FN(relu_tile)(mr, nv, out.c, out.ldc);
                 if (!panel->whole && slice == q->slices - 1)
                     TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, tile, to,
                                          q->dst_channel, q->dst_col);
@@ -347,7 +358,7 @@ static int TC_FN(taps_run)(TC_TAPS *q, int threads) {
 }
 
 /* y = conv(x, w) + bias */
-static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
+static int TC_FN(taps_conv)(const tc_conv_problem *p, int threads) {
     tc_int taps = p->kh * p->kw;
     tc_int *list = (tc_int *)malloc(sizeof(tc_int) * (size_t)(2 * taps));
     if (!list) return -1;
@@ -362,7 +373,7 @@ static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
         .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
         .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
         .weight_out = p->c / p->groups * taps, .weight_in = taps, .weight_tap = NULL,
-        .bias = (const TC_T *)p->bias, .dst = (TC_T *)p->out, .dst_image = p->o * p->oh * p->ow,
+        .bias = (const TC_T *)p->bias, .relu = p->act == TC_ACT_RELU, .dst = (TC_T *)p->out, .dst_image = p->o * p->oh * p->ow,
         .dst_channel = p->oh * p->ow, .dst_row = p->ow, .dst_col = 1};
     int failed = TC_FN(taps_run)(&q, threads);
     free(list);
@@ -384,7 +395,7 @@ static tc_int TC_FN(phase_taps)(tc_int size, tc_int stride, tc_int pad, tc_int d
 }
 
 /* gx: adjoint of conv with respect to x, applied to y = g. */
-static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
+static int TC_FN(taps_conv_input)(const tc_conv_problem *p, int threads) {
     tc_int taps = p->kh * p->kw, failed = 0;
     tc_int *list = (tc_int *)malloc(sizeof(tc_int) * (size_t)(3 * taps + 2 * (p->kh + p->kw) + 1));
     if (!list) return -1;
@@ -423,16 +434,28 @@ TC_INLINE int TC_FN(is_depthwise)(const tc_conv_problem *p) {
     return p->c == p->groups && p->o <= TC_DEPTH_RESULTS * p->c && p->c > 0;
 }
 
-static int TC_FN(conv_choice)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise)(p, threads) : TC_FN(conv)(p, threads);
-}
-static int TC_FN(conv_input_choice)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_input)(p, threads) : TC_FN(conv_input)(p, threads);
-}
-static int TC_FN(conv_weight_choice)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_weight)(p, threads) : TC_FN(conv_weight)(p, threads);
+/* A kernel as large as the image makes one pixel.  The adjoint would look for every pixel at all taps, and all but one
+ * read padding: here every tap is a channel of its own.  It pays if there is something to sum over. */
+static int TC_FN(taps_to_channels)(const tc_conv_problem *p, int threads) {
+    tc_conv_problem q = *p;
+    int exact_h = p->kh == p->h && p->ph == 0 && (p->dh == 1 || p->kh == 1);
+    int exact_w = p->kw == p->w && p->pw == 0 && (p->dw == 1 || p->kw == 1);
+    if (exact_h && exact_w && p->o >= TC_MR * p->groups) {
+        q.c *= p->h * p->w;
+        q.h = q.w = q.kh = q.kw = q.sh = q.sw = q.dh = q.dw = 1;
+    }
+    return TC_FN(taps_conv_input)(&q, threads);
 }
 
-static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv_choice);
-static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input_choice);
-static const tc_conv_function TC_FN(tc_conv_weight_entry) = TC_FN(conv_weight_choice);
+static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise)(p, threads) : TC_FN(taps_conv)(p, threads);
+}
+static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_input)(p, threads) : TC_FN(taps_to_channels)(p, threads);
+}
+static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
+    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_weight)(p, threads) : TC_FN(taps_conv_weight)(p, threads);
+}
+static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv);
+static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input);
+static const tc_conv_function TC_FN(tc_conv_weight_entry) = TC_FN(conv_weight);

@@ -287,7 +287,7 @@ static void TC_FN(grad_layout)(TC_GRAD *q, tc_arena *arena) {
 }
 
 /* gw: adjoint of conv with respect to w, applied to y = g. */
-static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
+static int TC_FN(taps_conv_weight)(const tc_conv_problem *p, int threads) {
     tc_int taps = p->kh * p->kw;
     if (p->o * (p->c / p->groups) * taps == 0) return 0;
     if (p->n * p->oh * p->ow == 0) {
