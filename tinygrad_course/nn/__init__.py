@@ -31,7 +31,7 @@ from tinygrad_course.nn.activation import (
     Threshold,
 )
 from tinygrad_course.nn.container import ModuleDict, ModuleList, Sequential
-from tinygrad_course.nn.conv import Conv2d
+from tinygrad_course.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_course.nn.distance import CosineSimilarity, PairwiseDistance
 from tinygrad_course.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from tinygrad_course.nn.linear import Flatten, Identity, Linear
@@ -66,7 +66,12 @@ __all__ = [
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
