@@ -373,8 +373,8 @@ static int TC_FN(taps_conv)(const tc_conv_problem *p, int threads) {
         .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
         .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
         .weight_out = p->c / p->groups * taps, .weight_in = taps, .weight_tap = NULL,
-        .bias = (const TC_T *)p->bias, .relu = p->act == TC_ACT_RELU, .dst = (TC_T *)p->out, .dst_image = p->o * p->oh * p->ow,
-        .dst_channel = p->oh * p->ow, .dst_row = p->ow, .dst_col = 1};
+        .bias = (const TC_T *)p->bias, .relu = p->act == TC_ACT_RELU, .dst = (TC_T *)p->out,
+        .dst_image = p->o * p->oh * p->ow, .dst_channel = p->oh * p->ow, .dst_row = p->ow, .dst_col = 1};
     int failed = TC_FN(taps_run)(&q, threads);
     free(list);
     return failed;

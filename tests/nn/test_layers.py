@@ -162,7 +162,7 @@ def test_linear_with_a_wrong_last_dimension(shape, match):
     (lambda: nn.Conv2d(4, 3, 3, groups=0), ValueError, "positive integer, got 0"),
     (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError, "Invalid padding string 'full'"),
     (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), ValueError, "not supported for strided"),
-    (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "one of zeros, reflect, replicate, circular, got 'mirror'"),
+    (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "reflect, replicate, circular, got 'mirror'"),
     (lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, "kernel_size must be an integer or a pair"),
     (lambda: nn.Conv2d(3, 4, 2.5), ValueError, "kernel_size must be an integer or a pair"),
     (lambda: nn.Dropout(1.5), ValueError, "between 0 and 1, but got 1.5"),

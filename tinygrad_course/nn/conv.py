@@ -105,8 +105,9 @@ class _Convolution(_ConvNd):
 
     def _sides(self) -> list[int]:
         """The padding as ops.pad wants it: before and after, from the last axis backwards."""
-        total = [d * (k - 1) if self.padding == "same" else 0 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         if isinstance(self.padding, str):
+            reach = zip(self.dilation, self.kernel_size, strict=True)
+            total = [d * (k - 1) if self.padding == "same" else 0 for d, k in reach]
             sides = [(t // 2, t - t // 2) for t in total]
         else:
             sides = [(p, p) for p in self.padding]
