@@ -11,7 +11,7 @@ from tests.ops.battery import Battery, Case, Error, S, positive
 from tinygrad_course import ops
 from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.ops.norm import Standardise, StandardiseGrad
+from tinygrad_course.ops.norm import BatchNormGrad, GroupNorm, GroupNormGrad, batch_norm_add_relu, batch_norm_relu
 
 Array = np.ndarray
 
@@ -40,17 +40,20 @@ def standardise(x: Array, w: Any, b: Any, axes: tuple[int, ...], eps: float, cen
     return y * (1.0 if w is None else w) + (0.0 if b is None else b), m, v
 
 
-def standardise_grad(g: Array, y: Array, r: Array, axes: tuple[int, ...], centred: bool) -> Array:
-    """r (I - 1 1^T / n - y y^T / n) g as a matrix, for one axis."""
-    (axis,) = axes
-    n = y.shape[axis]
-    rows = [np.moveaxis(a, axis, -1).reshape(-1, a.shape[axis]) for a in (g, y, r)]
-    out = []
-    for a, b, s in zip(*rows, strict=True):
-        matrix = np.eye(n) - np.outer(b, b) / n - (np.ones((n, n)) / n if centred else 0)
-        out.append(s[0] * matrix @ a)
-    moved = np.moveaxis(y, axis, -1)
-    return np.moveaxis(np.reshape(out, moved.shape), -1, axis)
+def standardise_grad(g: Array, x: Array, w: Any, axes: tuple[int, ...], eps: float, centred: bool) -> Any:
+    """r (I - 1 1^T / n - xhat xhat^T / n) (g w) as a matrix per row of `axes`; and g xhat."""
+    out, g_xhat = np.empty(x.shape), np.empty(x.shape)
+    t = g * (1.0 if w is None else w)
+    for place in np.ndindex(*[1 if a in axes else n for a, n in enumerate(x.shape)]):
+        part = tuple(slice(None) if a in axes else i for a, i in enumerate(place))
+        row = x[part].ravel()
+        n = row.size
+        row = row - row.mean() if centred else row
+        r = (np.mean(row**2) + eps) ** -0.5
+        matrix = np.eye(n) - np.outer(row, row) * r * r / n - (np.ones((n, n)) / n if centred else 0)
+        out[part] = (r * matrix @ t[part].ravel()).reshape(x[part].shape)
+        g_xhat[part] = g[part] * (row * r).reshape(x[part].shape)
+    return out, g_xhat
 
 
 def per_channel(x: Array, values: Any) -> Any:
@@ -105,25 +108,116 @@ def rms(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, w, shape, **kwargs: function(x, shape, w, **kwargs)
 
 
+RUNNING = (np.array([0.3, -0.2]), np.array([0.5, 3.0]))
+
+
+def statistics(x: Any) -> tuple[Array, Array]:
+    """Mean and variance per channel of a tensor, as forward leaves them for backward."""
+    axes = (0, *range(2, x.ndim))
+    return x.array.mean(axes), x.array.var(axes)
+
+
+def row_statistics(x: Any, rows: tuple[int, ...], centred: bool) -> tuple[Array, Array]:
+    row = x.array.reshape(rows[0], -1)
+    return (row.mean(1), row.var(1)) if centred else (np.zeros(rows[0], row.dtype), (row**2).mean(1))
+
+
+def batch_norm_grad(g: Array, x: Array, w: Any, b: Any, res: Any, m: Any, v: Any, relu: bool) -> Any:
+    axes = (0, *range(2, x.ndim))
+    if relu:
+        g = np.where(batch_norm(x, m, v, w, b, m is None) + (0.0 if res is None else res) > 0, g, 0.0)
+    if m is None:
+        gx, g_xhat = standardise_grad(g, x, per_channel(x, w), axes, 1e-5, True)
+    else:
+        r = per_channel(x, (v + 1e-5) ** -0.5)
+        gx, g_xhat = g * r * (1.0 if w is None else per_channel(x, w)), g * (x - per_channel(x, m)) * r
+    found = (gx, g_xhat.sum(axes), g.sum(axes))
+    return found if res is None else (*found, g)
+
+
+def rows_of(x: Array, w: Any, b: Any, rows: tuple[int, ...], eps: float, centred: bool) -> Array:
+    full = x.reshape(-1, *rows[1:])
+    w, b = [None if p is None else p.reshape(*rows[1:3], 1) for p in (w, b)]
+    return standardise(full, w, b, (2, 3), eps, centred)[0].reshape(x.shape)
+
+
+def group_norm_grad(g: Array, x: Array, w: Any, rows: tuple[int, ...], centred: bool) -> Any:
+    full = [a.reshape(-1, *rows[1:]) for a in (g, x)]
+    gx, g_xhat = standardise_grad(*full, None if w is None else w.reshape(*rows[1:3], 1), (2, 3), 1e-5, centred)
+    return gx.reshape(x.shape), g_xhat.sum((0, 3)).ravel(), full[0].sum((0, 3)).ravel()
+
+
 CASES = (
     Case(
-        "standardise",
-        lambda x, w, b, *args: apply(Standardise, (x, w, b), args),
-        standardise,
+        "batch_norm_grad",
+        lambda g, x, w, b, res, relu: apply(BatchNormGrad, (g, x, w, b, res), (*statistics(x), True, 1e-5, relu)),
+        lambda g, x, w, b, res, relu: batch_norm_grad(g, x, w, b, res, None, None, relu),
         (
-            S((3, 4), (4,), (4,), args=((1,), 1e-5, True)),
-            S((2, 3, 2), (3, 1), (3, 1), args=((0, 2), 0.1, True)),
-            S((2, 4), None, None, args=((1,), 1e-5, False)),
-            S((2, 4), None, (4,), args=((1,), 1e-5, True)),
-            S((0, 3), (3,), None, args=((0,), 1e-5, True)),
+            S((4, 3), (4, 3), positive(3), None, None, args=(False,)),
+            S((2, 2, 3), (2, 2, 3), None, None, None, args=(False,)),
+            S((3, 2, 2), (3, 2, 2), positive(2), (2,), None, args=(True,), note="relu"),
+            S((3, 2, 2), (3, 2, 2), positive(2), (2,), (3, 2, 2), args=(True,), note="residual"),
         ),
-        out=("same", "same", "same"),
     ),
     Case(
-        "standardise_grad",
-        lambda g, y, r, *args: apply(StandardiseGrad, (g, y, r), args),
-        standardise_grad,
-        (S((2, 3), (2, 3), positive(2, 1), args=((1,), True)), S((3, 2), (3, 2), positive(1, 2), args=((0,), False))),
+        "batch_norm_grad",
+        lambda g, x, w, b, res, relu: apply(
+            BatchNormGrad, (g, x, w, b, res), (RUNNING[0].astype(x.dtype), RUNNING[1].astype(x.dtype), False, 1e-5, relu)
+        ),
+        lambda g, x, w, b, res, relu: batch_norm_grad(g, x, w, b, res, *RUNNING, relu),
+        (
+            S((3, 2), (3, 2), positive(2), None, None, args=(False,)),
+            S((2, 2, 3), (2, 2, 3), positive(2), (2,), (2, 2, 3), args=(True,)),
+        ),
+    ),
+    Case(
+        "group_norm",
+        lambda x, w, b, *args: apply(GroupNorm, (x, w, b), args),
+        lambda x, w, b, rows, eps, centred: rows_of(x, w, b, rows, eps, centred),
+        (
+            S((3, 4), (4,), (4,), args=((3, 1, 4, 1), 1e-5, True)),
+            S((2, 6, 2), (6,), (6,), args=((4, 2, 3, 2), 0.1, True)),
+            S((2, 4), None, None, args=((2, 1, 4, 1), 1e-5, False)),
+            S((2, 4), None, (4,), args=((2, 1, 4, 1), 1e-5, True)),
+        ),
+    ),
+    Case(
+        "group_norm_grad",
+        lambda g, x, w, rows, centred: apply(
+            GroupNormGrad, (g, x, w), (*row_statistics(x, rows, centred), rows, 1e-5, centred)
+        ),
+        lambda g, x, w, rows, centred: group_norm_grad(g, x, w, rows, centred),
+        (
+            S((2, 3), (2, 3), positive(3), args=((2, 1, 3, 1), True)),
+            S((2, 4, 2), (2, 4, 2), positive(4), args=((4, 2, 2, 2), True)),
+            S((3, 2), (3, 2), None, args=((3, 1, 2, 1), False)),
+        ),
+    ),
+    Case(
+        "batch_norm",
+        lambda x, w, b: batch_norm_relu(x, None, None, w, b, True),
+        lambda x, w, b: np.maximum(batch_norm(x, None, None, w, b, True), 0),
+        (S((4, 3), positive(3), (3,), note="relu"), S((2, 2, 3), None, None, note="relu")),
+        threaded=(S((32, 12, 9, 9), positive(12), (12,)), S((300, 300), positive(300), (300,))),
+    ),
+    Case(
+        "batch_norm",
+        lambda x, w, b, res: batch_norm_add_relu(x, res, None, None, w, b, True),
+        lambda x, w, b, res: np.maximum(batch_norm(x, None, None, w, b, True) + res, 0),
+        (S((4, 3), positive(3), (3,), (4, 3), note="add"), S((2, 2, 3), None, None, (2, 2, 3), note="add")),
+        errors=(
+            Error(
+                lambda: batch_norm_add_relu(tgc.ones(4, 3), tgc.ones(3), None, None, training=True),
+                ShapeError,
+                r"batch_norm.*added before the ReLU.*\(3,\).*\(4, 3\)",
+            ),
+        ),
+    ),
+    Case(
+        "batch_norm",
+        lambda x, w, b, res: batch_norm_add_relu(x, res, *[tgc.tensor(a).to(x.dtype) for a in RUNNING], w, b),
+        lambda x, w, b, res: np.maximum(batch_norm(x, *RUNNING, w, b) + res, 0),
+        (S((3, 2), (2,), (2,), (3, 2)), S((2, 2, 3), None, None, (2, 2, 3))),
     ),
     Case(
         "batch_norm",

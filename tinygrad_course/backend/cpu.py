@@ -17,8 +17,7 @@ FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "stat
             "sampling", "optim")
 _COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn"}  # families whose compiled module is called otherwise
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
-_REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "unpool",
-                   "norm", "sampling")
+_REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
 _ANY_DTYPE = ("elementwise", "reduce", "index", "random", "optim")  # compiled kernels that take every dtype themselves
 
 fallback_counts: Counter[str] = Counter()
