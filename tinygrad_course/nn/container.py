@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from tinygrad_course.nn.fusion import run
 from tinygrad_course.nn.module import MODULE, Module
 
 
@@ -90,11 +91,7 @@ class Sequential(_Row):
 
     def forward(self, input: Any) -> Any:
         """input -> last(... second(first(input)))"""
-        state = self.__dict__
-        for name, kind in self._kinds.items():
-            if kind == MODULE:
-                input = state[name](input)
-        return input
+        return run(self._items(), input)
 
     def __getitem__(self, index: int | slice) -> Any:
         """One module, or for a slice a Sequential of the same modules under the same names."""

@@ -1,0 +1,71 @@
+"""BatchNorm followed by ReLU as one op.
+
+Batch norm, the addition of a residual and the ReLU are limited by memory: each reads and writes the whole activation.
+Done in one pass they cost hardly more than the batch norm alone, and backward computes the ReLU's mask again instead of
+reading it.  Every value and every gradient has the same bits as without fusion.
+
+nn.Sequential does it by itself where a batch norm stands directly before a ReLU.  A model that writes its forward by hand
+calls `norm_relu`.  Fused or not is decided at each call: both must be of exactly these types (a subclass may compute
+something else) and have no hooks (one would want to see what lies between them).  The op runs in the scope of the batch
+norm: that is the module which errors, anomaly mode and pictures of the graph name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_course.errors import TgcError
+from tinygrad_course.nn.activation import ReLU
+from tinygrad_course.nn.module import Module
+from tinygrad_course.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from tinygrad_course.nn.scope import enter, leave
+from tinygrad_course.nn.trail import add_trail
+from tinygrad_course.ops.activation import relu
+from tinygrad_course.ops.arithmetic import add
+
+_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+
+
+def run(modules: Sequence[Module], input: Any) -> Any:
+    """Call the modules one after the other, a batch norm and the ReLU behind it as one."""
+    last, index = len(modules) - 1, 0
+    while index <= last:
+        module = modules[index]
+        if index < last and type(module) in _NORMS and _is_plain(module) and _is_plain_relu(modules[index + 1]):
+            input = _fused(module, input, None)
+            index += 2
+        else:
+            input = module(input)
+            index += 1
+    return input
+
+
+def norm_relu(norm: Any, input: Any, residual: Any = None) -> Any:
+    """relu(norm(input)), or relu(norm(input) + residual); in one pass where that is possible."""
+    if type(norm) in _NORMS and _is_plain(norm) and (residual is None or residual.shape == input.shape):
+        return _fused(norm, input, residual)
+    y = norm(input)
+    return relu(y if residual is None else add(y, residual))
+
+
+def _fused(norm: Any, input: Any, residual: Any) -> Any:
+    """What Module.__call__ does, around forward_relu."""
+    before = enter(norm)
+    try:
+        return norm.forward_relu(input, residual)
+    except TgcError as error:
+        add_trail(error, norm)
+        raise
+    finally:
+        leave(before)
+
+
+def _is_plain(module: Any) -> bool:
+    """Whether calling the module is calling the forward of its class."""
+    state = module.__dict__
+    return not (state["_forward_pre_hooks"] or state["_forward_hooks"] or state["_backward_hooks"] or "forward" in state)
+
+
+def _is_plain_relu(module: Any) -> bool:
+    return type(module) is ReLU and _is_plain(module)
