@@ -445,7 +445,9 @@ static void TC_FN(group_row)(const tc_group_norm_call *p, tc_int row) {
     const TC_T m = (TC_T)total.mean, v = (TC_T)(total.m2 / (double)size), r = TC_FN(scale_of)(v, p->eps);
     ((TC_T *)p->mean)[row] = m;
     ((TC_T *)p->var)[row] = v;
-    if (p->s > 1 || (!weight && !bias)) {
+    if (!weight && !bias) {
+        TC_FN(write_run)(x, NULL, y, size, (TC_AFFINE){m, r, 0}, 0);
+    } else if (p->s > 1) {
         for (tc_int d = 0; d < p->d; d++) {
             const TC_AFFINE f = {m, r * TC_FN(at)(weight, c + d, 1), TC_FN(at)(bias, c + d, 0)};
             TC_FN(write_run)(x + d * p->s, NULL, y + d * p->s, p->s, f, 0);
@@ -508,7 +510,9 @@ static void TC_FN(group_grad_row)(const tc_group_norm_call *p, tc_int row, TC_T 
         }
     }
     const TC_T k = (TC_T)(-(double)r * r * r * q / size), l = p->centred ? (TC_T)(-(double)r * s / size) : 0;
-    if (p->s > 1 || !weight) {
+    if (!weight) {
+        TC_FN(write_grad_run)(g, x, NULL, gx, NULL, size, (TC_AFFINE){m, r, 0}, k, l, 0);
+    } else if (p->s > 1) {
         for (tc_int d = 0; d < p->d; d++) {
             const TC_AFFINE f = {m, r * TC_FN(at)(weight, c + d, 1), 0};
             TC_FN(write_grad_run)(g + d * p->s, x + d * p->s, NULL, gx + d * p->s, NULL, p->s, f, k, l, 0);

@@ -72,8 +72,8 @@ class _BatchNorm(_RunningNorm):
     def forward_relu(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """relu(forward(input) + residual), the same bits in one pass; nn/fusion.py says when it is called."""
         if residual is None:
-            return batch_norm_relu(input, *self._arguments(input))  # type: ignore[no-any-return]
-        return batch_norm_add_relu(input, residual, *self._arguments(input))  # type: ignore[no-any-return]
+            return batch_norm_relu(input, *self._arguments(input))
+        return batch_norm_add_relu(input, residual, *self._arguments(input))
 
     def _arguments(self, input: Any) -> tuple[Any, ...]:
         """What batch_norm is given besides the input; counts the batch.

@@ -109,7 +109,7 @@ class AvgPool2d(_AvgPool):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, oh, ow)"""
-        return self._pooled(F.avg_pool2d, input)  # type: ignore[no-any-return]
+        return self._pooled(F.avg_pool2d, input)
 
 
 class AvgPool3d(_AvgPool):
@@ -119,7 +119,7 @@ class AvgPool3d(_AvgPool):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, D, H, W) -> (N, C, od, oh, ow)"""
-        return self._pooled(F.avg_pool3d, input)  # type: ignore[no-any-return]
+        return self._pooled(F.avg_pool3d, input)
 
 
 class _AdaptivePool(Module):

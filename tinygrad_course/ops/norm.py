@@ -111,7 +111,7 @@ class BatchNormGrad(Op):
         gg, gx, gw = _second_derivative(passed(g), x, weight, u, u_w, u_b, axes, eps, True, fixed)
         gg = passed(gg if u_r is None else add(gg, u_r))
         if gw is not None:
-            gw = reshape(sum_to(gw, weight.array.shape), rest[0].array.shape)
+            gw = reshape(sum_to(gw, (1, x.array.shape[1]) + (1,) * (x.array.ndim - 2)), rest[0].array.shape)
         found = (gg, gx, gw, None, None)
         return tuple([part if need else None for part, need in zip(found, ctx.needs, strict=True)])
 
@@ -262,7 +262,8 @@ def _batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any, bi
                          "of one value is 0. Use a larger batch (DataLoader(drop_last=True) drops a last batch of 1), or "
                          "eval()")
     running = tuple([None if value is None else value.array for value in (running_mean, running_var)])
-    inputs, half = (input, weight, bias, residual), array.dtype == float16
+    inputs: tuple[Any, ...] = (input, weight, bias, residual)
+    half = array.dtype == float16
     if half:  # the squares of 256 and more overflow in it
         inputs = tuple([None if value is None else cast(value, float32) for value in inputs])
     y = apply(BatchNorm, inputs, (*running, training, momentum, eps, relu))
