@@ -13,7 +13,10 @@ typedef void (*tc_cross_entropy_grad_fn)(const void *g, const void *logp, const 
                                          void *gx, ptrdiff_t n, ptrdiff_t c, int64_t ignore_index, double smoothing,
                                          int threads);
 typedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, ptrdiff_t n, int threads);
+typedef void (*tc_bce_grad_fn)(const void *g, const void *x, const void *target, void *gx, ptrdiff_t n, int threads);
 #define TC_BOTH(name) {TC_PER_LEVEL(name, f32), TC_PER_LEVEL(name, f64)}
 static const tc_cross_entropy_fn tc_cross_entropy[2][TC_LEVELS] = TC_BOTH(cross_entropy);
 static const tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][TC_LEVELS] = TC_BOTH(cross_entropy_grad);
+static const tc_bce_fn tc_bce[2][TC_LEVELS] = TC_BOTH(bce);
+static const tc_bce_grad_fn tc_bce_grad[2][TC_LEVELS] = TC_BOTH(bce_grad);
 static const tc_bce_fn tc_bce_with_logits[2][TC_LEVELS] = TC_BOTH(bce_with_logits);

@@ -26,11 +26,15 @@ cdef extern from "loss.h" nogil:
                                               const void *weight, void *gx, Py_ssize_t n, Py_ssize_t c,
                                               int64_t ignore_index, double smoothing, int threads) noexcept
     ctypedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, Py_ssize_t n, int threads) noexcept
+    ctypedef void (*tc_bce_grad_fn)(const void *g, const void *x, const void *target, void *gx, Py_ssize_t n,
+                                    int threads) noexcept
     tc_cross_entropy_fn tc_cross_entropy[2][3]
     tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][3]
+    tc_bce_fn tc_bce[2][3]
+    tc_bce_grad_fn tc_bce_grad[2][3]
     tc_bce_fn tc_bce_with_logits[2][3]
 
-KERNELS = ("cross_entropy", "cross_entropy_grad", "bce_with_logits")
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits")
 
 cdef enum:
     GRAIN = 50_000      # values that are worth a thread
@@ -77,19 +81,43 @@ def cross_entropy_grad(cnp.ndarray g, cnp.ndarray logp, cnp.ndarray target, weig
     return gx
 
 
+def bce(cnp.ndarray x, cnp.ndarray target):
+    """-t * log(x) - (1 - t) * log(1 - x), with log at least -100; x and target of one shape."""
+    return _elementwise("bce", tc_bce[0][_level], tc_bce[1][_level], x, target)
+
+
 def bce_with_logits(cnp.ndarray x, cnp.ndarray target):
     """max(x, 0) - x * target + log(1 + exp(-|x|)), elementwise; x and target of one shape."""
-    cdef int kind = float_kind("bce_with_logits", x)
+    return _elementwise("bce_with_logits", tc_bce_with_logits[0][_level], tc_bce_with_logits[1][_level], x, target)
+
+
+def bce_grad(cnp.ndarray g, cnp.ndarray x, cnp.ndarray target):
+    """g * (x - t) / max(x * (1 - x), 1e-12); all of one shape."""
+    cdef int kind = float_kind("bce_grad", x)
+    if not cnp.PyArray_SAMESHAPE(x, target) or not cnp.PyArray_SAMESHAPE(x, g):
+        raise ShapeError(f"bce_grad: g {(<object>g).shape}, x {(<object>x).shape} and target {(<object>target).shape} "
+                         "must have one shape")
+    x = contiguous(x)
+    g = contiguous_as(g, cnp.PyArray_TYPE(x))
+    target = contiguous_as(target, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray gx = empty_like(x)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    with nogil:
+        tc_bce_grad[kind][_level](cnp.PyArray_DATA(g), cnp.PyArray_DATA(x), cnp.PyArray_DATA(target),
+                                  cnp.PyArray_DATA(gx), n, n_threads(n, GRAIN))
+    return gx
+
+
+cdef _elementwise(str op, tc_bce_fn for_float, tc_bce_fn for_double, cnp.ndarray x, cnp.ndarray target):
+    cdef tc_bce_fn function = for_double if float_kind(op, x) else for_float
     if not cnp.PyArray_SAMESHAPE(x, target):
-        raise ShapeError(f"bce_with_logits: x {(<object>x).shape} and target {(<object>target).shape} must have one "
-                         "shape")
+        raise ShapeError(f"{op}: x {(<object>x).shape} and target {(<object>target).shape} must have one shape")
     x = contiguous(x)
     target = contiguous_as(target, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray loss = empty_like(x)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
     with nogil:
-        tc_bce_with_logits[kind][_level](cnp.PyArray_DATA(x), cnp.PyArray_DATA(target), cnp.PyArray_DATA(loss), n,
-                                         n_threads(n, GRAIN))
+        function(cnp.PyArray_DATA(x), cnp.PyArray_DATA(target), cnp.PyArray_DATA(loss), n, n_threads(n, GRAIN))
     return loss
 
 

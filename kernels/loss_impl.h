@@ -63,6 +63,43 @@ static void TC_FN(cross_entropy_grad)(const void *g_, const void *logp_, const i
     }
 }
 
+/* log(1 - x) for 0 <= x <= 1.  1 - x is rounded to w, whose logarithm belongs to 1 - w: it is scaled by x / (1 - w). */
+TC_INLINE TC_T TC_FN(log_one_minus)(TC_T x) {
+    TC_T w = 1 - x, l = TC_FN(vlog)(w), d = 1 - w;
+    return d == 0 ? -x : l * (x / d);
+}
+
+/* -t max(log x, -100) - (1 - t) max(log(1 - x), -100), element by element, in blocks of a fixed size. */
+static void TC_FN(bce)(const void *x_, const void *target_, void *loss_, tc_int n, int threads) {
+    enum { BLOCK = 512 };
+    const TC_T *x = x_, *target = target_;
+    TC_T *loss = loss_;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (tc_int begin = 0; begin < n; begin += BLOCK) {
+        const TC_T *xb = x + begin, *tb = target + begin;
+        TC_T *restrict out = loss + begin, yes[BLOCK], no[BLOCK];
+        const tc_int count = tc_min(n - begin, BLOCK);
+#pragma omp simd
+        for (tc_int i = 0; i < count; i++) yes[i] = TC_FN(vlog)(xb[i]);
+#pragma omp simd
+        for (tc_int i = 0; i < count; i++) no[i] = TC_FN(log_one_minus)(xb[i]);
+#pragma omp simd
+        for (tc_int i = 0; i < count; i++) /* written so that NaN stays */
+            out[i] = (tb[i] - 1) * (no[i] < -100 ? -100 : no[i]) - tb[i] * (yes[i] < -100 ? -100 : yes[i]);
+    }
+}
+
+/* g (x - t) / max(x (1 - x), 1e-12). */
+static void TC_FN(bce_grad)(const void *g_, const void *x_, const void *target_, void *gx_, tc_int n, int threads) {
+    const TC_T *g = g_, *x = x_, *target = target_;
+    TC_T *restrict gx = gx_;
+#pragma omp parallel for simd schedule(static) num_threads(threads) if (parallel : threads > 1)
+    for (tc_int i = 0; i < n; i++) {
+        TC_T variance = x[i] * (1 - x[i]);
+        gx[i] = g[i] * (x[i] - target[i]) / (variance < (TC_T)1e-12 ? (TC_T)1e-12 : variance);
+    }
+}
+
 /* max(x, 0) - x t + log(1 + exp(-|x|)), element by element, in blocks of a fixed size. */
 static void TC_FN(bce_with_logits)(const void *x_, const void *target_, void *loss_, tc_int n, int threads) {
     enum { BLOCK = 512 };

@@ -115,6 +115,10 @@ def test_wrong_shapes_are_refused(compiled):
         compiled.cross_entropy(x, np.zeros(2, np.int64), np.zeros(2), IGNORE, 0.0)
     with pytest.raises(ShapeError, match="one shape"):
         compiled.bce_with_logits(x, x[0])
+    with pytest.raises(ShapeError, match="one shape"):
+        compiled.bce(x, x[0])
+    with pytest.raises(ShapeError, match="one shape"):
+        compiled.bce_grad(x[0], x, x)
 
 
 def test_bce_with_logits(k, torch, layout, dtype):
@@ -136,6 +140,49 @@ def test_bce_with_logits(k, torch, layout, dtype):
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.parametrize("size", [(9, 57), (2, 1), (1, 3)], ids=str)
+def test_bce_and_its_gradient(k, torch, layout, size, dtype):
+    rng = np.random.default_rng(4)
+    x = layout(rng.random(size).astype(dtype))
+    t, g = (layout(rng.random(size).astype(dtype)) for _ in range(2))
+    if x.shape[1] >= 6:
+        x[0, :6] = [0, 1, 1e-30, 1e-9, 1 - 2**-24, 0.5]
+    before = x.copy()
+    loss, gx = k.bce(x, t), k.bce_grad(g, x, t)
+    assert loss.dtype == gx.dtype == dtype
+    assert loss.shape == gx.shape == x.shape
+    wide = x.astype(np.longdouble)
+    with np.errstate(divide="ignore"):
+        exact = -t * np.maximum(np.log(wide), -100) - (1 - t) * np.maximum(np.log1p(-wide), -100)
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(loss, exact.astype(dtype), rtol=8 * eps, atol=0)
+    variable = torch.tensor(x.copy(), requires_grad=True)
+    torchs = torch.nn.functional.binary_cross_entropy(variable, torch.tensor(t.copy()), reduction="none")
+    torchs.backward(torch.tensor(g.copy()))
+    np.testing.assert_allclose(loss, torchs.detach().numpy(), rtol=8 * eps, atol=0)
+    slope = g * (wide - t) / np.maximum(wide * (1 - wide), 1e-12)
+    np.testing.assert_allclose(gx, slope.astype(dtype), rtol=8 * eps, atol=0)
+    np.testing.assert_allclose(gx, variable.grad.numpy(), rtol=1e-6, atol=0)  # whose 1e-12 is a float32 for doubles, too
+    np.testing.assert_array_equal(x, before)
+
+
+def test_bce_without_axes_and_without_elements(k, dtype):
+    for size in ((), (0, 3)):
+        half = np.full(size, 0.5, dtype)
+        for out in (k.bce(half, half), k.bce_grad(half, half, half)):
+            assert isinstance(out, np.ndarray)
+            assert out.shape == size
+            assert out.dtype == dtype
+
+
+def test_bce_of_nan_is_nan(k, dtype):
+    nan, half = np.full(3, np.nan, dtype), np.full(3, 0.5, dtype)
+    assert np.isnan(k.bce(nan, half)).all()
+    assert np.isnan(k.bce(half, nan)).all()
+    assert np.isnan(k.bce_grad(half, nan, half)).all()
+    assert np.isnan(k.bce_grad(nan, half, half)).all()
+
+
 def test_bce_with_logits_keeps_small_losses(k, dtype):
     """For a sure and right answer the loss is exp(-x), not 0."""
     x = np.array([20.0, 60.0], dtype)
@@ -154,3 +201,6 @@ def test_thread_counts(compiled, same_for_all_thread_counts, dtype):
     _, logp = compiled.cross_entropy(x, target, *args)
     same_for_all_thread_counts(lambda: compiled.cross_entropy_grad(g, logp, target, *args))
     same_for_all_thread_counts(lambda: compiled.bce_with_logits(x, np.abs(x)))
+    chance = np.exp(logp)
+    same_for_all_thread_counts(lambda: compiled.bce(chance, chance[::-1]))
+    same_for_all_thread_counts(lambda: compiled.bce_grad(x, chance, chance[::-1]))

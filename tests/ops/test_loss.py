@@ -11,7 +11,7 @@ from tests.ops.battery import Battery, Case, Draw, Error, S, exactly, index, nor
 from tinygrad_course import ops
 from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
-from tinygrad_course.ops.loss import BCE, BCEWithLogits, CrossEntropy, CrossEntropyGrad
+from tinygrad_course.ops.loss import BCE, BCEGrad, BCEWithLogits, CrossEntropy, CrossEntropyGrad
 
 
 def targets(t: np.ndarray, classes: int, weight: np.ndarray | None, ignored: int, smoothing: float) -> np.ndarray:
@@ -309,6 +309,20 @@ CASES = (
         lambda x, t: apply(BCE, (x, t)),
         probable,
         (S(chance(2, 3), chance(2, 3)), S(chance(), chance()), S(chance(0), chance(0))),
+    ),
+    Case(
+        "bce_grad",
+        lambda g, x, t: apply(BCEGrad, (g, x, t)),
+        lambda g, x, t: g * (x - t) / (x * (1 - x)),
+        (S((2, 3), chance(2, 3), chance(2, 3)), S((), chance(), chance()), S((0,), chance(0), chance(0))),
+        threaded=(S((650, 640), chance(650, 640), chance(650, 640)),),
+        errors=(
+            Error(
+                lambda: apply(BCEGrad, (tgc.ones(2), tgc.ones(3), tgc.ones(3))),
+                ShapeError,
+                r"bce_grad.*\(2,\).*\(3,\)",
+            ),
+        ),
     ),
     Case(
         "binary_cross_entropy",

@@ -123,11 +123,47 @@ class BCE(Op):
         needs, (x, target) = ctx.needs, ctx.saved
         gx = gt = None
         if needs[0]:
-            variance = mul(x, sub(1.0, x))
-            gx = div(mul(g, sub(x, target)), where(lt(variance, 1e-12), 1e-12, variance))
+            gx = apply(BCEGrad, (g, x, target))
         if needs[1]:
             gt = mul(g, sub(log(sub(1.0, x)), log(x)))
         return gx, gt
+
+
+class BCEGrad(Op):
+    """z = g (x - t) / V with V = max(x (1 - x), 1e-12): the gradient of bce at x.
+
+    zx = g (1 - z' V') / V with z' = (x - t) / V, and V' = 1 - 2 x, or 0 where V is 1e-12; zt = -g / V."""
+
+    name = "bce_grad"
+
+    @staticmethod
+    def shape(g: Shape, x: Shape, target: Shape) -> Shape:
+        if g != x or x != target:
+            raise ShapeError(f"bce_grad: the gradient {g}, the input {x} and the target {target} must have one shape")
+        return x
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, x: Any, target: Any) -> Any:
+        ctx.save(g, x, target)
+        return k.bce_grad(g, x, target)
+
+    @staticmethod
+    def backward(ctx: Node, v: Any) -> Any:
+        needs, (g, x, target) = ctx.needs, ctx.saved
+        gg = gx = gt = None
+        if needs[0]:  # linear in g
+            gg = apply(BCEGrad, (v, x, target))
+        if needs[1] or needs[2]:
+            variance = mul(x, sub(1.0, x))
+            clipped = lt(variance, 1e-12)
+            share = div(mul(v, g), where(clipped, 1e-12, variance))
+            if needs[1]:
+                slope = where(clipped, 0.0, sub(1.0, mul(x, 2.0)))
+                quotient = div(sub(x, target), where(clipped, 1e-12, variance))
+                gx = mul(share, sub(1.0, mul(quotient, slope)))
+            if needs[2]:
+                gt = neg(share)
+        return gg, gx, gt
 
 
 class BCEWithLogits(Op):

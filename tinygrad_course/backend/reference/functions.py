@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_course.backend.reference.elementwise import Array, _array, _quiet
 
 KERNELS: tuple[str, ...] = (
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bce", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "copysign", "cos", "cosh", "exp2", "expm1",
     "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "gcd", "heaviside", "hypot", "isclose", "isfinite", "isin",
     "isinf", "isnan", "lcm", "lerp", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_xor", "logit",
@@ -218,10 +218,3 @@ bitwise_xor = _ufunc(np.bitwise_xor, "z = x ^ y.")
 bitwise_not = _ufunc(np.invert, "y = ~x; for bools: not x.")
 bitwise_left_shift = _ufunc(np.left_shift, "z = x << y; 0 where y is as large as the type.")
 bitwise_right_shift = _ufunc(np.right_shift, "z = x >> y, which keeps the sign.")
-
-
-def bce(x: Array, target: Array) -> Array:
-    """Binary cross-entropy of probabilities, per element:  -t * log(x) - (1 - t) * log(1 - x), with log at least -100."""
-    with np.errstate(divide="ignore"):
-        yes, no = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
-    return np.asarray((target - 1) * no - target * yes, dtype=x.dtype, like=x)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinygrad_course.backend.reference.softmax import log_softmax
 
-KERNELS = ("cross_entropy", "cross_entropy_grad", "bce_with_logits")
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits")
 
 Array = NDArray[Any]
 
@@ -58,6 +58,18 @@ def cross_entropy_grad(
     if label_smoothing:
         gx = gx + label_smoothing / c * (p * np.sum(w) - w)
     return np.where(counts[:, None], g[:, None] * gx, 0).astype(logp.dtype, copy=False)
+
+
+def bce(x: Array, target: Array) -> Array:
+    """Binary cross-entropy of probabilities, per element:  -t * log(x) - (1 - t) * log(1 - x), with log at least -100."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        yes, no = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
+    return np.asarray((target - 1) * no - target * yes, dtype=x.dtype, like=x)
+
+
+def bce_grad(g: Array, x: Array, target: Array) -> Array:
+    """Gradient of `bce` with respect to x, per element:  g * (x - t) / max(x * (1 - x), 1e-12)."""
+    return np.asarray(g * (x - target) / np.maximum(x * (1 - x), 1e-12), dtype=x.dtype, like=x)
 
 
 def bce_with_logits(x: Array, target: Array) -> Array:
