@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
 def _in_child(arguments: list[str]) -> int:
     """Run the command again in a process that starts with PyTorch, see _START."""
     environment = dict(os.environ)
-    if environment.get("GOMP_SPINCOUNT") == "1000":  # set by the import of this package
+    if environment.get("GOMP_SPINCOUNT") == "10000":  # set by the import of this package
         del environment["GOMP_SPINCOUNT"]
     with subprocess.Popen([sys.executable, "-c", _START, *arguments], env={**environment, _CHILD: "1"}) as process:
         while True:

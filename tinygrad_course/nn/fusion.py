@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_course.errors import TgcError
+from tinygrad_course.kernels.local import set_scope
 from tinygrad_course.nn.activation import ReLU
 from tinygrad_course.nn.module import Module
 from tinygrad_course.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from tinygrad_course.nn.scope import enter, leave
+from tinygrad_course.nn.scope import enter
 from tinygrad_course.nn.trail import add_trail
 from tinygrad_course.ops.activation import relu
 from tinygrad_course.ops.arithmetic import add
@@ -58,7 +59,7 @@ def _fused(norm: Any, input: Any, residual: Any) -> Any:
         add_trail(error, norm)
         raise
     finally:
-        leave(before)
+        set_scope(before)
 
 
 def _is_plain(module: Any) -> bool:

@@ -8,3 +8,6 @@ cdef class Scope:
     cdef public object _class
     cdef public object _module
     cdef public object parent
+
+
+cpdef enter(module)

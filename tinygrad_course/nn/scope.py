@@ -45,14 +45,20 @@ class Scope:
         return f"Scope({self.path()})"
 
 
-def call_module(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """Run forward, with the hooks around it, in a scope of the module."""
+def enter(module: Any) -> Any:
+    """Begin a call of `module`; what this returns is given to `set_scope` when the call ends."""
     before = current_scope()
     scope: Scope = Scope.__new__(Scope)
-    scope._module = weakref.ref(self)  # a graph must not keep modules alive: they may hold its tensors
-    scope._class = type(self)
+    scope._module = weakref.ref(module)  # a graph must not keep modules alive: they may hold its tensors
+    scope._class = type(module)
     scope.parent = before
     set_scope(scope)
+    return before
+
+
+def call_module(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run forward, with the hooks around it, in a scope of the module."""
+    before = enter(self)
     try:
         if self._hooked:
             return self._call_with_hooks(args, kwargs)
