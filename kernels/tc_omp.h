@@ -11,3 +11,22 @@ static inline int omp_in_parallel(void) { return 0; }
 static inline int omp_get_thread_num(void) { return 0; }
 static inline int omp_get_num_threads(void) { return 1; }
 #endif
+
+/* Denormals become zero, or are kept, in the calling thread and in the threads of its team; threads that are started later
+ * inherit it from the one that starts them.  0 where the processor has no such switch that we know. */
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+static inline int tc_flush_denormals(int on, int threads) {
+    const unsigned bits = 0x8040; /* FTZ: results, DAZ: operands */
+    (void)threads;
+#pragma omp parallel num_threads(threads)
+    _mm_setcsr(on ? _mm_getcsr() | bits : _mm_getcsr() & ~bits);
+    return 1;
+}
+#else
+static inline int tc_flush_denormals(int on, int threads) {
+    (void)on;
+    (void)threads;
+    return 0;
+}
+#endif

@@ -39,6 +39,11 @@ def get_num_threads():
     return n_threads(<Py_ssize_t>1 << 60, 1)
 
 
+def set_flush_denormal(bint mode):
+    """Treat denormals as zero in this thread and its team; False where the processor cannot."""
+    return bool(tc_flush_denormals(mode, 1 if _forked else max(_limit, omp_get_max_threads())))
+
+
 def have_openmp():
     """Whether the kernels were compiled with OpenMP."""
     return bool(TC_HAVE_OPENMP)

@@ -21,7 +21,7 @@ from typing import Any as _Any
 
 from tinygrad_course import autograd, backend, errors, functional, linalg, masked, nn, ops, optim, signal, special, testing
 from tinygrad_course.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from tinygrad_course.backend import get_num_threads, set_num_threads
+from tinygrad_course.backend import get_num_threads, set_flush_denormal, set_num_threads
 from tinygrad_course.backend.device import device
 from tinygrad_course.debug import explain, graph_memory, lint
 from tinygrad_course.kernels import get_include

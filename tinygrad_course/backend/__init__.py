@@ -112,6 +112,15 @@ def set_num_threads(n: int) -> None:
         cpu.compiled_module("threads").set_num_threads(int(n))
 
 
+def set_flush_denormal(mode: bool) -> bool:
+    """Treat denormal numbers (below 1.2e-38 in float32) as zero, as operands and as results; False where that is impossible.
+
+    Arithmetic on them is up to 200 times slower, and gradients that decay towards zero are full of them.  It is a switch of
+    the processor for the calling thread, its kernels, and threads started from it later; NumPy in that thread is affected as
+    well.  Off by default: results are those of IEEE 754."""
+    return bool(COMPILED and cpu.compiled_module("threads").set_flush_denormal(bool(mode)))
+
+
 def memory_stats() -> dict[str, int]:
     """What the memory pool holds, in bytes, and how it was used.
 

@@ -1,0 +1,48 @@
+"""Denormal numbers: kept by default, and as zero after set_flush_denormal(True), in every thread."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+
+pytestmark = pytest.mark.skipif(not tgc.backend.COMPILED, reason="built without compiled kernels")
+
+
+@pytest.fixture
+def flush() -> Iterator[None]:
+    if not tgc.set_flush_denormal(True):
+        pytest.skip("this processor has no such switch")
+    yield
+    tgc.set_flush_denormal(False)
+
+
+def halves(n: int, dtype: str) -> np.ndarray:
+    """Half the smallest normal number, by our kernel."""
+    x = tgc.from_numpy(np.full(n, np.finfo(dtype).tiny, dtype))
+    return (x * 0.5).numpy().copy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 1_000_000])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_flushed(flush: None, dtype: str, n: int, count: int, threads: object) -> None:
+    threads(count)
+    assert not halves(n, dtype).view(np.uint8).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 1_000_000])
+def test_kept_by_default_and_again(dtype: str, n: int) -> None:
+    for _ in range(2):
+        found = halves(n, dtype).view(np.uint32 if dtype == "float32" else np.uint64)
+        assert (found == found[0]).all()
+        assert found[0] != 0
+        tgc.set_flush_denormal(True)
+        tgc.set_flush_denormal(False)
+
+
+def test_products_of_denormals_are_those_of_numpy() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 40)) * 1e-155
+    np.testing.assert_allclose((tgc.from_numpy(x) @ tgc.from_numpy(x)).numpy(), x @ x, rtol=0, atol=2e-323)
