@@ -6,7 +6,8 @@
  * - The header keeps the size class: free() needs no size (NEP 49 hands over none to realloc, and arrays can change
  *   theirs), and nothing depends on malloc_usable_size, which macOS has not.
  * - Size classes: four per power of two, so a block wastes at most a quarter; powers of two waste nothing.
- * - LIFO per class: the block that was freed last is the one still in the cache.
+ * - LIFO per class: the block that was freed last is the one still in the cache.  Large requests also take a block of one
+ *   of the next two classes: the shapes of a network are many, and each class would hold back blocks of its own.
  * - Slack: vector kernels may read (never write) up to 128 bytes behind the last element.
  * - Blocks from 2 MB on start on a 2 MB boundary and ask for huge pages: a page fault costs over 1 us per 4 KB.
  * - `tc_cap` limits what waits in the pool, not what is in use.
@@ -42,6 +43,7 @@ static inline tc_block *tc_block_of(void *p) { return (tc_block *)((char *)p - T
 #if TC_HAVE_POOL
 
 #define TC_HUGE ((size_t)2 << 20)
+#define TC_LARGER 2    /* a request of 2 MB or more may get a block of the next classes: at most 1.5 times what it needs */
 #define TC_CLASSES 140 /* 64 bytes * 2^(140/4) = 2 TB */
 
 static tc_block *tc_lists[TC_CLASSES];
@@ -100,8 +102,11 @@ static void *tc_pool_malloc(size_t n) {
     int cls = tc_class(n, &size);
     tc_block *b = NULL;
     pthread_mutex_lock(&tc_mutex);
-    if (cls >= 0 && (b = tc_lists[cls])) {
-        tc_lists[cls] = b->next;
+    int from = cls;
+    while (size >= TC_HUGE && from >= 0 && from < cls + TC_LARGER && from + 1 < TC_CLASSES && !tc_lists[from]) from++;
+    if (from >= 0 && (b = tc_lists[from])) {
+        tc_lists[from] = b->next;
+        size = b->size;
         tc_cached -= size;
         tc_hits++;
     } else

@@ -92,6 +92,23 @@ def test_the_block_that_was_freed_last_comes_back_first():
     assert after["cached"] == 0
 
 
+def test_large_requests_take_a_block_that_is_a_little_larger():
+    big = memory.empty((4 << 20,), "uint8")
+    place = address(big)
+    del big
+    much_smaller = memory.empty((2 << 20,), "uint8")  # would waste half of it
+    assert address(much_smaller) != place
+    used = live()
+    smaller = memory.empty((3 << 20,), "uint8")
+    assert address(smaller) == place
+    assert live() == used + (4 << 20)
+    misses = memory.stats()["misses"]
+    del smaller
+    again = memory.empty((4 << 20,), "uint8")  # the block has kept its size
+    assert address(again) == place
+    assert memory.stats()["misses"] == misses
+
+
 def test_size_classes_waste_at_most_a_quarter_and_nothing_at_powers_of_two():
     for n in [4096, 4097, 5000, 5120, 5121, 8191, 8192, 8193, 10**6, MIB, MIB + 1, 3 * MIB, 5 * MIB + 17]:
         before = live()
