@@ -2,7 +2,8 @@
 
 Design:
 * Cross-entropy is softmax, logarithm and selection in one pass over each row, and its gradient one pass over log p: the
-  one-hot matrix, p and the smoothed target never exist.
+  one-hot matrix, p and the smoothed target never exist.  The mean is part of both: for a small batch five more ops cost
+  more than all the arithmetic.
 * Targets are checked before any arithmetic, so that a wrong label is an IndexError with its value, not a stray read.
 * Rows are independent, elementwise losses are cut into blocks of a fixed size: the thread count cannot change a bit.
 """
@@ -22,13 +23,19 @@ cdef extern from "loss.h" nogil:
     ctypedef void (*tc_cross_entropy_fn)(const void *x, const int64_t *target, const void *weight, void *loss,
                                          void *logp, Py_ssize_t n, Py_ssize_t c, int64_t ignore_index,
                                          double smoothing, int threads) noexcept
-    ctypedef void (*tc_cross_entropy_grad_fn)(const void *g, const void *logp, const int64_t *target,
-                                              const void *weight, void *gx, Py_ssize_t n, Py_ssize_t c,
-                                              int64_t ignore_index, double smoothing, int threads) noexcept
+    ctypedef void (*tc_loss_reduce_fn)(const void *loss, void *out, Py_ssize_t n, double total) noexcept
+    ctypedef double (*tc_loss_weight_fn)(const int64_t *target, const void *weight, Py_ssize_t n,
+                                         int64_t ignore_index) noexcept
+    ctypedef void (*tc_cross_entropy_grad_fn)(const void *g, Py_ssize_t step, double total, const void *logp,
+                                              const int64_t *target, const void *weight, void *gx, Py_ssize_t n,
+                                              Py_ssize_t c, int64_t ignore_index, double smoothing,
+                                              int threads) noexcept
     ctypedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, Py_ssize_t n, int threads) noexcept
     ctypedef void (*tc_bce_grad_fn)(const void *g, const void *x, const void *target, void *gx, Py_ssize_t n,
                                     int threads) noexcept
     tc_cross_entropy_fn tc_cross_entropy[2][3]
+    tc_loss_reduce_fn tc_loss_reduce[2][3]
+    tc_loss_weight_fn tc_loss_weight[2][3]
     tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][3]
     tc_bce_fn tc_bce[2][3]
     tc_bce_grad_fn tc_bce_grad[2][3]
@@ -42,43 +49,59 @@ cdef enum:
 cdef int _level = chosen_level()
 
 
-def cross_entropy(cnp.ndarray x, cnp.ndarray target, weight, int64_t ignore_index, double label_smoothing):
-    """x (N, C), target (N,) -> loss (N,), logp (N, C); see the reference kernel for the formula."""
+def cross_entropy(cnp.ndarray x, cnp.ndarray target, weight, int64_t ignore_index, double label_smoothing,
+                  str reduction="none"):
+    """x (N, C), target (N,) -> loss (N,) or (), logp (N, C); see the reference kernel for the formula."""
     cdef int kind = float_kind("cross_entropy", x)
     x = contiguous(x)
     target = contiguous_as(target, cnp.NPY_INT64)
     _check(x, target, weight, ignore_index)
     cdef cnp.ndarray w = None if weight is None else contiguous_as(weight, cnp.PyArray_TYPE(x))
-    cdef cnp.ndarray logp = empty_like(x), loss = pool_empty(1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray logp = empty_like(x), loss = pool_empty(1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x)), reduced
     cdef void *w_data = NULL if weight is None else cnp.PyArray_DATA(w)
     cdef Py_ssize_t n = cnp.PyArray_DIM(x, 0), c = cnp.PyArray_DIM(x, 1)
     with nogil:
         tc_cross_entropy[kind][_level](cnp.PyArray_DATA(x), <int64_t *>cnp.PyArray_DATA(target), w_data,
                                        cnp.PyArray_DATA(loss), cnp.PyArray_DATA(logp), n, c, ignore_index,
                                        label_smoothing, n_threads(n * c, GRAIN))
-    return loss, logp
+    if reduction == "none":
+        return loss, logp
+    reduced = pool_empty(0, NULL, cnp.PyArray_TYPE(x))
+    tc_loss_reduce[kind][_level](cnp.PyArray_DATA(loss), cnp.PyArray_DATA(reduced), n,
+                                 _total(kind, target, w_data, ignore_index, reduction))
+    return reduced, logp
 
 
 def cross_entropy_grad(cnp.ndarray g, cnp.ndarray logp, cnp.ndarray target, weight, int64_t ignore_index,
-                       double label_smoothing):
-    """g (N,), logp (N, C), target (N,) -> gradient (N, C) with respect to x."""
+                       double label_smoothing, str reduction="none"):
+    """g (N,) or (), logp (N, C), target (N,) -> gradient (N, C) with respect to x."""
     cdef int kind = float_kind("cross_entropy_grad", logp)
     logp = contiguous(logp)
     target = contiguous_as(target, cnp.NPY_INT64)
     _check(logp, target, weight, ignore_index)
     g = contiguous_as(g, cnp.PyArray_TYPE(logp))
-    if not cnp.PyArray_SAMESHAPE(g, target):
-        raise ShapeError(f"cross_entropy_grad: g {(<object>g).shape} must have the shape of target "
-                         f"{(<object>target).shape}")
+    cdef Py_ssize_t step = 1 if reduction == "none" else 0
+    if cnp.PyArray_NDIM(g) != step or (step and cnp.PyArray_DIM(g, 0) != cnp.PyArray_DIM(logp, 0)):
+        raise ShapeError(f"cross_entropy_grad: with reduction={reduction!r} g must have the shape "
+                         f"{(<object>target).shape if step else ()}, got {(<object>g).shape}")
     cdef cnp.ndarray w = None if weight is None else contiguous_as(weight, cnp.PyArray_TYPE(logp))
     cdef cnp.ndarray gx = empty_like(logp)
     cdef void *w_data = NULL if weight is None else cnp.PyArray_DATA(w)
     cdef Py_ssize_t n = cnp.PyArray_DIM(logp, 0), c = cnp.PyArray_DIM(logp, 1)
+    cdef double total = _total(kind, target, w_data, ignore_index, reduction)
     with nogil:
-        tc_cross_entropy_grad[kind][_level](cnp.PyArray_DATA(g), cnp.PyArray_DATA(logp),
+        tc_cross_entropy_grad[kind][_level](cnp.PyArray_DATA(g), step, total, cnp.PyArray_DATA(logp),
                                             <int64_t *>cnp.PyArray_DATA(target), w_data, cnp.PyArray_DATA(gx), n, c,
                                             ignore_index, label_smoothing, n_threads(n * c, GRAIN))
     return gx
+
+
+# What the summed loss is divided by; target has been checked.
+cdef double _total(int kind, cnp.ndarray target, const void *weight, int64_t ignore_index, str reduction) except? -1:
+    if reduction != "mean":
+        return 1
+    return tc_loss_weight[kind][_level](<int64_t *>cnp.PyArray_DATA(target), weight, cnp.PyArray_DIM(target, 0),
+                                        ignore_index)
 
 
 def bce(cnp.ndarray x, cnp.ndarray target):

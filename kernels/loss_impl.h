@@ -36,10 +36,29 @@ static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const vo
     }
 }
 
-/* gx (n, c) = p * a - b * w, minus g (1 - e) w_t at the target, with a = g ((1 - e) w_t + e / c sum w), b = g e / c. */
-static void TC_FN(cross_entropy_grad)(const void *g_, const void *logp_, const int64_t *target, const void *weight_,
-                                      void *gx_, tc_int n, tc_int c, int64_t ignore_index, double smoothing,
-                                      int threads) {
+/* The reduced loss: the sum of loss (n,) divided by `total`.  Summed in double, in vectors: one short pass, no threads. */
+static void TC_FN(loss_reduce)(const void *loss_, void *out, tc_int n, double total) {
+    const TC_T *loss = loss_;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (tc_int i = 0; i < n; i++) sum += loss[i];
+    *(TC_T *)out = (TC_T)(sum / total);
+}
+
+/* What a mean divides by: the number of samples that count, or the sum of their weights. */
+static double TC_FN(loss_weight)(const int64_t *target, const void *weight_, tc_int n, int64_t ignore_index) {
+    const TC_T *weight = weight_;
+    double total = 0;
+    for (tc_int i = 0; i < n; i++)
+        if (target[i] != ignore_index) total += weight ? weight[target[i]] : 1;
+    return total;
+}
+
+/* gx (n, c) = p * a - b * w, minus g (1 - e) w_t at the target, with a = g ((1 - e) w_t + e / c sum w), b = g e / c, and
+ * g = g_i / total, or g_0 / total for all samples if the loss was reduced (`step` = 0). */
+static void TC_FN(cross_entropy_grad)(const void *g_, tc_int step, double total, const void *logp_,
+                                      const int64_t *target, const void *weight_, void *gx_, tc_int n, tc_int c,
+                                      int64_t ignore_index, double smoothing, int threads) {
     const TC_T *g = g_, *logp = logp_, *weight = weight_;
     const TC_T keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
     const TC_T weight_sum = weight ? TC_FN(row_dot)(weight, NULL, c) : (TC_T)c;
@@ -52,7 +71,8 @@ static void TC_FN(cross_entropy_grad)(const void *g_, const void *logp_, const i
             memset(out, 0, (size_t)c * sizeof(TC_T));
             continue;
         }
-        const TC_T at_target = g[i] * keep * (weight ? weight[t] : 1), b = g[i] * spread;
+        const TC_T gi = (TC_T)(g[i * step] / total);
+        const TC_T at_target = gi * keep * (weight ? weight[t] : 1), b = gi * spread;
         const TC_T a = at_target + b * weight_sum;
         TC_FN(exp_of)(logp + i * c, 0, out, c);
 #pragma omp simd

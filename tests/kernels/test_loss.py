@@ -69,6 +69,47 @@ def test_cross_entropy_is_the_definition_and_pytorchs(k, torch, n_c, weighted, s
     np.testing.assert_array_equal(target, before[1])
 
 
+@pytest.mark.parametrize("n_c", [(6, 10), (1, 1), (64, 10), (1000, 3)], ids=str)
+@pytest.mark.parametrize(("weighted", "smoothing"), list(itertools.product([False, True], [0.0, 0.1])))
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_cross_entropy_reduced(k, torch, n_c, weighted, smoothing, reduction, dtype):
+    x, target, weight, _ = draw(*n_c, dtype, seed=5)
+    weight = weight if weighted else None
+    args = (weight, IGNORE, smoothing)
+    loss, logp = k.cross_entropy(x, target, *args, reduction)
+    g = np.array(0.7, dtype)
+    gx = k.cross_entropy_grad(g, logp, target, *args, reduction)
+    assert isinstance(loss, np.ndarray)
+    assert loss.shape == ()
+    assert loss.dtype == gx.dtype == dtype
+    t = torch.from_numpy(x.copy()).requires_grad_()
+    expected = torch.nn.functional.cross_entropy(
+        t,
+        torch.from_numpy(target),
+        None if weight is None else torch.from_numpy(weight),
+        ignore_index=IGNORE,
+        reduction=reduction,
+        label_smoothing=smoothing,
+    )
+    expected.backward(torch.from_numpy(g))
+    tol = 3e-6 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(loss, expected.detach().numpy(), rtol=tol)
+    total = 1.0
+    if reduction == "mean":
+        total = sum(1.0 if weight is None else float(weight[c]) for c in target if c != IGNORE)
+    np.testing.assert_allclose(loss, by_definition(x, target, *args).sum() / total, rtol=tol)
+    np.testing.assert_allclose(gx, t.grad.numpy(), rtol=tol, atol=tol)
+
+
+def test_a_mean_over_no_sample_is_nan(k, dtype):
+    x, target = np.ones((2, 3), dtype), np.full(2, IGNORE)
+    loss, logp = k.cross_entropy(x, target, None, IGNORE, 0.0, "mean")
+    assert np.isnan(loss)
+    assert (k.cross_entropy_grad(np.ones((), dtype), logp, target, None, IGNORE, 0.0, "mean") == 0).all()
+    assert np.isnan(k.cross_entropy(x[:0], target[:0], None, IGNORE, 0.0, "mean")[0])
+    assert k.cross_entropy(x, target, None, IGNORE, 0.0, "sum")[0] == 0
+
+
 def test_cross_entropy_of_certain_logits_does_not_overflow(k, dtype):
     x = np.array([[1e4, 0, -1e4], [0, -1e30, 0]], dtype)
     loss, _ = k.cross_entropy(x, np.array([1, 0]), None, IGNORE, 0.0)
@@ -113,6 +154,8 @@ def test_wrong_shapes_are_refused(compiled):
         compiled.cross_entropy(x, np.zeros(3, np.int64), None, IGNORE, 0.0)
     with pytest.raises(ShapeError, match="3 classes"):
         compiled.cross_entropy(x, np.zeros(2, np.int64), np.zeros(2), IGNORE, 0.0)
+    with pytest.raises(ShapeError, match=r"reduction='mean'.*\(\), got \(2,\)"):
+        compiled.cross_entropy_grad(x[:, 0], x, np.zeros(2, np.int64), None, IGNORE, 0.0, "mean")
     with pytest.raises(ShapeError, match="one shape"):
         compiled.bce_with_logits(x, x[0])
     with pytest.raises(ShapeError, match="one shape"):
@@ -199,6 +242,7 @@ def test_thread_counts(compiled, same_for_all_thread_counts, dtype):
     args = (weight, IGNORE, 0.1)
     same_for_all_thread_counts(lambda: compiled.cross_entropy(x, target, *args))
     _, logp = compiled.cross_entropy(x, target, *args)
+    same_for_all_thread_counts(lambda: compiled.cross_entropy(x, target, *args, "mean"))
     same_for_all_thread_counts(lambda: compiled.cross_entropy_grad(g, logp, target, *args))
     same_for_all_thread_counts(lambda: compiled.bce_with_logits(x, np.abs(x)))
     chance = np.exp(logp)

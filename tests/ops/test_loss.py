@@ -24,51 +24,65 @@ def targets(t: np.ndarray, classes: int, weight: np.ndarray | None, ignored: int
     return out
 
 
-def cross_entropy(x: np.ndarray, t: np.ndarray, weight: Any = None, ignored: int = -100, smoothing: float = 0.0) -> Any:
+def total_weight(t: np.ndarray, weight: Any, ignored: int, reduction: str) -> float:
+    return sum(1.0 if weight is None else weight[k] for k in t if k != ignored) if reduction == "mean" else 1.0
+
+
+def cross_entropy(
+    x: np.ndarray, t: np.ndarray, weight: Any = None, ignored: int = -100, smoothing: float = 0.0, reduction: str = "none"
+) -> Any:
     logp = sp.log_softmax(x, axis=1) if x.size else x
-    return -(targets(t, x.shape[1], weight, ignored, smoothing) * logp).sum(1), logp
+    loss = -(targets(t, x.shape[1], weight, ignored, smoothing) * logp).sum(1)
+    return loss if reduction == "none" else loss.sum() / total_weight(t, weight, ignored, reduction), logp
 
 
 def cross_entropy_grad(
-    g: np.ndarray, logp: np.ndarray, t: np.ndarray, weight: Any, ignored: int, smoothing: float
+    g: np.ndarray, logp: np.ndarray, t: np.ndarray, weight: Any, ignored: int, smoothing: float, reduction: str = "none"
 ) -> Any:
     shares = targets(t, logp.shape[1], weight, ignored, smoothing)
-    return g[:, None] * (np.exp(logp) * shares.sum(1, keepdims=True) - shares)
+    total = total_weight(t, weight, ignored, reduction) or 1.0  # where no sample counts, all rows are 0
+    return g[..., None] / total * (np.exp(logp) * shares.sum(1, keepdims=True) - shares)
 
 
-def raw(x: Any, t: Any, weight: Any = None, ignored: int = -100, smoothing: float = 0.0) -> Any:
-    return apply(CrossEntropy, (x, t, weight.detach() if weight is not None else None), (ignored, smoothing))
+def raw(x: Any, t: Any, weight: Any = None, ignored: int = -100, smoothing: float = 0.0, reduction: str = "none") -> Any:
+    return apply(CrossEntropy, (x, t, weight.detach() if weight is not None else None), (ignored, smoothing, reduction))
 
 
-def raw_grad(g: Any, logp: Any, t: Any, weight: Any, ignored: int, smoothing: float) -> Any:
-    return apply(CrossEntropyGrad, (g, logp, t, weight), (ignored, smoothing))
+def raw_grad(g: Any, logp: Any, t: Any, weight: Any, ignored: int, smoothing: float, reduction: str = "none") -> Any:
+    return apply(CrossEntropyGrad, (g, logp, t, weight), (ignored, smoothing, reduction))
 
 
 RAW = (
     S((3, 4), index(4, 3)),
     S((3, 4), index(4, 3), None, args=(2, 0.0)),
     S((3, 4), index(4, 3), None, args=(1, 0.3)),
+    S((3, 4), index(4, 3), None, args=(1, 0.3, "mean")),
+    S((3, 4), index(4, 3), None, args=(1, 0.0, "sum")),
     S((1, 1), index(1, 1)),
     S((0, 3), index(3, 0)),
 )
 
 
-def with_weight(x: Any, t: Any, ignored: int, smoothing: float) -> Any:
+def with_weight(x: Any, t: Any, ignored: int, smoothing: float, reduction: str = "none") -> Any:
     """Class weights are constants here: the derivative by them is another question, see below."""
     weight = np.linspace(0.5, 2.0, x.shape[1])
     if isinstance(x, np.ndarray):
-        return cross_entropy(x, t, weight, ignored, smoothing)
-    return apply(CrossEntropy, (x, t, tgc.tensor(weight).to(x.dtype)), (ignored, smoothing))
+        return cross_entropy(x, t, weight, ignored, smoothing, reduction)
+    return apply(CrossEntropy, (x, t, tgc.tensor(weight).to(x.dtype)), (ignored, smoothing, reduction))
 
 
-def grad_with_weight(g: Any, logp: Any, t: Any, ignored: int, smoothing: float) -> Any:
+def grad_with_weight(g: Any, logp: Any, t: Any, ignored: int, smoothing: float, reduction: str = "none") -> Any:
     weight = np.linspace(0.5, 2.0, logp.shape[1])
     if isinstance(g, np.ndarray):
-        return cross_entropy_grad(g, logp, t, weight, ignored, smoothing)
-    return apply(CrossEntropyGrad, (g, logp, t, tgc.tensor(weight).to(g.dtype)), (ignored, smoothing))
+        return cross_entropy_grad(g, logp, t, weight, ignored, smoothing, reduction)
+    return apply(CrossEntropyGrad, (g, logp, t, tgc.tensor(weight).to(g.dtype)), (ignored, smoothing, reduction))
 
 
-WEIGHTED = (S((3, 4), index(4, 3), args=(-100, 0.0)), S((3, 4), index(4, 3), args=(1, 0.2)))
+WEIGHTED = (
+    S((3, 4), index(4, 3), args=(-100, 0.0)),
+    S((3, 4), index(4, 3), args=(1, 0.2)),
+    S((3, 4), index(4, 3), args=(1, 0.2, "mean")),
+)
 
 # ---- the functions: (input, target), keywords
 
@@ -234,7 +248,8 @@ CASES = (
                 (1, 1, -100, 0.0),
                 (0, 2, -100, 0.1),
             ]
-        ),
+        )
+        + tuple(S((), (3, 4), index(4, 3), None, args=(2, 0.1, reduction)) for reduction in ("sum", "mean")),
         half=True,
         threaded=(S((1500,), (1500, 300), index(300, 1500), None, args=(3, 0.1)),),
         errors=(
@@ -249,7 +264,10 @@ CASES = (
         "cross_entropy_grad",
         grad_with_weight,
         grad_with_weight,
-        tuple(S((3,), (3, 4), index(4, 3), args=(ignored, e)) for ignored, e in [(-100, 0.0), (1, 0.3)]),
+        (
+            *(S((3,), (3, 4), index(4, 3), args=(ignored, e)) for ignored, e in [(-100, 0.0), (1, 0.3)]),
+            S((), (3, 4), index(4, 3), args=(1, 0.3, "mean")),
+        ),
     ),
     Case("cross_entropy", ops.cross_entropy, cross_entropy_loss, NARROW),
     Case("log_softmax", ops.cross_entropy, cross_entropy_loss, CHANCES, torch=torch_call("cross_entropy")),

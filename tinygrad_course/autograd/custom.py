@@ -10,7 +10,7 @@ from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.function import up_to_date
 from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
-from tinygrad_course.autograd.node import Node, Output, new_node, saved_output, start_node, without_base
+from tinygrad_course.autograd.node import Node, new_node, new_output, saved_output, start_node, without_base
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import GraphError, ShapeError
 
@@ -312,6 +312,6 @@ def _result(value: Any, index: int, given: tuple[Any, ...], ctx: FunctionCtx, no
     known.append(array)
     constant = any(value is other for other in ctx._not_differentiable)
     if node is not None and not constant and value.array.dtype.kind in "fc":
-        result.node = Output(node, index, value.array.shape) if len(given) > 1 else node
+        result.node = new_output(node, index, value.array.shape) if len(given) > 1 else node
         result.track = True
     return result

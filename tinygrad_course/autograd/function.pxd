@@ -1,8 +1,8 @@
 from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
-from tinygrad_course.autograd.node cimport Node, Output, new_node, record
+from tinygrad_course.autograd.node cimport Node, new_node, new_output, record
 from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.autograd.watch cimport Watch
-from tinygrad_course.kernels.arrays cimport alike
+from tinygrad_course.kernels.arrays cimport alike, is_float
 from tinygrad_course.kernels.direct cimport binary as run_binary, shape_of, unary as run_unary
 from tinygrad_course.kernels.local cimport recording
 

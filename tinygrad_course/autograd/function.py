@@ -14,11 +14,11 @@ from numpy import ndarray
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
-from tinygrad_course.autograd.node import PAIRS, Node, Output, new_node, record
+from tinygrad_course.autograd.node import PAIRS, Node, new_node, new_output, record
 from tinygrad_course.autograd.rule import Rule
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import OperandError
-from tinygrad_course.kernels.arrays import alike
+from tinygrad_course.kernels.arrays import alike, is_float
 from tinygrad_course.kernels.direct import binary as run_binary
 from tinygrad_course.kernels.direct import shape_of
 from tinygrad_course.kernels.direct import unary as run_unary
@@ -91,7 +91,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     version: Version
     rule: Rule = op.rule
     track = False
-    usual = True  # NumPy arrays of one dtype: the common case needs no further check
+    usual = True  # NumPy arrays, floats of one type: the common case needs no further check
     dtype = None
     arrays: list[Any] = []
     for value in inputs:
@@ -106,10 +106,11 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         array = tensor.array
         if type(array) is not ndarray:
             usual = False
-        elif dtype is None:
-            dtype = array.dtype
-        elif array.dtype is not dtype:
-            usual = False
+        elif is_float(array):  # class numbers and indices may have any type
+            if dtype is None:
+                dtype = array.dtype
+            elif array.dtype is not dtype:
+                usual = False
         arrays.append(array)
         if tensor.track:
             track = True
@@ -298,7 +299,7 @@ def _wrap_several(node: Node, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Tensors for the outputs of one node; integer outputs (indices) are constants."""
     results = []
     for index, array in enumerate(arrays):
-        output = Output(node, index, array.shape) if array.dtype.kind in "fc" else None
+        output = new_output(node, index, shape_of(array)) if array.dtype.kind in "fc" else None
         results.append(new_tensor(array, output))
     node.shape = tuple([array.shape for array in arrays])
     outputs = tuple(results)

@@ -4,7 +4,7 @@ from tinygrad_course.autograd.base cimport TensorBase, Version, new_tensor
 from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.kernels.arrays cimport fingerprint
 from tinygrad_course.kernels.direct cimport shape_of
-from tinygrad_course.kernels.local cimport scope
+from tinygrad_course.kernels.local cimport recording, scope
 
 cdef int OUTPUT, OPERANDS
 
@@ -76,3 +76,6 @@ cdef class SavedOutput:
 
 cdef class Output(Node):
     cdef public Py_ssize_t index
+
+
+cpdef new_output(node, Py_ssize_t index, shape)

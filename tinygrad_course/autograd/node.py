@@ -20,7 +20,7 @@ from tinygrad_course.autograd.rule import OPERANDS, OUTPUT, Rule
 from tinygrad_course.errors import GraphError
 from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.kernels.direct import shape_of
-from tinygrad_course.kernels.local import scope
+from tinygrad_course.kernels.local import recording, scope
 
 
 class _Counter:
@@ -335,11 +335,13 @@ class Node:
             return link
         output: SavedOutput = link
         node: Any = self
-        if output.shared:  # the one that the output's tensor has, if it still has it: hooks and gradients meet there
+        if output.shared and not recording():
+            node = None  # no second derivative will follow it
+        elif output.shared:  # the one that the output's tensor has, if it still has it: hooks and gradients meet there
             known: TensorBase | None = None if self.outputs is None else self.outputs[output.index]()
             node = None if known is None else known.node
             if not isinstance(node, Output) or node.edges[0] is not self:
-                node = Output(self, output.index, output.array.shape)
+                node = new_output(self, output.index, output.array.shape)
         tensor: TensorBase = new_tensor(output.array, node)
         tensor.version = output.version
         return tensor
@@ -473,9 +475,14 @@ class Output(Node):
 
     index: int
 
-    def __init__(self, node: Any, index: int, shape: Any) -> None:
-        start_node(self, node.op, (), ())
-        self.edges = (node,)
-        self.scope = node.scope
-        self.index = index
-        self.shape = shape
+
+def new_output(node: Any, index: Any, shape: Any) -> Any:
+    """The Output behind one of the outputs of `node`."""
+    parent: Node = node
+    output: Output = Output.__new__(Output)
+    start_node(output, parent.op, (), ())
+    output.edges = (parent,)
+    output.scope = parent.scope
+    output.index = index
+    output.shape = shape
+    return output

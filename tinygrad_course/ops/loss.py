@@ -19,7 +19,7 @@ from tinygrad_course.ops.arithmetic import add, div, log, mul, neg, sub
 from tinygrad_course.ops.broadcast import broadcast_shape
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.comparison import lt, ne, where
-from tinygrad_course.ops.dtypes import constant, full_like, int64, require_tensors
+from tinygrad_course.ops.dtypes import full_like, int64, require_tensors
 from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.linalg import linear
 from tinygrad_course.ops.reduce import mean, mean_of_all, sum, sum_of_all
@@ -32,25 +32,28 @@ __all__ = [
 
 
 class CrossEntropy(Op):
-    """Logits x (N, C), classes t (N,), class weights w (C,) or None  ->  loss (N,) and log-probabilities (N, C).
+    """Logits x (N, C), classes t (N,), class weights w (C,) or None  ->  loss (N,) or () and log-probabilities (N, C).
 
     loss_n = -sum_c T_nc log softmax(x_n)_c, with T_nc = w_c ((1 - s) [c = t_n] + s / C) for label smoothing s, and 0 where
-    t_n = ignore_index.  gx_n = g_n (softmax(x_n) sum_c T_nc - T_n).  Both outputs are differentiable, so that the second
+    t_n = ignore_index.  gx_n = g_n (softmax(x_n) sum_c T_nc - T_n).  reduction "sum" adds the losses up, "mean" divides that
+    by the sum of w_t over the samples that count, and gx by the same.  Both outputs are differentiable, so that the second
     derivative can go through the log-probabilities that backward uses."""
 
     name = "cross_entropy"
 
     @staticmethod
-    def shape(x: Shape, target: Shape, weight: Shape | None, ignore_index: int, label_smoothing: float) -> Any:
+    def shape(x: Shape, target: Shape, weight: Shape | None, ignore_index: int, label_smoothing: float,
+              reduction: str = "none") -> Any:
         if len(x) != 2 or target != (x[0],):
             raise ShapeError(f"cross_entropy: logits {x} need the class numbers of {x[:1]} samples, the target has {target}")
         if weight is not None and weight != (x[1],):
             raise ShapeError(f"cross_entropy: {x[1]} classes need a weight of shape ({x[1]},), got {weight}")
-        return (x[0],), x
+        return (x[:1] if reduction == "none" else ()), x
 
     @staticmethod
-    def forward(ctx: Node, k: Any, x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float) -> Any:
-        loss, logp = k.cross_entropy(x, target, weight, ignore_index, label_smoothing)
+    def forward(ctx: Node, k: Any, x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float,
+                reduction: str = "none") -> Any:
+        loss, logp = k.cross_entropy(x, target, weight, ignore_index, label_smoothing, reduction)
         ctx.save(logp, target, weight)
         return loss, logp
 
@@ -72,16 +75,18 @@ class CrossEntropyGrad(Op):
     name = "cross_entropy_grad"
 
     @staticmethod
-    def shape(g: Shape, logp: Shape, target: Shape, weight: Shape | None, ignore_index: int, label_smoothing: float) -> Shape:
-        if g != logp[:1]:
-            raise ShapeError(f"cross_entropy_grad: the gradient has shape {g}, there are {logp[:1]} losses")
+    def shape(g: Shape, logp: Shape, target: Shape, weight: Shape | None, ignore_index: int, label_smoothing: float,
+              reduction: str = "none") -> Shape:
+        losses = logp[:1] if reduction == "none" else ()
+        if g != losses:
+            raise ShapeError(f"cross_entropy_grad: the gradient has shape {g}, there are {losses} losses")
         return logp
 
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, logp: Any, target: Any, weight: Any, ignore_index: int,
-                label_smoothing: float) -> Any:
+                label_smoothing: float, reduction: str = "none") -> Any:
         ctx.save(g, logp, target, weight)
-        return k.cross_entropy_grad(g, logp, target, weight, ignore_index, label_smoothing)
+        return k.cross_entropy_grad(g, logp, target, weight, ignore_index, label_smoothing, reduction)
 
     @staticmethod
     def backward(ctx: Node, v: Any) -> Any:
@@ -91,7 +96,8 @@ class CrossEntropyGrad(Op):
         gg = glogp = None
         if needs[0]:  # linear in g: its coefficients are the result for g = 1
             slope = apply(CrossEntropyGrad, (full_like(g, g.array.shape, 1.0), logp, target, weight), ctx.args)
-            gg = sum(mul(v, slope), 1)
+            share = mul(v, slope)
+            gg = sum(share, 1) if g.array.ndim else sum_of_all(share)
         if needs[1]:  # only the first summand depends on logp, and it is its own derivative; logp = -inf leaves the second
             nothing = full_like(logp, logp.array.shape, -float("inf"))
             second = apply(CrossEntropyGrad, (g, nothing, target, weight), ctx.args)
@@ -331,12 +337,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
         raise GraphError("cross_entropy: the class weights require a gradient, which this loss does not give; use "
                          "weight.detach()")
     input, target, shape = _classes_last("cross_entropy", input, target)
-    counted = _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
-    loss, _ = apply(CrossEntropy, (input, target, weight), (int(ignore_index), float(label_smoothing)))
-    if reduction == "mean":
-        total = float(counted) if weight is None else _total_weight(input, target, weight, ignore_index)
-        return div(sum_of_all(loss), total)
-    return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
+    _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
+    loss, _ = apply(CrossEntropy, (input, target, weight), (int(ignore_index), float(label_smoothing), reduction))
+    return loss if shape is None or reduction != "none" else reshape(loss, shape)
 
 
 def linear_cross_entropy(input: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
@@ -365,12 +368,6 @@ def linear_cross_entropy(input: Any, linear_weight: Any, target: Any, *, linear_
     logits = reshape(linear(input, linear_weight, bias), (*x[:-1], *w[:-1]))
     return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index,
                          reduction=reduction, label_smoothing=label_smoothing)
-
-
-def _total_weight(x: Any, target: Any, weight: Any, ignore_index: int) -> Any:
-    """What a mean divides by: the class weights of the samples that count."""
-    valid = target.array != ignore_index
-    return constant(weight.array[target.array[valid]].sum(), x)
 
 
 def _cross_entropy_with_probabilities(x: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
@@ -420,12 +417,9 @@ def _check_weight(op: str, weight: Any, classes: int) -> None:
                          f"{weight.array.shape}")
 
 
-def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> int:
-    """How many targets count, after the check that they are classes."""
+def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> None:
     array = target.array
-    counted: int = count_classes(array, classes, ignore_index)
-    if counted < 0:
+    if count_classes(array, classes, ignore_index) < 0:
         wrong = (array != ignore_index) & ((array < 0) | (array >= classes))
         raise IndexError(f"{op}: target {int(array[wrong][0])} is not a class: the input has {classes} classes, so targets "
                          f"are 0..{classes - 1} (or ignore_index={ignore_index})")
-    return counted

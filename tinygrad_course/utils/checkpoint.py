@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_course.autograd import enable_grad, grad, is_grad_enabled
 from tinygrad_course.autograd.base import TensorBase, new_tensor
 from tinygrad_course.autograd.function import up_to_date
-from tinygrad_course.autograd.node import Node, Output, new_node, without_base
+from tinygrad_course.autograd.node import Node, new_node, new_output, without_base
 from tinygrad_course.errors import GraphError, OperandError
 from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.ops.arguments import integer
@@ -62,7 +62,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     for index, y in enumerate(outputs):
         if y.base is not None:  # a view would keep what it shows, and the graph of that
             y.array, y.base, y.version, y.seen = y.array.copy(), None, None, 0
-        y.node = Output(node, index, y.array.shape)  # in place of the segment's graph, which dies here
+        y.node = new_output(node, index, y.array.shape)  # in place of the segment's graph, which dies here
     return result
 
 

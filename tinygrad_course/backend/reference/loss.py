@@ -15,37 +15,46 @@ Array = NDArray[Any]
 
 
 def cross_entropy(
-    x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+    x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float, reduction: str = "none"
 ) -> tuple[Array, Array]:
     """Softmax and negative log-likelihood in one:  logp = log_softmax(x)  and, with smoothing e,
 
         loss_n = (1 - e) * w_t * -logp_nt  +  e / C * sum_c w_c * -logp_nc          t = target_n
 
     x (N, C), target (N,) of ints, weight (C,) or None for ones  ->  loss (N,), logp (N, C).  A sample whose target is
-    `ignore_index` has loss 0.  For the mean, divide the sum by the sum of w_t over the samples that count.
+    `ignore_index` has loss 0.  reduction "sum" adds all up; "mean" divides that by the sum of w_t over the samples that
+    count: the loss is then ().
     Raises IndexError for any other target outside 0..C-1.
     Smoothing: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
     """
     counts, classes = _classes(target, x.shape[1], ignore_index)
     logp = log_softmax(x, 1)
     if x.size == 0:
-        return np.zeros_like(x, shape=target.shape), logp
+        return _reduced(np.zeros_like(x, shape=target.shape), counts, classes, weight, reduction), logp
     picked = np.take_along_axis(logp, classes[:, None], axis=1)[:, 0]
     loss = -picked if weight is None else -picked * weight[classes]
     if label_smoothing:
         spread = logp if weight is None else logp * weight
         loss = (1 - label_smoothing) * loss - label_smoothing / x.shape[1] * np.sum(spread, axis=1)
-    return np.where(counts, loss, 0).astype(x.dtype, copy=False), logp
+    loss = np.where(counts, loss, 0).astype(x.dtype, copy=False)
+    return _reduced(loss, counts, classes, weight, reduction), logp
 
 
 def cross_entropy_grad(
-    g: Array, logp: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+    g: Array,
+    logp: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str = "none",
 ) -> Array:
     """Gradient of `cross_entropy` with respect to x, with p = exp(logp) and e the smoothing:
 
         gx_nc = g_n * ((1 - e) * w_t * (p_nc - [c = t])  +  e / C * (p_nc * sum_k w_k - w_c))
 
-    g (N,), logp (N, C)  ->  gx (N, C); rows of ignored samples are 0.
+    g (N,), logp (N, C)  ->  gx (N, C); rows of ignored samples are 0.  For a reduced loss g is (), and a mean's is divided
+    by the sum of w_t over the samples that count.
     """
     c = logp.shape[1]
     if logp.size == 0:
@@ -57,7 +66,25 @@ def cross_entropy_grad(
     gx = (1 - label_smoothing) * w[classes][:, None] * (p - hit)
     if label_smoothing:
         gx = gx + label_smoothing / c * (p * np.sum(w) - w)
-    return np.where(counts[:, None], g[:, None] * gx, 0).astype(logp.dtype, copy=False)
+    if reduction == "mean":
+        with np.errstate(divide="ignore", invalid="ignore"):  # no sample counts: all rows are 0
+            g = g / _total(counts, classes, weight)
+    return np.where(counts[:, None], g[..., None] * gx, 0).astype(logp.dtype, copy=False)
+
+
+def _total(counts: Array, classes: Array, weight: Array | None) -> Any:
+    """Sum of the weights of the samples that count."""
+    return np.sum(counts) if weight is None else np.sum(np.where(counts, weight[classes], 0))
+
+
+def _reduced(loss: Array, counts: Array, classes: Array, weight: Array | None, reduction: str) -> Array:
+    if reduction == "none":
+        return loss
+    with np.errstate(invalid="ignore"):
+        total = np.sum(loss, dtype=np.float64)
+        if reduction == "mean":
+            total = total / _total(counts, classes, weight)
+    return np.asarray(total, dtype=loss.dtype, like=loss)
 
 
 def bce(x: Array, target: Array) -> Array:
