@@ -6,12 +6,15 @@ Design:
       direct      conv_impl.h, conv_weight_impl.h: the right-hand matrix is never built, the tiles read a padded copy of
                   a few images that fits in the cache
       winograd    winograd_impl.h: 3x3, stride 1, float32, with 2.25 to 4 times fewer multiplications
+      product     gemm_impl.h: 1x1, stride 1; the images are matrices as they lie
 * This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
   explained to users one floor up; the checks here only keep the C code inside its arrays.
 """
 
 cimport numpy as cnp
+from libc.string cimport memset
 from tinygrad_course.kernels.door cimport chosen_level, contiguous, float_kind
+from tinygrad_course.kernels.gemm cimport gemm, tc_gemm_problem
 from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
 from tinygrad_course.kernels.threads cimport n_threads
 from tinygrad_course.kernels.winograd cimport winograd
@@ -33,7 +36,7 @@ cdef extern from "conv.h" nogil:
         const char *why_not
         double multiplications, memory, cycles
     const int TC_CONV, TC_CONV_INPUT, TC_CONV_WEIGHT
-    const int TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_ALGORITHMS
+    const int TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_ALGORITHMS
     const char *const tc_algorithm_names[]
     const int tc_level_vector_bytes[]
     void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p, tc_conv_cost *costs)
@@ -87,6 +90,30 @@ cdef inline int _lanes(int kind) noexcept nogil:
     return tc_level_vector_bytes[_level] // (4 if kind == 0 else 8)
 
 
+cdef int _product(int which, int kind, const tc_conv_problem *p) noexcept nogil:
+    """A convolution with a 1x1 kernel, stride 1 and no padding: y_n = w x_n, gx_n = w' g_n, gw = sum over n of g_n x_n'."""
+    cdef tc_gemm_problem q
+    cdef Py_ssize_t pixels = p.h * p.w
+    memset(&q, 0, sizeof(q))
+    q.c = p.out
+    if which == TC_CONV_WEIGHT:
+        q.m, q.n, q.k, q.terms = p.o, p.c, pixels, p.n
+        q.a, q.a_row, q.a_col, q.a_term = p.y, pixels, 1, p.o * pixels
+        q.b, q.b_row, q.b_col, q.b_term = p.x, 1, pixels, p.c * pixels
+        q.c_row = p.c
+        return gemm(kind, &q)
+    q.n, q.run = p.n * pixels, pixels
+    q.a, q.b_row, q.b_col, q.c_row = p.weight, pixels, 1, pixels
+    if which == TC_CONV:
+        q.m, q.k, q.a_row, q.a_col = p.o, p.c, p.c, 1
+        q.b, q.bias, q.row_bias = p.x, p.bias, 1
+    else:
+        q.m, q.k, q.a_row, q.a_col = p.c, p.o, 1, p.c
+        q.b = p.y
+    q.b_run, q.c_run = q.k * pixels, q.m * pixels
+    return gemm(kind, &q)
+
+
 cdef int _compute(int which, int kind, const tc_conv_problem *p, int threads) noexcept nogil:
     """The algorithm that conv_choice.h takes.  0, or -1 if there is no memory for scratch."""
     cdef int algorithm = tc_conv_choose(which, kind, _lanes(kind), p, _forced), failed
@@ -94,6 +121,8 @@ cdef int _compute(int which, int kind, const tc_conv_problem *p, int threads) no
         failed = winograd(which, 2 if algorithm == TC_WINOGRAD_2 else 4, p, threads)
         if failed <= 0:
             return failed
+    if algorithm == TC_PRODUCT:
+        return _product(which, kind, p)
     return tc_conv(which, kind, _level, p, threads)
 
 

@@ -16,8 +16,8 @@
 #include "conv_types.h"
 
 enum { TC_CONV = 0, TC_CONV_INPUT = 1, TC_CONV_WEIGHT = 2 };
-enum { TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_ALGORITHMS };
-static const char *const tc_algorithm_names[TC_ALGORITHMS] = {"direct", "winograd 2x2", "winograd 4x4"};
+enum { TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_ALGORITHMS };
+static const char *const tc_algorithm_names[TC_ALGORITHMS] = {"direct", "winograd 2x2", "winograd 4x4", "product"};
 
 typedef struct {
     const char *why_not;      /* NULL if the algorithm can do the problem */
@@ -70,12 +70,38 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
     return cost;
 }
 
+/* A kernel of one pixel: a matrix product for each image (gemm_impl.h), o x c by c x pixels; its adjoints are products
+ * with the transposed weight, and the sum over images of o x pixels by pixels x c. */
+static inline tc_conv_cost tc_cost_product(int which, int type, int lanes, const tc_conv_problem *p) {
+    tc_conv_cost cost = {NULL, 0, 0, 0};
+    if (p->kh != 1 || p->kw != 1) cost.why_not = "kernel not 1x1";
+    else if (p->sh != 1 || p->sw != 1) cost.why_not = "stride not 1";
+    else if (p->ph || p->pw) cost.why_not = "padding not 0";
+    else if (p->groups != 1) cost.why_not = "groups not 1";
+    else if (p->act != TC_ACT_NONE) cost.why_not = "activation";
+    else if (p->n * p->c * p->h * p->w * p->o == 0) cost.why_not = "nothing to compute";
+    if (cost.why_not) return cost;
+    tc_int pixels = p->n * p->h * p->w, rows = which == TC_CONV ? p->o : p->c;
+    double number = type == 0 ? 4 : 8, weights = (double)p->o * p->c, packed = 0;
+    if (which == TC_CONV_WEIGHT) {
+        cost.multiplications = pixels * p->o * tc_round_up(p->c, lanes);
+        packed = 5 * pixels * tc_round_up(p->c, lanes) / lanes; /* transposed */
+    } else {
+        cost.multiplications = tc_round_up(pixels, lanes) * weights;
+        if (rows > 14) packed = 2.5 * tc_round_up(pixels, lanes) / lanes * (weights / rows);
+    }
+    cost.memory = number * (tc_conv_arrays(p) + weights);
+    cost.cycles = cost.multiplications / (2 * lanes) / 0.9 + packed + cost.memory / TC_BYTES_PER_CYCLE + TC_START;
+    return cost;
+}
+
 /* Costs of all algorithms; `lanes` is the number of float32 or float64 in a vector of the level. */
 static inline void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p,
                                  tc_conv_cost costs[TC_ALGORITHMS]) {
     costs[TC_DIRECT] = tc_cost_direct(which, type, lanes, p);
     costs[TC_WINOGRAD_2] = tc_cost_winograd(which, type, lanes, 2, p);
     costs[TC_WINOGRAD_4] = tc_cost_winograd(which, type, lanes, 4, p);
+    costs[TC_PRODUCT] = tc_cost_product(which, type, lanes, p);
 }
 
 /* `wish`: the algorithm to take if it can do the problem, for tests; -1: the cheapest. */

@@ -16,7 +16,9 @@ cdef extern from "gemm_types.h" nogil:
         void *c
         tc_int c_row
         const void *bias
-        int add
+        int row_bias, add
+        tc_int terms, a_term, b_term
+        tc_int run, b_run, c_run
         int batch_dims
         const tc_int *batch_shape
         const tc_int *a_batch

@@ -47,7 +47,7 @@ def tile():
 
 
 cdef int gemm(int type, const tc_gemm_problem *p) noexcept nogil:
-    cdef Py_ssize_t work = 2 * p.m * p.n * p.k
+    cdef Py_ssize_t work = 2 * p.m * p.n * p.k * max(1, p.terms)
     cdef int d
     for d in range(p.batch_dims):
         work *= p.batch_shape[d]

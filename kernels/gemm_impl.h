@@ -30,14 +30,17 @@
 #undef TC_USE_TILE_MATRIX
 
 #define TC_PLAN TC_FN(gemm_plan)
+#define TC_PIECE TC_FN(gemm_piece_place)
 
 typedef struct {
     const tc_gemm_problem *p;         /* as computed: of the turned problem if `turned` */
-    int turned;                       /* element (i, j) lies at c[j * c_row + i], the bias goes by rows */
+    int turned;                       /* element (i, j) lies at c[j * c_row + i] */
+    int row_bias;                     /* the bias goes by rows (after turning) */
+    tc_int run;                       /* columns in a run of B and C; all of them if there are no runs */
     tc_int c_matrix;                  /* from one matrix C of the batch to the next */
     tc_int row_blocks, panels;        /* of the whole matrix: blocks of <= TC_MR rows, panels of TC_NR columns */
     tc_int row_groups, panel_groups;  /* tasks per matrix */
-    tc_int slices;                    /* of k */
+    tc_int terms, slices;             /* of the sum, and of k */
     tc_int chunk;                     /* row blocks */
     int a_in_place, b_in_place;
     tc_int a_room;                    /* numbers of scratch for packed A */
@@ -88,13 +91,38 @@ static void TC_FN(gemm_store)(tc_int m, tc_int n, const TC_T *tile, TC_T *c, tc_
     }
 }
 
+/* The piece of a panel (columns j to `end`) that lies in one run: its length, and where it starts in B and C. */
+typedef struct {
+    tc_int n, b, c;
+} TC_PIECE;
+
+TC_INLINE TC_PIECE TC_FN(gemm_piece)(const TC_PLAN *q, tc_int j, tc_int end) {
+    tc_int run = j / q->run, at = j % q->run;
+    return (TC_PIECE){tc_min(end - j, q->run - at), run * q->p->b_run + at * q->p->b_col, run * q->p->c_run + at};
+}
+
+/* Columns j to `end` of k rows of B, at most a panel.  Pieces of several runs are put side by side. */
+static void TC_FN(gemm_pack_panel)(const TC_PLAN *q, tc_int k, tc_int j, tc_int end, const TC_T *b, TC_T *out) {
+    tc_int b_row = q->p->b_row, n = end - j;
+    TC_PIECE piece = TC_FN(gemm_piece)(q, j, end);
+    if (piece.n == n) {
+        TC_FN(pack_b)(k, n, b + piece.b, b_row, q->p->b_col, out);
+        return;
+    }
+    if (n < TC_NR) memset(out, 0, sizeof(TC_T) * (size_t)(k * TC_NR));
+    for (; j < end; j += piece.n, out += piece.n) {
+        piece = TC_FN(gemm_piece)(q, j, end);
+        for (tc_int p = 0; p < k; p++) TC_FN(gemm_put)(piece.n, b + piece.b + p * b_row, out + p * TC_NR, 0);
+    }
+}
+
 /* Panels of k rows of B, one after another.  Where rows are contiguous a few are read to their end before the next. */
-static void TC_FN(gemm_pack_b)(tc_int k, tc_int n, const TC_T *b, tc_int b_row, tc_int b_col, TC_T *out) {
-    tc_int step = b_col == 1 ? 8 : k;
+static void TC_FN(gemm_pack_b)(const TC_PLAN *q, tc_int k, tc_int left, tc_int right, const TC_T *b, TC_T *out) {
+    tc_int step = q->p->b_col == 1 ? 8 : k;
     for (tc_int p = 0; p < k; p += step)
-        for (tc_int j = 0; j < n; j += TC_NR)
-            TC_FN(pack_b)(tc_min(step, k - p), tc_min(TC_NR, n - j), b + p * b_row + j * b_col, b_row, b_col,
-                          out + j * k + p * TC_NR);
+        for (tc_int j = left; j < right; j += TC_NR)
+            TC_FN(gemm_pack_panel)(q, tc_min(step, k - p), j, tc_min(right, j + TC_NR), b + p * q->p->b_row,
+                                   out + (j - left) * k + p * TC_NR);
 }
 
 /* Blocks of rows of A, in a good order for either layout. */
@@ -114,7 +142,7 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
     const tc_gemm_problem *p = q->p;
     const TC_T *a, *b, *bias = (const TC_T *)p->bias;
     TC_T *c, *packed_a = (TC_T *)scratch, *packed_b = packed_a + q->a_room;
-    TC_T aside[TC_MR * TC_NR] __attribute__((aligned(64))), edge_bias[TC_NR] = {0};
+    TC_T aside[TC_MR * TC_NR + TC_VL] __attribute__((aligned(64))), edge_bias[TC_NR] = {0};
     tc_int panel_group = task % q->panel_groups;
     task /= q->panel_groups;
     tc_int row_group = task % q->row_groups;
@@ -126,41 +154,48 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
     const TC_FN(tc_tile_matrix) (*tile)[TC_MR] = p->a_col == 1 && q->a_in_place ? TC_FN(tile_across) : TC_FN(tile_down);
     tc_int a_pitch = p->a_col == 1 ? p->a_row : p->a_col;
 
-    for (tc_int slice = 0; slice < q->slices; slice++) {
+    for (tc_int part = 0; part < q->terms * q->slices; part++) {
+        tc_int term = part / q->slices, slice = part % q->slices;
         tc_int k0 = tc_cut(p->k, q->slices, slice), k = tc_cut(p->k, q->slices, slice + 1) - k0;
         tc_int left = panel0 * TC_NR, right = tc_min(p->n, panel1 * TC_NR);
-        int add = p->add || slice > 0;
-        if (!q->b_in_place)
-            TC_FN(gemm_pack_b)(k, right - left, b + k0 * p->b_row + left * p->b_col, p->b_row, p->b_col, packed_b);
+        const TC_T *a_part = a + term * p->a_term + k0 * p->a_col, *b_part = b + term * p->b_term + k0 * p->b_row;
+        int add = p->add || part > 0;
+        if (!q->b_in_place) TC_FN(gemm_pack_b)(q, k, left, right, b_part, packed_b);
         for (tc_int first = block0; first < block1; first += q->chunk) {
             tc_int last = tc_min(block1, first + q->chunk), top = tc_cut(p->m, q->row_blocks, first);
-            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, first, last, k, a + k0 * p->a_col, packed_a);
+            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, first, last, k, a_part, packed_a);
             for (tc_int panel = panel0; panel < panel1; panel++) {
                 tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1, ldb = TC_NR;
                 const TC_T *rows = packed_b + (j0 - left) * k;
+                TC_PIECE piece = TC_FN(gemm_piece)(q, j0, j0 + n), to_next;
+                int whole = !q->turned && n % TC_VL == 0 && piece.n == n;
                 if (q->b_in_place) {
-                    rows = b + k0 * p->b_row + j0;
+                    rows = b_part + piece.b;
                     ldb = p->b_row;
-                    if (n % TC_VL) { /* the tile reads whole vectors */
-                        TC_FN(pack_b)(k, n, rows, p->b_row, 1, packed_b);
+                    if (n % TC_VL || piece.n < n) { /* the tile reads whole vectors */
+                        TC_FN(gemm_pack_panel)(q, k, j0, j0 + n, b_part, packed_b);
                         rows = packed_b;
                         ldb = TC_NR;
                     }
                 }
-                if (bias && !q->turned && n % TC_VL) memcpy(edge_bias, bias + j0, sizeof(TC_T) * (size_t)n);
+                if (bias && !q->row_bias && n % TC_VL) memcpy(edge_bias, bias + j0, sizeof(TC_T) * (size_t)n);
                 for (tc_int block = first; block < last; block++) {
                     tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
-                    int whole = !q->turned && n % TC_VL == 0;
-                    TC_T *to = q->turned ? c + j0 * p->c_row + i0 : c + i0 * p->c_row + j0;
+                    TC_T *to = q->turned ? c + j0 * p->c_row + i0 : c + i0 * p->c_row + piece.c;
                     TC_TILE_OUT out = {to, p->c_row, add, NULL, NULL};
                     if (!whole) out = (TC_TILE_OUT){aside, TC_NR, 0, NULL, NULL};
                     if (bias && !add) {
-                        if (q->turned) out.row_bias = bias + i0;
-                        else out.col_bias = whole ? bias + j0 : edge_bias;
+                        if (q->row_bias) out.row_bias = bias + i0;
+                        else out.col_bias = n % TC_VL ? edge_bias : bias + j0;
                     }
-                    if (q->a_in_place) tile[nv - 1][m - 1](k, a + i0 * p->a_row + k0 * p->a_col, a_pitch, rows, ldb, &out);
+                    if (q->a_in_place) tile[nv - 1][m - 1](k, a_part + i0 * p->a_row, a_pitch, rows, ldb, &out);
                     else tile[nv - 1][m - 1](k, packed_a + (i0 - top) * k, m, rows, ldb, &out);
-                    if (!whole) TC_FN(gemm_store)(m, n, aside, to, p->c_row, add, q->turned);
+                    if (whole) continue;
+                    TC_FN(gemm_store)(m, piece.n, aside, to, p->c_row, add, q->turned);
+                    for (tc_int at = piece.n; at < n; at += to_next.n) {
+                        to_next = TC_FN(gemm_piece)(q, j0 + at, j0 + n);
+                        TC_FN(gemm_store)(m, to_next.n, aside + at, c + i0 * p->c_row + to_next.c, p->c_row, add, 0);
+                    }
                 }
             }
         }
@@ -214,7 +249,7 @@ static void TC_FN(gemm_dot_task)(const void *plan, tc_int task, void *scratch) {
         for (int i = 0; i < cols; i++, j++) {
             TC_T *to = c + (q->turned ? j * p->c_row : j);
             if (p->add) sums[i] += *to;
-            *to = bias ? sums[i] + bias[q->turned ? 0 : j] : sums[i];
+            *to = bias ? sums[i] + bias[q->row_bias ? 0 : j] : sums[i];
         }
     }
 }
@@ -252,7 +287,7 @@ static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
     for (j = 0; j < n; j++) {
         TC_T *to = c + (j0 + j) * (q->turned ? p->c_row : 1);
         if (p->add) sums[j] += *to;
-        *to = bias ? sums[j] + bias[q->turned ? 0 : j0 + j] : sums[j];
+        *to = bias ? sums[j] + bias[q->row_bias ? 0 : j0 + j] : sums[j];
     }
 }
 
@@ -267,7 +302,7 @@ static void TC_FN(gemm_small)(const TC_PLAN *q, tc_int batch) {
                 TC_T s = 0;
                 for (tc_int r = 0; r < p->k; r++) s += a[i * p->a_row + r * p->a_col] * b[r * p->b_row + j * p->b_col];
                 TC_T *to = c + i * p->c_row + j;
-                *to = p->add ? *to + s : bias ? s + bias[j] : s;
+                *to = p->add ? *to + s : bias ? s + bias[p->row_bias ? i : j] : s;
             }
         }
     }
@@ -287,8 +322,9 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     tc_int batch = 1;
     for (int d = 0; d < problem->batch_dims; d++) batch *= problem->batch_shape[d];
     if (batch == 0 || problem->m == 0 || problem->n == 0) return 0;
-    TC_PLAN q = {.p = problem, .c_matrix = problem->m * problem->c_row};
-    if (problem->m * problem->n * problem->k <= 128) {
+    int plain = problem->terms <= 1 && !problem->run;
+    TC_PLAN q = {.p = problem, .c_matrix = problem->m * problem->c_row, .terms = tc_max(1, problem->terms)};
+    if (plain && problem->m * problem->n * problem->k <= 128) {
         TC_FN(gemm_small)(&q, batch);
         return 0;
     }
@@ -297,21 +333,26 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     turned.n = problem->m;
     turned.a = problem->b; turned.a_row = problem->b_col; turned.a_col = problem->b_row; turned.a_batch = problem->b_batch;
     turned.b = problem->a; turned.b_row = problem->a_col; turned.b_col = problem->a_row; turned.b_batch = problem->a_batch;
-    q.turned = problem->n == 1 || (problem->m > 1 && TC_FN(gemm_cost)(&turned, 1) < TC_FN(gemm_cost)(problem, 0));
+    turned.a_term = problem->b_term; turned.b_term = problem->a_term;
+    q.turned = !problem->run && (problem->n == 1 ||
+                                 (problem->m > 1 && TC_FN(gemm_cost)(&turned, 1) < TC_FN(gemm_cost)(problem, 0)));
+    q.row_bias = q.turned ? !problem->row_bias : problem->row_bias;
     const tc_gemm_problem *p = q.p = q.turned ? &turned : problem;
 
-    if (p->m == 1 && (p->b_row == 1 || p->b_col == 1)) {
+    if (plain && p->m == 1 && (p->b_row == 1 || p->b_col == 1)) {
         int dot = p->b_row == 1;
         q.panel_groups = tc_ceil_div(p->n, dot ? TC_FN(DOT_COLS) : TC_FN(ROW_COLS));
         return tc_run(dot ? TC_FN(gemm_dot_task) : TC_FN(gemm_row_task), &q, batch * q.panel_groups,
                       sizeof(TC_T) * (size_t)p->k, threads);
     }
+    q.run = p->run ? p->run : p->n;
     q.row_blocks = tc_ceil_div(p->m, TC_MR);
     q.panels = tc_ceil_div(p->n, TC_NR);
     q.slices = tc_max(1, tc_ceil_div(p->k, TC_GEMM_SLICE));
     q.b_in_place = p->b_col == 1 && q.row_blocks == 1;
     /* A task per thread; two where that costs little, in case a thread is held up.  The longer side is cut first. */
-    tc_int tasks = batch * p->m * p->n * p->k > TC_GEMM_LARGE ? 2 * threads : threads;
+    int large = batch * q.terms * p->m * p->n * p->k > TC_GEMM_LARGE && batch * p->m * p->n > TC_GEMM_WIDE;
+    tc_int tasks = large ? 2 * threads : threads;
     q.row_groups = q.panel_groups = 1;
     while (threads > 1 && batch * q.row_groups * q.panel_groups < tasks) {
         if (q.row_blocks * TC_MR * q.panel_groups >= q.panels * TC_NR * q.row_groups && q.row_groups < q.row_blocks)
@@ -335,3 +376,4 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
 
 static const tc_gemm_function TC_FN(tc_gemm_entry) = TC_FN(gemm);
 #undef TC_PLAN
+#undef TC_PIECE
