@@ -9,6 +9,7 @@
 #else
 #define TC_YIELD() (void)0
 #endif
+#include "repeats.h"
 #include "rnn_types.h"
 #include "tc_omp.h"
 
@@ -50,10 +51,14 @@ static inline void tc_meet(tc_meeting *m, int *round) {
 
 typedef int (*tc_rnn_function)(const tc_rnn *p, int threads);
 typedef void (*tc_column_sums_function)(const void *x, tc_int rows, tc_int columns, void *sums, int threads);
+typedef int (*tc_group_sums_function)(const void *x, tc_int rows, tc_int columns, const tc_int *group, tc_int groups,
+                                      void *sums, int threads);
 static const tc_rnn_function tc_rnn_forward[2][TC_LEVELS] = {TC_PER_LEVEL(rnn_forward, f32),
                                                              TC_PER_LEVEL(rnn_forward, f64)};
 static const tc_rnn_function tc_rnn_backward[2][TC_LEVELS] = {TC_PER_LEVEL(rnn_backward, f32),
                                                               TC_PER_LEVEL(rnn_backward, f64)};
 static const tc_column_sums_function tc_column_sums[2][TC_LEVELS] = {TC_PER_LEVEL(column_sums, f32),
                                                                      TC_PER_LEVEL(column_sums, f64)};
+static const tc_group_sums_function tc_group_sums[2][TC_LEVELS] = {TC_PER_LEVEL(group_sums, f32),
+                                                                   TC_PER_LEVEL(group_sums, f64)};
 static const int tc_vector[TC_LEVELS] = {16, 32, 64};

@@ -4,6 +4,8 @@ Design:
 * Three stages.  One matrix product makes the input's part of the gates for all time steps; the recurrence (rnn_impl.h)
   goes through the steps with packed weights and its own threads; in backward, the gradients of weights and input are
   again matrix products over all steps.
+* Where the rows of x repeat, as characters do, the product with W_ih is made once for each different row (repeats.h), and
+  the gradient of W_ih takes the sum over equal rows first: a third of a character model's work.
 * The gates lie in rows of whole vectors.  Where the units fill them, a product covers all gates at once, otherwise it
   is taken gate by gate.
 * The product for W_hh needs h(t-1) for every row.  If all sequences are equally long that is y, shifted by one step;
@@ -33,6 +35,8 @@ cdef extern from "rnn_types.h" nogil:
         const void *h0
         const void *c0
         void *work
+        const void *input
+        const Py_ssize_t *group
         void *y
         const void *gy
         const void *gh
@@ -49,11 +53,16 @@ cdef extern from "rnn_types.h" nogil:
 cdef extern from "rnn.h" nogil:
     ctypedef int (*tc_rnn_function)(const tc_rnn *p, int threads) noexcept nogil
     ctypedef void (*tc_column_sums_function)(const void *, Py_ssize_t, Py_ssize_t, void *, int) noexcept nogil
+    ctypedef int (*tc_group_sums_function)(const void *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, Py_ssize_t, void *,
+                                           int) noexcept nogil
     void *(*tc_scratch_get)(size_t) noexcept nogil
     void (*tc_scratch_put)(void *) noexcept nogil
     tc_rnn_function tc_rnn_forward[2][3]
     tc_rnn_function tc_rnn_backward[2][3]
     tc_column_sums_function tc_column_sums[2][3]
+    tc_group_sums_function tc_group_sums[2][3]
+    Py_ssize_t tc_repeats(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t *, Py_ssize_t *, Py_ssize_t *,
+                          Py_ssize_t) noexcept nogil
     const int tc_vector[]
 
 KERNELS = ("rnn_forward", "rnn_backward")
@@ -66,6 +75,7 @@ tc_scratch_put = tc_free
 cdef enum:
     GRAIN = 4_000_000       # operations of the recurrence worth one thread: about 50 us
     SUM_GRAIN = 200_000     # numbers of a column sum
+    REPEAT_WORK = 8_000     # operations of a row's product worth a search for equal rows
     SUM_ROWS = 256          # rows in one sum of a weight gradient: longer ones lose digits, PyTorch's end with the step
 
 
@@ -93,8 +103,8 @@ cdef class _Layer:
 
     cdef tc_rnn p
     cdef int type
-    cdef Py_ssize_t item, inputs, rows, gates
-    cdef cnp.ndarray size, first
+    cdef Py_ssize_t item, inputs, rows, gates, groups
+    cdef cnp.ndarray size, first, group, different, input
 
     def __init__(self, str op, cnp.ndarray x, cnp.ndarray h0, cnp.ndarray w_ih, cnp.ndarray w_hh, str kind,
                  cnp.ndarray sizes, bint reverse):
@@ -129,6 +139,28 @@ cdef class _Layer:
         lanes = tc_vector[_level] // self.item
         self.p.padded = (self.p.units + lanes - 1) // lanes * lanes
 
+    cdef int find_repeats(self, cnp.ndarray x) except -1:
+        """Set groups and group, and the `different` rows of x; groups = 0 if less than half of the rows are repetitions."""
+        cdef Py_ssize_t g, slots = 16, most = self.rows // 2, bytes = self.inputs * self.item
+        cdef Py_ssize_t *first
+        cdef cnp.ndarray scratch
+        if most < 8 or self.inputs * self.gates * self.p.units < REPEAT_WORK:
+            return 0
+        while slots < 4 * most:
+            slots *= 2
+        self.group = np.empty(self.rows, np.intp)
+        scratch = np.empty(most + slots, np.intp)
+        first = <Py_ssize_t *>cnp.PyArray_DATA(scratch)
+        self.p.group = <const Py_ssize_t *>cnp.PyArray_DATA(self.group)
+        with nogil:
+            self.groups = tc_repeats(<const char *>cnp.PyArray_DATA(x), self.rows, bytes, most,
+                                     <Py_ssize_t *>self.p.group, first, first + most, slots)
+        if self.groups:
+            self.different = _new(self.groups, self.inputs, x)
+            for g in range(self.groups):
+                memcpy(_at(cnp.PyArray_DATA(self.different), g, bytes), _at(cnp.PyArray_DATA(x), first[g], bytes), bytes)
+        return 0
+
     cdef int run(self, tc_rnn_function function) except -1:
         cdef Py_ssize_t work = 2 * self.rows * self.gates * self.p.units * self.p.units
         cdef int failed
@@ -155,18 +187,25 @@ cdef class _Layer:
         return gates
 
     cdef int input_gates(self, cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias) except -1:
-        """work = x W_ih^T + bias"""
+        """work = x W_ih^T + bias, or input, if the rows of x repeat"""
         cdef tc_gemm_problem q
         cdef Py_ssize_t units, g
+        cdef char *to = <char *>self.p.work
         memset(&q, 0, sizeof(q))
         q.m, q.k = self.rows, self.inputs
+        q.c_row = tc_rnn_work[self.p.kind] * self.p.padded
+        self.find_repeats(x)
+        if self.groups:
+            x, q.m, q.c_row = self.different, self.groups, self.gates * self.p.padded
+            self.input = _new(self.groups, q.c_row, x)
+            self.p.input = cnp.PyArray_DATA(self.input)
+            to = <char *>self.p.input
         q.a, q.a_row, q.a_col = cnp.PyArray_DATA(x), self.inputs, 1
         q.b_row, q.b_col = 1, self.inputs
-        q.c_row = tc_rnn_work[self.p.kind] * self.p.padded
         for g in range(self.parts(self.gates, &units)):
             q.n = units
             q.b = _at(cnp.PyArray_DATA(w), g * units * self.inputs, self.item)
-            q.c = _at(self.p.work, g * self.p.padded, self.item)
+            q.c = _at(to, g * self.p.padded, self.item)
             q.bias = NULL if bias is None else _at(cnp.PyArray_DATA(bias), g * units, self.item)
             self.product(&q)
         return 0
@@ -188,8 +227,8 @@ cdef class _Layer:
             self.product(&q)
         return 0
 
-    cdef int weight_gradient(self, void *gw, Py_ssize_t slot, Py_ssize_t gates, Py_ssize_t row, Py_ssize_t rows,
-                             const void *x, Py_ssize_t width, bint add) except -1:
+    cdef int weight_gradient(self, void *gw, const void *sums, Py_ssize_t slot, Py_ssize_t gates, Py_ssize_t row,
+                             Py_ssize_t rows, const void *x, Py_ssize_t width, bint add) except -1:
         """gw (+)= sums^T x for `gates` gates from `slot` on, over `rows` rows from `row` on; x lies in rows of `width`."""
         cdef tc_gemm_problem q
         cdef Py_ssize_t units, g, pitch = tc_rnn_sums[self.p.kind] * self.p.padded
@@ -206,7 +245,7 @@ cdef class _Layer:
             q.add = add or block > 0
             for g in range(self.parts(gates, &units)):
                 q.m = units
-                q.a = _at(self.p.sums, (row + start) * pitch + (slot + g) * self.p.padded, self.item)
+                q.a = _at(sums, (row + start) * pitch + (slot + g) * self.p.padded, self.item)
                 q.c = _at(gw, g * units * width, self.item)
                 self.product(&q)
         return 0
@@ -216,12 +255,25 @@ cdef class _Layer:
         """gw = sums^T h(t-1).  before: h(t-1) per row, or None if all sequences are equally long."""
         cdef Py_ssize_t units = self.p.units, batch = self.p.batch, rest = self.rows - self.p.batch
         if before is not None:
-            return self.weight_gradient(gw, slot, gates, 0, self.rows, cnp.PyArray_DATA(before), units, False)
-        self.weight_gradient(gw, slot, gates, rest if self.p.reverse else 0, batch, cnp.PyArray_DATA(h0), units, False)
+            return self.weight_gradient(gw, self.p.sums, slot, gates, 0, self.rows, cnp.PyArray_DATA(before), units, False)
+        self.weight_gradient(gw, self.p.sums, slot, gates, rest if self.p.reverse else 0, batch, cnp.PyArray_DATA(h0), units,
+                             False)
         if rest:
-            self.weight_gradient(gw, slot, gates, 0 if self.p.reverse else batch, rest,
+            self.weight_gradient(gw, self.p.sums, slot, gates, 0 if self.p.reverse else batch, rest,
                                  _at(cnp.PyArray_DATA(y), batch * units if self.p.reverse else 0, self.item), units, True)
         return 0
+
+    cdef cnp.ndarray group_sums(self, cnp.ndarray sums):
+        """The sums of the rows of `sums` that belong to equal rows of x."""
+        cdef cnp.ndarray out = _new(self.groups, sums.shape[1], sums)
+        cdef int failed
+        with nogil:
+            failed = tc_group_sums[self.type][_level](
+                cnp.PyArray_DATA(sums), self.rows, sums.shape[1], self.p.group, self.groups, cnp.PyArray_DATA(out),
+                n_threads(self.rows * sums.shape[1], SUM_GRAIN))
+        if failed:
+            raise MemoryError("no memory for the scratch of a recurrent layer")
+        return out
 
     cdef cnp.ndarray before(self, cnp.ndarray y, cnp.ndarray h0):
         """h(t-1) for every row, if the sequences are not equally long."""
@@ -289,12 +341,13 @@ def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0
     cdef _Layer layer = _Layer("rnn_backward", x, h0, w_ih, w_hh, kind, sizes, reverse)
     cdef Py_ssize_t units = layer.p.units, gates = layer.gates, slots = tc_rnn_sums[layer.p.kind]
     cdef Py_ssize_t slot = slots - gates
-    cdef cnp.ndarray gx = None, gc0 = None, gb_ih = None, gb_hh = None, gh0, gw_ih, gw_hh, sums, before, totals
+    cdef cnp.ndarray gx = None, gc0 = None, gb_ih = None, gb_hh = None, gh0, gw_ih, gw_hh, before, totals
+    cdef cnp.ndarray sums, of_x     # gradients of the gates' sums per row, and per different row of x
     x, h0, c0, y, work = _like(x, x), _like(x, h0), _like(x, c0), _like(x, y), _like(x, work)
     w_ih, w_hh, gy, gh, gc = _like(x, w_ih), _like(x, w_hh), _like(x, gy), _like(x, gh), _like(x, gc)
     if work.shape[1] != tc_rnn_work[layer.p.kind] * layer.p.padded:
         raise ValueError(f"rnn_backward: work {(<object>work).shape} was not made by this rnn_forward")
-    sums = _new(layer.rows, slots * layer.p.padded, x)
+    of_x = sums = _new(layer.rows, slots * layer.p.padded, x)
     gh0 = _new(layer.p.batch, units, x)
     if layer.p.kind == TC_LSTM:
         gc0 = _new(layer.p.batch, units, x)
@@ -308,7 +361,11 @@ def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0
         layer.input_gradient(gx, w_ih)
     gw_ih = _new(gates * units, layer.inputs, x)
     gw_hh = _new(gates * units, units, x)
-    layer.weight_gradient(cnp.PyArray_DATA(gw_ih), slot, gates, 0, layer.rows, cnp.PyArray_DATA(x), layer.inputs, False)
+    layer.find_repeats(x)
+    if layer.groups:
+        x, of_x = layer.different, layer.group_sums(sums)
+    layer.weight_gradient(cnp.PyArray_DATA(gw_ih), cnp.PyArray_DATA(of_x), slot, gates, 0, x.shape[0], cnp.PyArray_DATA(x),
+                          layer.inputs, False)
     before = layer.before(y, h0)
     if layer.p.kind == TC_GRU:      # slots m r z: the rows of W_hh are r z n
         layer.recurrent_gradient(cnp.PyArray_DATA(gw_hh), 1, 2, y, h0, before)
@@ -318,9 +375,9 @@ def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0
     if wants_bias:
         totals = _new(slots, layer.p.padded, x)
         with nogil:
-            tc_column_sums[layer.type][_level](layer.p.sums, layer.rows, slots * layer.p.padded,
+            tc_column_sums[layer.type][_level](cnp.PyArray_DATA(of_x), of_x.shape[0], slots * layer.p.padded,
                                                cnp.PyArray_DATA(totals),
-                                               n_threads(layer.rows * slots * layer.p.padded, SUM_GRAIN))
+                                               n_threads(of_x.shape[0] * slots * layer.p.padded, SUM_GRAIN))
         gb_ih = totals[slot:, :units].reshape(-1)
         gb_hh = np.concatenate([totals[1, :units], totals[2, :units], totals[0, :units]]) if slot else gb_ih.copy()
     return gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh

@@ -10,6 +10,8 @@
  *   through all steps, without a barrier.  Larger weights are shared out instead: each thread owns some units, keeps
  *   their weights in its cache, and the threads meet once per step.  Each number is the same sum in the same order
  *   either way, so the thread count cannot change a bit.
+ * - Odd steps take the panels in the opposite order: what is left in the cache from the step before is used first.
+ *   (In the same order, weights somewhat larger than the cache would push each other out before they are needed.)
  * - h is kept twice: a step reads one and writes the other, so that threads that own units need no second barrier.
  * - A row of `work` is padded to whole vectors.  The surplus lanes hold numbers that nothing else depends on: a sum over
  *   units never runs into them.
@@ -21,6 +23,7 @@
 #include "rnn_gates_impl.h"
 
 enum { TC_FN(RNN_CACHE) = 1 << 20 }; /* bytes of packed weights up to which threads share out rows */
+enum { TC_FN(RNN_DEPTH) = (16 << 10) / (TC_NR * TC_TBYTES) }; /* rows of a panel in 16 KB: they stay in the first cache */
 
 #define TC_TEAM TC_FN(rnn_team)
 typedef struct {
@@ -83,7 +86,8 @@ TC_INLINE tc_int TC_FN(rnn_before)(const tc_rnn *p, tc_int t, tc_int *going) {
 }
 
 /* c[i][panel columns] (+)= a[i] . panel for m rows, in tiles of nearly equal height.  a[i] has `runs` runs of `len`
- * numbers, lda apart from those of a[i + 1], `skip` apart from each other. */
+ * numbers, lda apart from those of a[i + 1], `skip` apart from each other.  All tiles go through a piece of the panel
+ * that fits into the first cache, then through the next: the weights come from the second cache or beyond once. */
 TC_INLINE void TC_FN(rnn_product)(tc_int m, int nv, tc_int runs, tc_int len, tc_int skip, const TC_T *a, tc_int lda,
                                   const TC_T *panel, TC_TILE_OUT out) {
     const tc_int tiles = tc_ceil_div(m, TC_MR);
@@ -92,11 +96,17 @@ TC_INLINE void TC_FN(rnn_product)(tc_int m, int nv, tc_int runs, tc_int len, tc_
         len *= runs;
         runs = 1;
     }
-    for (; runs > 0; runs--, a += skip, panel += len * TC_NR, out.add = 1) {
-        for (tc_int tile = 0; tile < tiles; tile++) {
-            const tc_int i = tc_cut(m, tiles, tile), rows = tc_cut(m, tiles, tile + 1) - i;
-            out.c = c + i * out.ldc;
-            TC_FN(tile_across)[nv - 1][rows - 1](len, a + i * lda, lda, panel, TC_NR, &out);
+    for (; runs > 0; runs--, a += skip) {
+        const tc_int pieces = tc_ceil_div(len, TC_FN(RNN_DEPTH));
+        for (tc_int piece = 0; piece < pieces; piece++) {
+            const tc_int k0 = tc_cut(len, pieces, piece), k = tc_cut(len, pieces, piece + 1) - k0;
+            for (tc_int tile = 0; tile < tiles; tile++) {
+                const tc_int i = tc_cut(m, tiles, tile), rows = tc_cut(m, tiles, tile + 1) - i;
+                out.c = c + i * out.ldc;
+                TC_FN(tile_across)[nv - 1][rows - 1](k, a + i * lda + k0, lda, panel, TC_NR, &out);
+            }
+            panel += k * TC_NR;
+            out.add = 1;
         }
     }
 }
@@ -111,11 +121,20 @@ static void TC_FN(rnn_step)(const TC_TEAM *team, tc_int t, const TC_T *h_in, TC_
     tc_int going;
     const tc_int before = TC_FN(rnn_before)(p, t, &going);
     if (m <= 0 || q0 == q1) return;
+    if (p->input) {
+        const tc_int *group = p->group + p->first[t] + r0;
+        const size_t bytes = sizeof(TC_T) * (size_t)(tc_min(u1, h) - u0);
+        for (tc_int i = 0; i < m; i++) {
+            const TC_T *from = (const TC_T *)p->input + group[i] * team->gates * padded + u0;
+            for (tc_int g = 0; g < team->gates; g++) memcpy(work + i * pitch + g * padded + u0, from + g * padded, bytes);
+        }
+    }
     if (u1 > h)
         for (tc_int i = 0; i < m; i++)
             for (tc_int g = 0; g < team->gates; g++)
                 memset(work + i * pitch + g * padded + h, 0, sizeof(TC_T) * (size_t)(padded - h));
-    for (tc_int q = q0; q < q1; q++) {
+    for (tc_int i = q0; i < q1; i++) {
+        const tc_int q = t & 1 ? q0 + q1 - 1 - i : i;
         for (tc_int g = 0; g < team->gates; g++) {
             const int apart = p->kind == TC_GRU && g == 2;
             const TC_TILE_OUT out = {.c = work + (g + apart) * padded + q * TC_NR, .ldc = pitch, .add = !apart,
@@ -184,7 +203,8 @@ static void TC_FN(rnn_step_back)(const TC_TEAM *team, tc_int t, tc_int r0, tc_in
     const tc_int m = tc_min(r1, p->size[t]) - r0, padded = p->padded, pitch = tc_rnn_sums[p->kind] * padded;
     const TC_T *d = (const TC_T *)p->sums + (p->first[t] + r0) * pitch;
     if (m <= 0) return;
-    for (tc_int q = q0; q < q1; q++) {
+    for (tc_int i = q0; i < q1; i++) {
+        const tc_int q = t & 1 ? q0 + q1 - 1 - i : i;
         const TC_TILE_OUT out = {.c = team->h[0] + r0 * padded + q * TC_NR, .ldc = padded, .add = p->kind == TC_GRU};
         TC_FN(rnn_product)(m, TC_FN(panel_vectors)(p, q), team->gates, p->units, padded, d, pitch,
                            team->panels + q * team->panel_size, out);
@@ -302,4 +322,34 @@ static void TC_FN(column_sums)(const void *x_, tc_int rows, tc_int columns, void
             for (tc_int j = 0; j < n; j++) sums[j] += part[j];
         }
     }
+}
+
+/* sums[g][j] = sum over the rows i of group g of x[i][j].  Taken in blocks of rows, for the same reason. */
+static int TC_FN(group_sums)(const void *x_, tc_int rows, tc_int columns, const tc_int *group, tc_int groups, void *sums_,
+                             int threads) {
+    enum { WIDTH = 128, BLOCK = 256 };
+    const tc_int tasks = tc_ceil_div(columns, WIDTH);
+    TC_T *parts = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)(threads * groups * WIDTH));
+    if (!parts) return -1;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (tc_int task = 0; task < tasks; task++) {
+        const tc_int j0 = task * WIDTH, n = tc_min(WIDTH, columns - j0);
+        TC_T *part = parts + omp_get_thread_num() * groups * WIDTH;
+        for (tc_int i = 0; i < rows; i += BLOCK) {
+            memset(part, 0, sizeof(TC_T) * (size_t)(groups * WIDTH));
+            for (tc_int k = i; k < tc_min(rows, i + BLOCK); k++) {
+                const TC_T *x = (const TC_T *)x_ + k * columns + j0;
+                TC_T *to = part + group[k] * WIDTH;
+#pragma omp simd
+                for (tc_int j = 0; j < n; j++) to[j] += x[j];
+            }
+            for (tc_int g = 0; g < groups; g++) {
+                TC_T *to = (TC_T *)sums_ + g * columns + j0;
+                const TC_T *from = part + g * WIDTH;
+                for (tc_int j = 0; j < n; j++) to[j] = i ? to[j] + from[j] : from[j];
+            }
+        }
+    }
+    tc_scratch_put(parts);
+    return 0;
 }

@@ -22,7 +22,9 @@ typedef struct {
     const void *weight;             /* (gates * units, units) */
     const void *bias;               /* GRU: b_hn, or NULL */
     const void *h0, *c0;            /* (batch, units); NULL: zeros */
-    void *work;                     /* (rows, work, padded): forward finds the input's part of the gates there */
+    void *work;                     /* (rows, work, padded): forward finds the input's part of the gates there, unless */
+    const void *input;              /* it is here, (groups, gates, padded), once for all equal rows of the input, */
+    const ptrdiff_t *group;         /* with the group of every row; else NULL */
     void *y;                        /* (rows, units) */
     const void *gy, *gh, *gc;       /* backward: gradients of y and of the last h and c; NULL: zeros */
     void *sums;                     /* (rows, sums, padded) */

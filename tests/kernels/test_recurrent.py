@@ -136,10 +136,13 @@ def test_more_threads_than_panels(compiled, kind):
 
 
 @kinds
-def test_float32_is_as_exact_as_pytorch(compiled, torch, kind):
+@pytest.mark.parametrize("repeated", [False, True])
+def test_float32_is_as_exact_as_pytorch(compiled, torch, kind, repeated):
     """Distance from float64, over a long sequence."""
     steps, units = [8] * 60, 64
     arrays, gs = draw(kind, units, 32, steps, np.float32)
+    if repeated:
+        arrays = repeat_rows(arrays, 3)
     x, h, c, *weights = (None if a is None else torch.tensor(a, requires_grad=True) for a in arrays)
     hx = (h[None], c[None]) if kind == "lstm" else h[None]
     name = kind if kind in ("lstm", "gru") else f"rnn_{kind}"
@@ -151,6 +154,40 @@ def test_float32_is_as_exact_as_pytorch(compiled, torch, kind):
     for number, its in zip((0, 3, 6, 7), theirs, strict=True):
         mine, exact = ours[number], wanted[number]
         assert np.abs(mine - exact).max() <= 2 * np.abs(its - exact).max() + 1e-7
+
+
+def repeat_rows(arrays, different, seed=1):
+    """The same with an x of at most `different` different rows."""
+    x = arrays[0]
+    return (x[np.random.default_rng(seed).integers(0, different, len(x))], *arrays[1:])
+
+
+# enough work per row for a search; the rows of the last case differ in one number only, where the hash does not look
+@kinds
+@pytest.mark.parametrize("case", [(130, 40, [9] * 30, 5), (65, 33, [19, 19, 8, 3], 24), (48, 600, [12] * 9, 1)], ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_rows_that_repeat(compiled, same_for_all_thread_counts, kind, case, reverse, dtype):
+    units, inputs, steps, different = case
+    arrays, gs = draw(kind, units, inputs, steps, dtype)
+    arrays = repeat_rows(arrays, different)
+    if different == 1:
+        arrays[0][:, 5] = np.arange(len(arrays[0])) // 4
+    wanted = run(formulas, kind, wide(arrays), wide(gs), steps, reverse)
+    for number, (a, b) in enumerate(zip(run(compiled, kind, arrays, gs, steps, reverse), wanted, strict=True)):
+        near(a, b, 2e-6 if dtype == np.float32 else 1e-13, f"result {number}")
+    same_for_all_thread_counts(lambda: [a for a in run(compiled, kind, arrays, gs, steps, reverse) if a is not None])
+
+
+@kinds
+def test_repeated_rows_change_no_bit_of_the_output(compiled, kind, dtype):
+    """A row's product with the weights does not depend on the other rows."""
+    arrays, _ = draw(kind, 130, 40, [8] * 16, dtype)
+    x = arrays[0].copy()
+    x[64:] = x[0]
+    steps, rest = np.array([8] * 16), arrays[1:]
+    y = compiled.rnn_forward(x, *rest, kind, steps, False)[0]
+    first = compiled.rnn_forward(x[:64].copy(), *rest, kind, steps[:8], False)[0]
+    assert y[:64].tobytes() == first.tobytes()
 
 
 @kinds
