@@ -1,6 +1,7 @@
 """The front door of a kernel: choose the instruction set, check types once, copy only what is not contiguous."""
 
 cimport numpy as cnp
+from tinygrad_course.kernels.copy cimport copied, movable
 from tinygrad_course.kernels.memory cimport pool_empty
 
 cdef extern from "isa.h" nogil:
@@ -32,6 +33,8 @@ cdef inline int float_kind(str op, cnp.ndarray x) except -1:
 cdef inline cnp.ndarray contiguous_as(cnp.ndarray x, int typenum):
     if cnp.PyArray_TYPE(x) == typenum and cnp.PyArray_ISCARRAY_RO(x):
         return x
+    if cnp.PyArray_TYPE(x) == typenum and movable(x):
+        return copied(x)
     return cnp.PyArray_FROMANY(x, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
 
 

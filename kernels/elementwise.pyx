@@ -16,6 +16,7 @@ Design:
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
+from tinygrad_course.kernels.copy cimport copied, movable
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
@@ -446,8 +447,7 @@ def where(cnp.ndarray cond not None, cnp.ndarray x not None, cnp.ndarray y not N
 def cast(cnp.ndarray x not None, object dtype):
     """A copy of x in `dtype`."""
     cdef cnp.dtype target = dtype if isinstance(dtype, cnp.dtype) else np.dtype(dtype)
-    cdef int kind = _float_kind(x)
-    if kind >= 0 and target.type_num == cnp.PyArray_TYPE(x):
-        return _unary("cast", TC_COPY, x, False, LIGHT)
+    if target.type_num == cnp.PyArray_TYPE(x) and movable(x):
+        return copied(x)
     with quiet(all="ignore"):
         return x.astype(target, order="C")

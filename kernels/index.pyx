@@ -16,6 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
+from tinygrad_course.kernels.copy cimport copied, copy_into, extended, movable
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
@@ -61,7 +62,7 @@ cdef enum:
 cdef cnp.ndarray _contiguous(object x):
     if PyArray_ISCARRAY_RO(x):
         return x
-    return np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+    return copied(x) if movable(x) else np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
 
 
 cdef cnp.ndarray _index(object index):
@@ -256,7 +257,7 @@ def take_slice(cnp.ndarray x not None, object key):
         return np.array(picked)
     if PyArray_CHKFLAGS(picked, cnp.NPY_ARRAY_OWNDATA) and PyArray_ISCARRAY_RO(picked):
         return picked   # an advanced key has copied already
-    return cnp.PyArray_NewCopy(picked, cnp.NPY_CORDER)
+    return copied(picked)
 
 
 cdef bint _is_basic(object item):
@@ -280,12 +281,50 @@ cdef cnp.ndarray _zeros(tuple shape, cnp.ndarray like):
     return y
 
 
+cdef cnp.ndarray _adjoint_of_cut(cnp.ndarray g, tuple shape, object key):
+    """The adjoint of indexing with integers and slices of step 1, which is padding with zeros; None for other keys."""
+    cdef Py_ssize_t size[MAX_DIMS]
+    cdef Py_ssize_t stride[MAX_DIMS]
+    cdef Py_ssize_t before[MAX_DIMS]
+    cdef Py_ssize_t after[MAX_DIMS]
+    cdef Py_ssize_t start, stop, step
+    cdef int d, used = 0, nd = <int>len(shape)
+    cdef tuple parts = key if isinstance(key, tuple) else (key,)
+    if len(parts) > nd or nd > MAX_DIMS or not movable(g):
+        return None
+    if cnp.PyArray_NDIM(g) and cnp.PyArray_STRIDE(g, cnp.PyArray_NDIM(g) - 1) != cnp.PyArray_ITEMSIZE(g):
+        g = copied(g)
+    for d in range(nd):
+        part = parts[d] if d < len(parts) else slice(None)
+        if type(part) is slice:
+            start, stop, step = part.indices(shape[d])
+            if step != 1 or used >= cnp.PyArray_NDIM(g) or cnp.PyArray_DIM(g, used) != (stop - start if stop > start else 0):
+                return None
+            size[d] = cnp.PyArray_DIM(g, used)
+            stride[d] = cnp.PyArray_ITEMSIZE(g) if size[d] == 1 else cnp.PyArray_STRIDE(g, used)
+            used += 1
+        elif type(part) is int:
+            start = part + shape[d] if part < 0 else part
+            if start < 0 or start >= shape[d]:
+                return None   # NumPy raises
+            size[d], stride[d] = 1, cnp.PyArray_ITEMSIZE(g)
+        else:
+            return None
+        before[d], after[d] = start, shape[d] - start - size[d]
+    if used != cnp.PyArray_NDIM(g):
+        return None
+    return extended(g, <const char *>cnp.PyArray_DATA(g), nd, size, stride, before, after, 0)
+
+
 def slice_adjoint(cnp.ndarray g not None, tuple shape not None, object key):
     """Zeros of `shape` with g added at [key]."""
     cdef Rows rows
     cdef rows_loop loop = NULL
     cdef int code = cnp.PyArray_TYPE(g)
-    cdef cnp.ndarray y = _zeros(shape, g), index = None
+    cdef cnp.ndarray y = _adjoint_of_cut(g, shape, key), index = None
+    if y is not None:
+        return y
+    y = _zeros(shape, g)
     if code == cnp.NPY_FLOAT32:
         loop = tc_add_rows_f32
     elif code == cnp.NPY_FLOAT64:
@@ -304,7 +343,11 @@ def slice_adjoint(cnp.ndarray g not None, tuple shape not None, object key):
         if not _is_basic(item):
             np.add.at(y, key, g)
             return y
-    y[key] = g
+    place = y[key]
+    if isinstance(place, np.ndarray) and place.base is not None:
+        copy_into(place, g)
+    else:
+        y[key] = g   # a mask, or a single element
     return y
 
 

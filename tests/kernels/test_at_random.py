@@ -150,6 +150,31 @@ def slice_adjoint(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     return array(draw, np.empty(shape)[key].shape, dtype), shape, key
 
 
+def cat(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    shape = draw(shapes(4, 1))
+    axis = size(draw, 0, len(shape) - 1)
+    sizes = draw(st.lists(SIZES, min_size=1, max_size=4))
+    return [array(draw, (*shape[:axis], n, *shape[axis + 1:]), dtype) for n in sizes], axis
+
+
+def constant_pad(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x = array(draw, draw(shapes()), dtype)
+    before = tuple([size(draw, -min(n, 2), 4) for n in x.shape])
+    after = tuple([size(draw, -min(n + min(low, 0), 2), 4) for n, low in zip(x.shape, before, strict=True)])
+    return x, before, after, draw(st.sampled_from([0, 1.5]))
+
+
+def axis_product(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x = array(draw, draw(shapes(3, 1).filter(lambda shape: min(shape) > 0)), dtype)
+    axis, rows = size(draw, 0, x.ndim - 1), size(draw, 1, 30)
+    rng, layers = np.random.default_rng(size(draw, 0, 2**32)), []
+    for _ in range(size(draw, 1, 3)):
+        used = np.sort(rng.permutation(rows)[:size(draw, 0, rows)])
+        weights = rng.uniform(-1, 1, len(used)) if draw(st.booleans()) else None
+        layers.append((used, rng.integers(0, x.shape[axis], len(used)), weights))
+    return x, axis, rows, tuple(layers)
+
+
 def matmul(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     m, k, n = draw(SIZES), draw(SIZES), draw(SIZES)
     left, right = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
@@ -267,7 +292,7 @@ PROBLEMS: dict[str, Any] = {
     "where": where,
     "argmax": argmax, "max": reduction(1), "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
     "gather": indexed(False), "scatter_add": indexed(True), "one_hot": one_hot, "take_slice": take_slice,
-    "slice_adjoint": slice_adjoint,
+    "slice_adjoint": slice_adjoint, "cat": cat, "constant_pad": constant_pad, "axis_product": axis_product,
     "matmul": matmul, "linear": linear,
     "conv2d": conv2d, "conv2d_input": conv2d_input, "conv2d_weight": conv2d_weight,
     "max_pool2d": max_pool2d, "max_pool2d_backward": max_pool2d_adjoint(False), "max_pool2d_gather": max_pool2d_adjoint(True),

@@ -26,8 +26,6 @@ __all__ = [
 ]
 
 
-'''
-'''
 class Cat(Op):
     """Tensors one after the other along an axis.  Each input's gradient is its part of the gradient."""
 

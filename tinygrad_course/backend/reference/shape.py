@@ -1,4 +1,4 @@
-"""Kernels that move no arithmetic: other shapes, other axes, parts.  Views where the memory allows it.
+"""Other shapes, other axes, parts: views where the memory allows it.
 
 NumPy's own machinery is as fast as any: these have no compiled twin.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-KERNELS = ("as_strided", "cat", "constant_pad", "diagonal", "expand", "permute", "reshape", "slice_view", "windows")
+KERNELS = ("as_strided", "diagonal", "expand", "permute", "reshape", "slice_view", "windows")
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
@@ -23,11 +23,6 @@ def permute(x: Any, axes: tuple[int, ...]) -> Any:
 def expand(x: Any, shape: tuple[int, ...]) -> Any:
     """x stretched by broadcasting.  Read-only view."""
     return np.broadcast_to(x, shape)
-
-
-def cat(arrays: list[Any], axis: int) -> Any:
-    """Arrays one after the other along an axis."""
-    return np.concatenate(arrays, axis)
 
 
 def slice_view(x: Any, key: tuple[Any, ...]) -> Any:
@@ -87,15 +82,4 @@ def _seen_as(x: Any, shape: tuple[int, ...], strides: tuple[int, ...], shift: in
     memory = owner.transpose(np.argsort([-stride for stride in owner.strides], kind="stable"))  # in the order of addresses
     y: Any = np.ndarray(shape, x.dtype, memory, start, strides)
     y.flags.writeable = x.flags.writeable
-    return y
-
-
-def constant_pad(x: Any, before: tuple[int, ...], after: tuple[int, ...], value: Any) -> Any:
-    """x with `before` and `after` more places per axis, which hold `value`; negative numbers cut off."""
-    shape = tuple([low + size + high for low, size, high in zip(before, x.shape, after, strict=True)])
-    y = np.full_like(x, value, shape=shape, order="C")
-    inside = tuple([slice(max(low, 0), total - max(high, 0))
-                    for low, high, total in zip(before, after, shape, strict=True)])
-    y[inside] = x[tuple([slice(max(-low, 0), size - max(-high, 0))
-                         for low, high, size in zip(before, after, x.shape, strict=True)])]
     return y
