@@ -9,7 +9,7 @@ import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, exactly
 from tinygrad_course.autograd.function import apply
 from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.ops.linalg import LinearWeight
+from tinygrad_course.ops.linalg import LinearGrad, LinearWeight
 
 
 def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -30,6 +30,14 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def linear_weight(g: Any, x: Any) -> Any:
     return apply(LinearWeight, (g, x))
+
+
+def linear_grad(g: Any, x: Any, w: Any, *needs: bool) -> Any:
+    return apply(LinearGrad, (g, x, w), needs)
+
+
+def gradients_of_affine(g: np.ndarray, x: np.ndarray, w: np.ndarray, *needs: bool) -> tuple[np.ndarray, ...]:
+    return tuple(a for a, wanted in zip((product(g, w), product(g.T, x), g.sum(0)), needs, strict=True) if wanted)
 
 
 def affine(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
@@ -104,6 +112,26 @@ CASES = (
         threaded=(S((310, 300), (310, 290)),),
         errors=(Error(lambda: linear_weight(tgc.ones(2, 3), tgc.ones(4, 5)), ShapeError,
                       r"linear_weight.*\(2, 3\).*\(4, 5\)"),),
+    ),
+    Case(
+        "linear_grad",
+        linear_grad,
+        gradients_of_affine,
+        (
+            S((4, 2), (4, 3), (2, 3), args=(True, True, True)),
+            S((1, 1), (1, 1), (1, 1), args=(False, True, True)),
+            S((3, 5), (3, 1), (5, 1), args=(True, False, False)),
+            S((0, 2), (0, 3), (2, 3), args=(True, True, True)),
+        ),
+        differentiable=False,
+        half=True,
+        errors=(
+            Error(
+                lambda: linear_grad(tgc.ones(2, 3), tgc.ones(2, 5), tgc.ones(4, 5), True, True, True),
+                ShapeError,
+                r"linear_grad.*\(2, 3\).*\(2, 5\).*\(4, 5\)",
+            ),
+        ),
     ),
     Case(
         "linear",

@@ -23,7 +23,7 @@ from tinygrad_course.autograd.node import Node, Output
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
-from tinygrad_course.kernels.direct import add_into
+from tinygrad_course.kernels.direct import add_into, number
 
 _cpu_kernels = backend.cpu_kernels
 _lock = threading.RLock()
@@ -346,8 +346,10 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
         if tensor.array.size != 1:
             raise GraphError(f"backward: the tensor has shape {tensor.array.shape}; only a single number has a gradient by "
                              "itself. Reduce it with .sum() or .mean(), or pass backward(gradient=...) of that shape.")
-        array = tensor.array.copy()
-        array.fill(1)
+        array = number(1.0, tensor.array) if tensor.array.ndim == 0 else None
+        if array is None:
+            array = tensor.array.copy()
+            array.fill(1)
         return (tensor if tensor.node is None else tensor.node), new_tensor(array)
     if not isinstance(g, TensorBase):
         raise GraphError(f"backward: gradient must be a Tensor, got {type(g).__name__}")

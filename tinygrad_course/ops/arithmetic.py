@@ -114,7 +114,10 @@ class Pow(Elementwise):
     def backward(ctx: Node, g: Any) -> Any:
         needs, (x, y) = ctx.needs, ctx.saved
         gx = gy = None
-        if needs[0]:
+        if needs[0] and not y.track and y.array.ndim == 0 and y.array.item() != 0:  # the usual x ** 2: two products
+            n = y.array.item()
+            gx = mul(g, mul(x if n == 2 else pow(x, sub(y, 1.0)), y))
+        elif needs[0]:
             # Where y = 0 the power is constant; any base but 0 keeps 0 * 0^-1 from becoming nan, here and in the derivatives.
             base = where(eq(y, 0.0), 1.0, x)
             gx = sum_to(mul(g, mul(y, pow(base, sub(y, 1.0)))), x.array.shape)

@@ -11,6 +11,7 @@ from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, ShapeError, TgcError
 from tinygrad_course.kernels.arrays import alike
 from tinygrad_course.kernels.direct import shape_of
+from tinygrad_course.kernels.local import recording
 from tinygrad_course.ops.arithmetic import add
 from tinygrad_course.ops.broadcast import broadcast_shape, sum_to
 from tinygrad_course.ops.dtypes import require_tensors
@@ -99,9 +100,37 @@ class Linear(Op):
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
         needs, (x, w) = ctx.needs, ctx.load()
+        if not recording():
+            found = iter(apply(LinearGrad, (g, x, w), needs))
+            return (next(found) if needs[0] else None, next(found) if needs[1] else None, next(found) if needs[2] else None)
         return (apply(MatMul, (g, w)) if needs[0] else None,
                 apply(LinearWeight, (g, x)) if needs[1] else None,
                 apply(Sum, (g,), ((0,), False)) if needs[2] else None)
+
+
+class LinearGrad(Op):
+    """The gradients of linear that are wanted, of G W, G^T X and the sum of the rows of G, as one op.
+
+    It has no derivative: a backward pass that is recorded computes the three as ops of their own."""
+
+    name = "linear_grad"
+    differentiable = False
+
+    @staticmethod
+    def shape(g: Shape, x: Shape, w: Shape, *needs: bool) -> Any:
+        if len(g) != 2 or len(x) != 2 or len(w) != 2 or g != (x[0], w[0]) or x[1] != w[1]:
+            raise ShapeError(f"linear_grad: needs a gradient (n, m) for an input (n, k) and a weight (m, k), got {g}, {x} and "
+                             f"{w}")
+        return tuple([shape for shape, wanted in zip((x, w, w[:1]), needs, strict=True) if wanted])
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, x: Any, w: Any, for_x: bool, for_w: bool, for_b: bool) -> Any:
+        found = [k.matmul(g, w)] if for_x else []
+        if for_w:
+            found.append(k.matmul(g.T, x))
+        if for_b:
+            found.append(k.sum(g, (0,), False))
+        return tuple(found)
 
 
 def matmul(input: Any, other: Any) -> Any:

@@ -208,7 +208,7 @@ def same_shape_error(op: str, x: Shape, y: Shape) -> ShapeError:
 
 def require_floats(op: str, name: str, x: Any) -> None:
     """Raise unless x, which the message calls `name`, holds floating point numbers."""
-    if x.array.dtype.kind != "f":
+    if not is_float(x.array):
         raise DTypeError(f"{op}: the {name} must be floating point, got {x.array.dtype}; use {name}.float()")
 
 
@@ -325,7 +325,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
     warn_of_twice("cross_entropy", input, ("softmax", "log_softmax"), "give it the logits, it applies log_softmax itself")
     if not 0.0 <= number("cross_entropy", label_smoothing, "label_smoothing") <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    require_tensors("cross_entropy", input, target, weight=weight)
+    if not isinstance(input, TensorBase) or not isinstance(target, TensorBase) or weight is not None:
+        require_tensors("cross_entropy", input, target, weight=weight)
     require_floats("cross_entropy", "logits", input)
     if target.array.dtype.kind == "f":
         return _cross_entropy_with_probabilities(input, target, weight, reduction, label_smoothing)
