@@ -119,8 +119,8 @@ class LinearGrad(Op):
     @staticmethod
     def shape(g: Shape, x: Shape, w: Shape, *needs: bool) -> Any:
         if len(g) != 2 or len(x) != 2 or len(w) != 2 or g != (x[0], w[0]) or x[1] != w[1]:
-            raise ShapeError(f"linear_grad: needs a gradient (n, m) for an input (n, k) and a weight (m, k), got {g}, {x} and "
-                             f"{w}")
+            raise ShapeError(f"linear_grad: needs a gradient (n, m) for an input (n, k) and a weight (m, k), got {g}, {x} "
+                             f"and {w}")
         return tuple([shape for shape, wanted in zip((x, w, w[:1]), needs, strict=True) if wanted])
 
     @staticmethod
