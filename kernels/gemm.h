@@ -10,6 +10,8 @@ typedef int (*tc_gemm_function)(const tc_gemm_problem *, int threads);
 /* Blocking, in numbers of the matrix (gemm_impl.h says what each is for). */
 enum {
     TC_GEMM_SLICE = 512,    /* of k */
+    TC_GEMM_SHORT = 64,     /* of k, with at most TC_GEMM_THIN rows or columns, for precision */
+    TC_GEMM_THIN = 14,
     TC_GEMM_ROWS = 196,     /* of A in the second cache */
     TC_GEMM_COLS = 512,     /* of C per task, at most */
     TC_GEMM_LARGE = 1 << 26, /* multiplications and numbers of C from which on packing more often does not matter */

@@ -18,8 +18,11 @@
  * x w' (the forward pass of a layer) a small batch x is then packed in place of the large w, and with a few columns the
  * vectors become full.  `gemm_cost` estimates both ways.
  *
- * Determinism.  Slices of k depend on k alone and a tile is summed in the order of k, so an element of C is the same sum
- * however the output is cut into tasks, turned, and read.
+ * Determinism.  Slices of k depend on the sizes alone and a tile is summed in the order of k, so an element of C is the
+ * same sum however the output is cut into tasks, turned, and read.
+ *
+ * Precision.  The error of a sum of k numbers in slices of s grows like sqrt(k (s + k / s)).  Thin products, which others
+ * compute as dot products in 16 lanes, take slices of 64: their tiles are few, and visiting them more often costs little.
  *
  * A product with a single row or column is memory bound and has its own loops.  Very small products use plain loops:
  * their cost is the call.
@@ -259,7 +262,7 @@ static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
     const TC_PLAN *q = (const TC_PLAN *)plan;
     const tc_gemm_problem *p = q->p;
     const TC_T *a, *b, *bias = (const TC_T *)p->bias;
-    TC_T *c, sums[TC_FN(ROW_COLS)];
+    TC_T *c, sums[TC_FN(ROW_COLS)] = {0};
     (void)scratch;
     TC_FN(gemm_batch)(q, task / q->panel_groups, &a, &b, &c);
     tc_int j0 = task % q->panel_groups * TC_FN(ROW_COLS), n = tc_min(p->n - j0, TC_FN(ROW_COLS)), j = 0;
@@ -267,21 +270,32 @@ static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
         TC_VEC acc[8];
         TC_UNROLL
         for (int v = 0; v < 8; v++) acc[v] = (TC_VEC){0};
-        for (tc_int r = 0; r < p->k; r++) {
-            const TC_T *row = b + r * p->b_row + j0, x = a[r * p->a_col];
+        for (tc_int r0 = 0; r0 < p->k; r0 += TC_GEMM_SHORT) {
+            for (tc_int r = r0; r < tc_min(p->k, r0 + TC_GEMM_SHORT); r++) {
+                const TC_T *row = b + r * p->b_row + j0, x = a[r * p->a_col];
+                TC_UNROLL
+                for (int v = 0; v < 8; v++) acc[v] += x * TC_LOAD(row + v * TC_VL);
+            }
             TC_UNROLL
-            for (int v = 0; v < 8; v++) acc[v] += x * TC_LOAD(row + v * TC_VL);
+            for (int v = 0; v < 8; v++) {
+                if (r0) acc[v] += TC_LOAD(sums + v * TC_VL);
+                TC_STORE(sums + v * TC_VL, acc[v]);
+                acc[v] = (TC_VEC){0};
+            }
         }
-        for (int v = 0; v < 8; v++) TC_STORE(sums + v * TC_VL, acc[v]);
     } else {
         for (; j < n; j += TC_VL) {
-            TC_VEC acc = {0};
+            TC_VEC sum = {0};
             tc_int count = tc_min(TC_VL, n - j);
-            for (tc_int r = 0; r < p->k; r++) {
-                const TC_T *row = b + r * p->b_row + j0 + j, x = a[r * p->a_col];
-                acc += x * (count == TC_VL ? TC_LOAD(row) : TC_FN(tc_load_first)(row, count));
+            for (tc_int r0 = 0; r0 < p->k; r0 += TC_GEMM_SHORT) {
+                TC_VEC acc = {0};
+                for (tc_int r = r0; r < tc_min(p->k, r0 + TC_GEMM_SHORT); r++) {
+                    const TC_T *row = b + r * p->b_row + j0 + j, x = a[r * p->a_col];
+                    acc += x * (count == TC_VL ? TC_LOAD(row) : TC_FN(tc_load_first)(row, count));
+                }
+                sum += acc;
             }
-            TC_STORE(sums + j, acc);
+            TC_STORE(sums + j, sum);
         }
     }
     for (j = 0; j < n; j++) {
@@ -348,7 +362,7 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     q.run = p->run ? p->run : p->n;
     q.row_blocks = tc_ceil_div(p->m, TC_MR);
     q.panels = tc_ceil_div(p->n, TC_NR);
-    q.slices = tc_max(1, tc_ceil_div(p->k, TC_GEMM_SLICE));
+    q.slices = tc_max(1, tc_ceil_div(p->k, tc_min(p->m, p->n) <= TC_GEMM_THIN ? TC_GEMM_SHORT : TC_GEMM_SLICE));
     q.b_in_place = p->b_col == 1 && q.row_blocks == 1;
     /* A task per thread; two where that costs little, in case a thread is held up.  The longer side is cut first. */
     int large = batch * q.terms * p->m * p->n * p->k > TC_GEMM_LARGE && batch * p->m * p->n > TC_GEMM_WIDE;

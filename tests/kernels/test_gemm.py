@@ -162,6 +162,23 @@ def test_rejects_what_it_cannot_do(compiled):
         compiled.matmul([[1.0]], x)
 
 
+@pytest.mark.parametrize("size", [
+    (1, 784, 256), (1, 4096, 10), (2, 600, 70), (4, 1024, 1024), (4, 512, 4096), (10, 784, 100), (12, 1024, 300),
+    (20, 400, 128), (64, 784, 256), (512, 512, 512), (1024, 1024, 1), (1024, 1024, 4), (300, 3000, 3), (128, 8192, 16),
+], ids=str)
+def test_error_at_most_twice_that_of_torch(compiled, size):
+    torch = pytest.importorskip("torch")
+    n, depth, m = size
+    for lx, ly in [(np.array, np.array), (np.array, transposed), (transposed, np.array), (transposed, transposed)]:
+        ours, theirs = 0.0, 0.0
+        for seed in range(3):
+            x, y = lx(draw((n, depth), "float32", 2 * seed)), ly(draw((depth, m), "float32", 2 * seed + 1))
+            exact = x.astype("float64") @ y.astype("float64")
+            ours += np.sqrt(np.mean((compiled.matmul(x, y) - exact) ** 2))
+            theirs += np.sqrt(np.mean((torch.from_numpy(x).mm(torch.from_numpy(y)).numpy() - exact) ** 2))
+        assert ours <= 2 * theirs, (lx, ly)
+
+
 LEVEL_SCRIPT = """
 import numpy as np
 from tinygrad_course.kernels import conv, gemm
