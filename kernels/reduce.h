@@ -49,15 +49,21 @@ static void tc_reduce_pass(const tc_reducer *f, const char *x, ptrdiff_t outer, 
     const ptrdiff_t units = outer * blocks * tiles, group = tc_max(1, TC_BLOCK / 2 / (rows * tile));
     const ptrdiff_t tasks = tc_ceil_div(units, group);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (ptrdiff_t task = 0; task < tasks; task++)
-        for (ptrdiff_t u = task * group; u < tc_min(units, (task + 1) * group); u++) {
+    for (ptrdiff_t task = 0; task < tasks; task++) {
+        const ptrdiff_t first = task * group, stop = tc_min(units, first + group);
+        if (inner == 1 && blocks == 1) { /* runs that follow each other, perhaps many short ones */
+            f->runs(x + first * n * item, stop - first, n, out + first * item);
+            continue;
+        }
+        for (ptrdiff_t u = first; u < stop; u++) {
             const ptrdiff_t row = u / tiles, col = u % tiles * tile; /* row of the result, of outer * blocks */
             const ptrdiff_t o = row / blocks, r = row % blocks * rows, here = tc_min(rows, n - r);
             const char *from = x + ((o * n + r) * inner + col) * item;
             char *to = out + (row * inner + col) * item;
             if (inner == 1)
-                f->run(from, here, to);
+                f->runs(from, 1, here, to);
             else
                 f->columns(from, inner, here, tc_min(tile, inner - col), to);
         }
+    }
 }

@@ -10,8 +10,8 @@
 #ifndef TC_REDUCE_COMMON
 #define TC_REDUCE_COMMON
 typedef struct {
-    /* out[0] = f(x[0 .. n)), n >= 1 */
-    void (*run)(const char *x, tc_int n, char *out);
+    /* out[r] = f(x[r * n .. (r + 1) * n)) for r < count, n >= 1 */
+    void (*runs)(const char *x, tc_int count, tc_int n, char *out);
     /* out[c] = f over r of x[r * ld + c], for rows >= 1 and cols columns */
     void (*columns)(const char *x, tc_int ld, tc_int rows, tc_int cols, char *out);
 } tc_reducer;
@@ -33,8 +33,10 @@ TC_INLINE void TC_FN(sum_leaf)(const TC_T *x, tc_int n, TC_T *restrict lane) {
         TC_UNROLL
         for (int v = 0; v < TC_VECS; v++) acc[v] += TC_FN(tc_load)(x + i + v * TC_VL);
     TC_UNROLL
+    for (int v = 0; v < TC_VECS; v++, i += TC_VL) /* the rest, also in vectors: numbers put beside them would wait for them */
+        if (i < n) acc[v] += i + TC_VL <= n ? TC_FN(tc_load)(x + i) : TC_FN(tc_load_first)(x + i, n - i);
+    TC_UNROLL
     for (int v = 0; v < TC_VECS; v++) TC_FN(tc_store)(lane + v * TC_VL, acc[v]);
-    for (int k = 0; i < n; i++, k++) lane[k] += x[i];
 }
 
 /* The lanes of any count of numbers, halves added in pairs: lane k sums x[k], x[k + TC_LANES], ... */
@@ -70,8 +72,38 @@ static TC_T TC_FN(sum_of)(const TC_T *x, tc_int n) {
     return lane[0];
 }
 
-static void TC_FN(sum_run)(const char *x, tc_int n, char *out) {
-    *(TC_T *)out = TC_FN(sum_of)((const TC_T *)x, n);
+/* Many short runs: the lanes of TC_VL of them are transposed, so that a step of their last sums, which are those of sum_of,
+ * is one addition for all. */
+static void TC_FN(sum_runs)(const char *x_, tc_int count, tc_int n, char *out_) {
+    const TC_T *x = (const TC_T *)x_;
+    TC_T *out = (TC_T *)out_;
+    tc_int r = 0;
+    if (n >= TC_LANES && n <= TC_LEAF)
+        for (; r + TC_VL <= count; r += TC_VL) {
+            TC_T rows[TC_VL * TC_VL], turned[TC_VL * TC_VL];
+            for (tc_int k = 0; k < TC_VL; k++) {
+                TC_T lane[TC_LANES];
+                TC_VEC acc[TC_VECS];
+                TC_FN(sum_leaf)(x + (r + k) * n, n, lane);
+                TC_UNROLL
+                for (int v = 0; v < TC_VECS; v++) acc[v] = TC_FN(tc_load)(lane + v * TC_VL);
+                TC_UNROLL
+                for (int half = TC_VECS / 2; half; half /= 2)
+                    TC_UNROLL
+                    for (int v = 0; v < half; v++) acc[v] += acc[v + half];
+                TC_FN(tc_store)(rows + k * TC_VL, acc[0]);
+            }
+            TC_FN(tc_transpose)(rows, TC_VL, TC_VL, turned, TC_VL);
+            TC_VEC sum[TC_VL];
+            TC_UNROLL
+            for (int k = 0; k < TC_VL; k++) sum[k] = TC_FN(tc_load)(turned + k * TC_VL);
+            TC_UNROLL
+            for (int half = TC_VL / 2; half; half /= 2)
+                TC_UNROLL
+                for (int k = 0; k < half; k++) sum[k] += sum[k + half];
+            TC_FN(tc_store)(out + r, sum[0]);
+        }
+    for (; r < count; r++) out[r] = TC_FN(sum_of)(x + r * n, n);
 }
 
 /* Eight rows at a time, added in pairs: one pass over `out` for eight over x, and an eighth of the rounding steps. */
@@ -134,7 +166,9 @@ static TC_T TC_FN(max_of)(const TC_T *x, tc_int n) {
     return nan ? (TC_T)NAN : m;
 }
 
-static void TC_FN(max_run)(const char *x, tc_int n, char *out) { *(TC_T *)out = TC_FN(max_of)((const TC_T *)x, n); }
+static void TC_FN(max_runs)(const char *x, tc_int count, tc_int n, char *out) {
+    for (tc_int r = 0; r < count; r++) ((TC_T *)out)[r] = TC_FN(max_of)((const TC_T *)x + r * n, n);
+}
 
 /* Place of the first maximum, or of the first NaN. */
 static int64_t TC_FN(argmax_run)(const char *x_, tc_int n) {
@@ -165,8 +199,8 @@ static void TC_FN(divide)(char *x_, tc_int n, double by) {
 }
 
 static const tc_reducer TC_FN(tc_reducers)[TC_REDUCERS] = {
-    {TC_FN(sum_run), TC_FN(sum_columns)},
-    {TC_FN(max_run), TC_FN(max_columns)},
+    {TC_FN(sum_runs), TC_FN(sum_columns)},
+    {TC_FN(max_runs), TC_FN(max_columns)},
 };
 static int64_t (*const TC_FN(tc_argmax))(const char *, tc_int) = TC_FN(argmax_run);
 static void (*const TC_FN(tc_divide))(char *, tc_int, double) = TC_FN(divide);

@@ -7,8 +7,8 @@ from tinygrad_course.backend import cpu
 
 FAMILY = "copy"
 
-DTYPES = ["float32", "float64", "float16", "int64", "int32", "int16", "uint8", "bool", "complex64", "complex128", "longdouble",
-          ">f4"]
+DTYPES = ["float32", "float64", "float16", "int64", "int32", "int16", "uint8", "bool", "complex64", "complex128",
+          "longdouble", ">f4"]
 
 
 def draw(shape, dtype, seed=0):
@@ -36,7 +36,8 @@ def test_permuted_axes(dtype, shape, order):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("key", [np.s_[::-1], np.s_[:, ::-1], np.s_[..., ::-1], np.s_[..., 39:3:-1], np.s_[::2, 1::3, ::-2], np.s_[1:, :, 5:9],
+@pytest.mark.parametrize("key", [np.s_[::-1], np.s_[:, ::-1], np.s_[..., ::-1], np.s_[..., 39:3:-1],
+                                 np.s_[::2, 1::3, ::-2], np.s_[1:, :, 5:9],
                                  np.s_[:0], np.s_[2:3, 1, None]], ids=str)
 def test_steps(dtype, key):
     x = draw((7, 20, 41), dtype)
@@ -74,8 +75,9 @@ def test_odd_addresses():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "axis", "sizes"), [((5,), 0, (1, 4)), ((3, 5, 7), 1, (2, 0, 3)), ((3, 5, 7), 2, (1, 1, 33)),
-                                                      ((0, 4), 1, (1, 2)), ((2, 6, 9, 8), 1, (16, 3)), ((1, 1), 0, (3,))])
+@pytest.mark.parametrize(("shape", "axis", "sizes"), [((5,), 0, (1, 4)), ((3, 5, 7), 1, (2, 0, 3)),
+                                                      ((3, 5, 7), 2, (1, 1, 33)), ((0, 4), 1, (1, 2)),
+                                                      ((2, 6, 9, 8), 1, (16, 3)), ((1, 1), 0, (3,))])
 def test_cat(k, layout, dtype, shape, axis, sizes):
     parts = [layout(draw((*shape[:axis], size, *shape[axis + 1:]), dtype, size)) for size in sizes]
     y = k.cat(parts, axis)
@@ -89,8 +91,9 @@ def test_cat_refuses_what_numpy_refuses(k):
 
 
 PADS = [
-    ((5,), (1,), (2,)), ((3, 5), (0, 1), (0, 0)), ((2, 3, 5, 6), (0, 0, 1, 1), (0, 0, 1, 1)), ((2, 3, 4), (0, 2, 0), (0, 5, 0)),
-    ((2, 3, 4), (3, 0, 0), (0, 0, 0)), ((4, 9), (-1, 2), (1, -3)), ((4, 9), (-4, 0), (0, 0)), ((0, 3), (1, 1), (0, 0)),
+    ((5,), (1,), (2,)), ((3, 5), (0, 1), (0, 0)), ((2, 3, 5, 6), (0, 0, 1, 1), (0, 0, 1, 1)),
+    ((2, 3, 4), (0, 2, 0), (0, 5, 0)), ((2, 3, 4), (3, 0, 0), (0, 0, 0)),
+    ((4, 9), (-1, 2), (1, -3)), ((4, 9), (-4, 0), (0, 0)), ((0, 3), (1, 1), (0, 0)),
     ((3, 0), (0, 2), (0, 2)), ((1, 1), (70, 40), (3, 90)), ((2, 1, 1), (0, 0, 3), (1, 2, 0)),
     ((3, 2, 40, 50), (0, 1, 1, 20), (0, 0, 2, 3)),
 ]
@@ -129,7 +132,8 @@ def test_large_and_threads(compiled, same_for_all_thread_counts, dtype):
 
     def results():
         return (cpu.table()["cast"](x.transpose(0, 2, 3, 1), x.dtype), compiled.cat([x, x[:, :5]], 1),
-                compiled.constant_pad(x, (0, 0, 1, 2), (0, 3, 1, 0), 7), compiled.constant_pad(x, (0, 9, 0, 0), (0, 9, 0, 0), 0))
+                compiled.constant_pad(x, (0, 0, 1, 2), (0, 3, 1, 0), 7),
+                compiled.constant_pad(x, (0, 9, 0, 0), (0, 9, 0, 0), 0))
 
     expected = (x.transpose(0, 2, 3, 1), np.concatenate([x, x[:, :5]], 1),
                 np.pad(x, ((0, 0), (0, 3), (1, 1), (2, 0)), constant_values=7),

@@ -240,3 +240,14 @@ def test_compiled_and_reference_have_the_same_signatures(reference, compiled):
     for name in reference.KERNELS:
         ours, theirs = (list(inspect.signature(getattr(m, name)).parameters.values()) for m in (reference, compiled))
         assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs], name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 3, 15, 16, 17, 31, 32, 33, 49, 64, 100, 255, 256, 257, 511, 512, 513])
+def test_a_run_sums_to_the_same_bits_among_others(compiled, dtype, n):
+    """Many short runs are summed side by side, in the order of a run that stands alone."""
+    x = np.random.default_rng(0).standard_normal((37, n)).astype(dtype)
+    together = compiled.sum(x, (1,), False)
+    alone = np.array([compiled.sum(row.copy(), (0,), False) for row in x])
+    assert together.tobytes() == alone.tobytes()
+    np.testing.assert_allclose(together, x.astype(np.float64).sum(1), rtol=0, atol=1e-4 if dtype == "float32" else 1e-12)

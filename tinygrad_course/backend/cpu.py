@@ -13,12 +13,12 @@ from tinygrad_course.errors import KernelError
 
 COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "copy", "index",
-            "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss", "random",
-            "sampling", "optim")
+            "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss",
+            "random", "sampling", "optim")
 _COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn"}  # families whose compiled module is called otherwise
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
 _REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
-_ANY_DTYPE = ("elementwise", "reduce", "copy", "index", "random", "optim")  # compiled kernels that take every dtype themselves
+_ANY_DTYPE = ("elementwise", "reduce", "copy", "index", "random", "optim")  # take every dtype themselves
 
 fallback_counts: Counter[str] = Counter()
 strict_mode = False
