@@ -66,7 +66,7 @@ class RNNBase(Module):
         for k in range(num_layers):
             for suffix in ("", "_reverse") if bidirectional else ("",):
                 inputs = input_size if k == 0 else out * (1 + bidirectional)
-                shapes = {"weight_ih": (gates, inputs), "weight_hh": (gates, out)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, inputs), "weight_hh": (gates, out)}
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:

@@ -116,10 +116,10 @@ def _backward(ctx: Node, gy: Any, gh: Any, gc: Any) -> tuple[Any, ...]:
         needs.insert(2, False)
     if is_grad_enabled():
         return _differentiable_backward(kind, sizes, reverse, saved, needs, (gy, gh, gc))
-    arrays = [None if value is None else value.array for value in saved]
+    arrays: list[Any] = [None if value is None else value.array for value in saved]
     x = arrays[0]
     rows, width = x.reshape(-1, x.shape[-1]), y.array.shape[-1]
-    gs = [None if g is None else g.array for g in (gy, gh, gc)]
+    gs: list[Any] = [None if g is None else g.array for g in (gy, gh, gc)]
     if gs[0] is not None:
         gs[0] = gs[0].reshape(-1, width)
     k = backend.kernels_for(ctx.name, arrays)
@@ -136,15 +136,16 @@ def _differentiable_backward(kind: str, sizes: Any, reverse: bool, inputs: list[
 
     Of clones: an input that depends on another one, or is passed twice, shall get only what comes through its own place."""
     own = [clone(value) if needed else value for value, needed in zip(inputs, needs, strict=True)]
-    outputs = steps_of_ops(kind, *own, sizes=sizes, reverse=reverse)
+    x, h, c, w_ih, w_hh, b_ih, b_hh = own
+    outputs = steps_of_ops(kind, x, h, c, w_ih, w_hh, b_ih, b_hh, None, sizes, reverse)
     pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if g is not None]
     wanted = [value for value, needed in zip(own, needs, strict=True) if needed]
     found = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True))
     return tuple([next(found) if needed else None for needed in needs])
 
 
-def steps_of_ops(kind: str, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any = None,
-                 sizes: Any = None, reverse: bool = False) -> tuple[Any, Any, Any]:
+def steps_of_ops(kind: str, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: Any,
+                 reverse: bool) -> tuple[Any, Any, Any]:
     """(y, last h, last c or None) of a layer, step by step.  w_hr (P, H) projects h of an lstm, as in Sak et al. (2014)."""
     op = _NAMES[kind]
     shape = x.array.shape
@@ -188,7 +189,8 @@ def layer(kind: str, x: Any, h: Any, c: Any, weights: tuple[Any, ...], sizes: An
     if x.array.dtype.kind != "f":
         raise DTypeError(f"{op}: the input must be floating point, got {x.array.dtype}; use .float()")
     if len(weights) > 4:
-        return steps_of_ops(kind, x, h, c, *weights, sizes=sizes, reverse=reverse)
+        w_ih, w_hh, b_ih, b_hh, w_hr = weights
+        return steps_of_ops(kind, x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
     if op == "lstm":
         y, h, c = apply(Lstm, (x, h, c, *weights), (kind, sizes, reverse))
         return y, h, c

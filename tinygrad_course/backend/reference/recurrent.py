@@ -43,7 +43,8 @@ def rnn_forward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh:
     sx = x @ w_ih.T if b_ih is None else x @ w_ih.T + b_ih
     y = np.empty_like(x, shape=(x.shape[0], units), order="C")
     work = np.empty_like(x, shape=(x.shape[0], {1: 1, 3: 4, 4: 6}[gates], units), order="C")
-    h, c = h0.copy(), None if c0 is None else c0.copy()
+    h = h0.copy()
+    c: Any = None if c0 is None else c0.copy()
     for rows, n in _steps(sizes, reverse):
         sh = h[:n] @ w_hh.T if b_hh is None else h[:n] @ w_hh.T + b_hh
         s, w = sx[rows].reshape(n, gates, units), work[rows]
@@ -76,7 +77,7 @@ def rnn_backward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, y: Any, work: A
     gates = _GATES[kind]
     units = w_hh.shape[1]
     dh = np.zeros_like(h0) if gh is None else gh.copy()
-    dc = None if c0 is None else np.zeros_like(c0) if gc is None else gc.copy()
+    dc: Any = None if c0 is None else np.zeros_like(c0) if gc is None else gc.copy()
     ds = np.empty_like(x, shape=(x.shape[0], gates, units), order="C")  # gradients of what the input adds to the gates
     dm = np.empty_like(ds)  # and of what h adds: another one in the n of a gru
     h_before = np.empty_like(y)
