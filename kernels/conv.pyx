@@ -25,13 +25,11 @@ cdef extern from "conv.h" nogil:
     ctypedef Py_ssize_t tc_int
     ctypedef struct tc_conv_problem:
         tc_int n, c, h, w, o, kh, kw, oh, ow, sh, sw, ph, pw, dh, dw, groups
-        int act
         const void *x
         const void *weight
         const void *y
         const void *bias
         void *out
-    const int TC_ACT_NONE, TC_ACT_RELU
     ctypedef struct tc_conv_cost:
         const char *why_not
         double multiplications, memory, cycles
@@ -67,7 +65,6 @@ cdef _fill(str op, tc_conv_problem *p, tuple x, tuple w, stride, padding, dilati
     p.ph, p.pw = padding
     p.dh, p.dw = dilation
     p.groups = groups
-    p.act = TC_ACT_NONE
     if groups < 1 or p.c % groups or p.o % groups or w[1] != p.c // groups:
         raise ValueError(f"{op}: image {x} and weight {w} do not fit with groups={groups}")
     if min(p.sh, p.sw, p.dh, p.dw) < 1 or min(p.ph, p.pw) < 0 or min(p.kh, p.kw) < 1:

@@ -144,6 +144,17 @@ TC_INLINE void TC_FN(copy_run)(TC_T *restrict to, const TC_T *restrict from, tc_
 #define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #endif
 
+#if TC_VBYTES == 64
+/* The even ones of the first n lanes; nothing else is touched. */
+TC_INLINE void TC_FN(store_even)(TC_T *p, TC_VEC v, tc_int n) {
+#if TC_TBYTES == 4
+    __builtin_ia32_storeups512_mask(p, v, (unsigned short)(((1u << n) - 1) & 0x5555));
+#else
+    __builtin_ia32_storeupd512_mask(p, v, (unsigned char)(((1u << n) - 1) & 0x55));
+#endif
+}
+#endif
+
 TC_INLINE void TC_FN(zero_run)(TC_T *to, tc_int len) {
     for (tc_int q = 0; q < len; q += TC_VL) TC_FN(tc_store)(to + q, (TC_VEC){0});
 }
@@ -178,7 +189,18 @@ TC_INLINE void TC_FN(fill_rows)(TC_T *to, tc_int pitch, const TC_T *from, tc_int
         rows = 1;
     }
     TC_IVEC beyond = TC_FN(tc_lanes_from)(len % TC_VL);
-    for (tc_int r = 0; r < rows; r++) TC_FN(fill_row)(to + r * pitch, from + r * from_pitch, step, len, pitch, beyond, end);
+    tc_int r = 0;
+    if (len > 0 && len < TC_VL && pitch <= TC_VL && step <= 2) {
+        /* Short rows: a vector each, without further tests as long as what is read lies in the image. */
+        tc_int reach = len * step <= TC_VL ? TC_VL : step * TC_VL, left = end - from - reach;
+        tc_int safe = left < 0 ? 0 : tc_min(rows, left / from_pitch + 1);
+        for (; r < safe; r++) {
+            TC_VEC v = TC_FN(tc_load)(from + r * from_pitch);
+            if (step == 2) v = TC_EVEN(v, reach == TC_VL ? v : TC_FN(tc_load)(from + r * from_pitch + TC_VL));
+            TC_FN(tc_store)(to + r * pitch, TC_FN(tc_select)(beyond, v, (TC_VEC){0}));
+        }
+    }
+    for (; r < rows; r++) TC_FN(fill_row)(to + r * pitch, from + r * from_pitch, step, len, pitch, beyond, end);
 }
 
 /* Fill the copy with channels [c0, c1) (counted in the whole image) of unit (n0, images, r0, rows).  Everything is written

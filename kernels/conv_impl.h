@@ -61,7 +61,6 @@ typedef struct {
     tc_int weight_group, weight_out, weight_in; /* strides of the weight */
     const tc_int *weight_tap;                   /* offset of each tap in it; NULL: k runs through it without gaps */
     const TC_T *bias;
-    int relu;
     TC_T *dst;                                  /* first element of the grid in image 0, channel 0 */
     tc_int dst_image, dst_channel, dst_row, dst_col;
     /* set by taps_run: */
@@ -205,6 +204,20 @@ static void TC_FN(pack_columns)(const tc_segment *runs, int n, tc_int k, const T
                 for (int i = 0; i < runs[s].len; i++) to[runs[s].lane + i] = copy[table[p] + runs[s].at + i];
 }
 
+/* to[j * step] = from[j] for j < len; between them nothing is touched. */
+TC_INLINE void TC_FN(store_apart)(TC_T *to, tc_int step, const TC_T *from, tc_int len) {
+    tc_int j = 0;
+#if TC_VBYTES == 64
+    for (; step == 2 && j < len; j += TC_VL) {
+        tc_int n = tc_min(TC_VL, len - j);
+        TC_VEC v = TC_FN(tc_load_first)(from + j, n);
+        TC_FN(store_even)(to + 2 * j, TC_ZIP_LOW(v, v), tc_min(TC_VL, 2 * n));
+        if (2 * n > TC_VL) TC_FN(store_even)(to + 2 * j + TC_VL, TC_ZIP_HIGH(v, v), 2 * n - TC_VL);
+    }
+#endif
+    for (; j < len; j++) to[j * step] = from[j];
+}
+
 /* The valid columns of a tile that was computed aside. */
 static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, const TC_T *tile, TC_T *dst,
                                  tc_int dst_channel, tc_int dst_col) {
@@ -213,16 +226,7 @@ static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, con
             const TC_T *from = tile + list[s].lane;
             TC_T *to = dst + list[s].at;
             if (dst_col == 1) TC_FN(copy_run)(to, from, list[s].len);
-            else for (int j = 0; j < list[s].len; j++) to[j * dst_col] = from[j];
-        }
-}
-
-/* max(0, x) of a tile that was just stored; NaN stays NaN. */
-TC_INLINE void TC_FN(relu_tile)(tc_int m, int nv, TC_T *c, tc_int ldc) {
-    for (tc_int i = 0; i < m; i++, c += ldc)
-        for (int v = 0; v < nv; v++) {
-            TC_VEC x = TC_LOAD(c + v * TC_VL);
-            TC_STORE(c + v * TC_VL, TC_FN(tc_select)((TC_IVEC)(x < (TC_VEC){0}), x, (TC_VEC){0}));
+            else TC_FN(store_apart)(to, dst_col, from, list[s].len);
         }
 }
 
@@ -287,7 +291,6 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
                     out = (TC_TILE_OUT){to + u->stores[panel->store0].at, q->dst_channel, slice > 0, bias, NULL};
                 if (q->mode == TC_PACK) TC_FN(tile_panels)[nv - 1][mr - 1](k, a, packed, TC_NR, &out);
                 else TC_FN(tile_table)[nv - 1][mr - 1](k, a, from, q->table, &out);
-                if (q->relu && slice == q->slices - 1) TC_FN(relu_tile)(mr, nv, out.c, out.ldc);
                 if (!panel->whole && slice == q->slices - 1)
                     TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, tile, to,
                                          q->dst_channel, q->dst_col);
@@ -373,7 +376,7 @@ static int TC_FN(taps_conv)(const tc_conv_problem *p, int threads) {
         .images = p->n, .groups = p->groups, .in = p->c / p->groups, .out = p->o / p->groups,
         .weight = (const TC_T *)p->weight, .weight_group = p->o / p->groups * (p->c / p->groups) * taps,
         .weight_out = p->c / p->groups * taps, .weight_in = taps, .weight_tap = NULL,
-        .bias = (const TC_T *)p->bias, .relu = p->act == TC_ACT_RELU, .dst = (TC_T *)p->out,
+        .bias = (const TC_T *)p->bias, .dst = (TC_T *)p->out,
         .dst_image = p->o * p->oh * p->ow, .dst_channel = p->oh * p->ow, .dst_row = p->ow, .dst_col = 1};
     int failed = TC_FN(taps_run)(&q, threads);
     free(list);
@@ -429,9 +432,10 @@ static int TC_FN(taps_conv_input)(const tc_conv_problem *p, int threads) {
 #include "conv_weight_impl.h" /* shares the tile and the image */
 #include "depthwise_impl.h"   /* shares the image */
 
-/* One input channel and few output channels per group: a matrix product would have too few rows. */
-TC_INLINE int TC_FN(is_depthwise)(const tc_conv_problem *p) {
-    return p->c == p->groups && p->o <= TC_DEPTH_RESULTS * p->c && p->c > 0;
+/* One input channel and at most `results` output channels per group: a matrix product would have too few rows.  Forward it
+ * measured faster from two rows on, as they share the loads of x; its adjoints have a single row, or short sums. */
+TC_INLINE int TC_FN(is_depthwise)(const tc_conv_problem *p, tc_int results) {
+    return p->c == p->groups && p->o <= results * p->c && p->c > 0;
 }
 
 /* A kernel as large as the image makes one pixel.  The adjoint would look for every pixel at all taps, and all but one
@@ -448,13 +452,15 @@ static int TC_FN(taps_to_channels)(const tc_conv_problem *p, int threads) {
 }
 
 static int TC_FN(conv)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise)(p, threads) : TC_FN(taps_conv)(p, threads);
+    return TC_FN(is_depthwise)(p, 1) ? TC_FN(depthwise)(p, threads) : TC_FN(taps_conv)(p, threads);
 }
 static int TC_FN(conv_input)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_input)(p, threads) : TC_FN(taps_to_channels)(p, threads);
+    return TC_FN(is_depthwise)(p, TC_DEPTH_RESULTS) ? TC_FN(depthwise_input)(p, threads)
+                                                    : TC_FN(taps_to_channels)(p, threads);
 }
 static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
-    return TC_FN(is_depthwise)(p) ? TC_FN(depthwise_weight)(p, threads) : TC_FN(taps_conv_weight)(p, threads);
+    return TC_FN(is_depthwise)(p, TC_DEPTH_RESULTS) ? TC_FN(depthwise_weight)(p, threads)
+                                                    : TC_FN(taps_conv_weight)(p, threads);
 }
 static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv);
 static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input);

@@ -9,14 +9,11 @@
 #define TC_CONV_TYPES_H
 #include "gemm_types.h"
 
-enum { TC_ACT_NONE = 0, TC_ACT_RELU = 1 };
-
 typedef struct {
     tc_int n, c, h, w;           /* x (n, c, h, w) */
     tc_int o, kh, kw;            /* weight (o, c / groups, kh, kw) */
     tc_int oh, ow;               /* y (n, o, oh, ow) */
     tc_int sh, sw, ph, pw, dh, dw, groups;
-    int act;                     /* of the convolution: TC_ACT_NONE or TC_ACT_RELU, applied as the result is stored */
     const void *x, *weight, *y;  /* the one that is computed is not read */
     const void *bias;            /* (o,) or NULL; convolution only */
     void *out;

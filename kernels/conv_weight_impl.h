@@ -266,7 +266,9 @@ static void TC_FN(grad_layout)(TC_GRAD *q, tc_arena *arena) {
     q->chunks = tc_min(tc_ceil_div(TC_CONV_TASKS, q->groups * q->slices), TC_CONV_PARTIAL / tc_max(1, size));
     q->chunks = tc_max(1, tc_min(q->chunks, images_pixels / TC_CONV_COLS));
     while (q->chunks * q->groups * q->slices * q->parts < TC_CONV_TASKS && (q->slices < q->in || q->parts < q->panels)) {
-        if (q->parts == q->panels || (q->slices < q->in && q->slices <= q->parts)) q->slices = tc_min(q->in, 2 * q->slices);
+        /* A further slice turns g once more, a further part copies x once more: short rows make that the dearer one. */
+        int cut_parts = q->slices == q->in || (m->grid_w >= TC_VL && q->slices > q->parts);
+        if (q->parts == q->panels || !cut_parts) q->slices = tc_min(q->in, 2 * q->slices);
         else q->parts = tc_min(q->panels, 2 * q->parts);
     }
     tc_int channels = tc_ceil_div(q->in, q->slices);

@@ -23,7 +23,7 @@
 
 #ifndef TC_DEPTH_COPY
 #define TC_DEPTH_COPY 4096   /* numbers in the copies of a task, about */
-#define TC_DEPTH_RESULTS 8   /* output channels per group, at most */
+#define TC_DEPTH_RESULTS 8   /* output channels per group, at most, for the adjoints */
 typedef struct { tc_int first, taps, row, col, grid_h, grid_w; } tc_phase; /* pixels row + i * stride, col + j * stride */
 #endif
 
@@ -35,7 +35,6 @@ typedef struct {
     tc_int kernel;                             /* kh * kw */
     const tc_int *weight_tap;                  /* which of them a tap is */
     const TC_T *weight, *bias;
-    int relu;
     TC_T *dst;
     tc_int dst_h, dst_w, step_h, step_w;
     /* set by depth_layout: */
@@ -46,7 +45,7 @@ typedef struct {
 
 /* y[p] = start + sum over k of w[k] * x[p + table[k]] for p < n; whole vectors are written. */
 TC_INLINE void TC_FN(depth_step)(int vectors, tc_int taps, const TC_T *w, const tc_int *table, const TC_T *x, TC_T start,
-                                 int relu, TC_T *y) {
+                                 TC_T *y) {
     TC_VEC acc[8];
     TC_UNROLL
     for (int v = 0; v < vectors; v++) acc[v] = start - (TC_VEC){0};
@@ -55,20 +54,16 @@ TC_INLINE void TC_FN(depth_step)(int vectors, tc_int taps, const TC_T *w, const 
         TC_UNROLL
         for (int v = 0; v < vectors; v++) acc[v] += w[k] * TC_LOAD(from + v * TC_VL);
     }
-    if (relu) {
-        TC_UNROLL
-        for (int v = 0; v < vectors; v++) acc[v] = TC_FN(tc_select)((TC_IVEC)(acc[v] < (TC_VEC){0}), acc[v], (TC_VEC){0});
-    }
     TC_UNROLL
     for (int v = 0; v < vectors; v++) TC_STORE(y + v * TC_VL, acc[v]);
 }
 
-static void TC_FN(depth_flat)(tc_int taps, const TC_T *w, const tc_int *table, const TC_T *x, tc_int n, TC_T start, int relu,
+static void TC_FN(depth_flat)(tc_int taps, const TC_T *w, const tc_int *table, const TC_T *x, tc_int n, TC_T start,
                               TC_T *y) {
     tc_int p = 0;
-    for (; p + 7 * TC_VL < n; p += 8 * TC_VL) TC_FN(depth_step)(8, taps, w, table, x + p, start, relu, y + p);
-    for (; p + 3 * TC_VL < n; p += 4 * TC_VL) TC_FN(depth_step)(4, taps, w, table, x + p, start, relu, y + p);
-    for (; p < n; p += TC_VL) TC_FN(depth_step)(1, taps, w, table, x + p, start, relu, y + p);
+    for (; p + 7 * TC_VL < n; p += 8 * TC_VL) TC_FN(depth_step)(8, taps, w, table, x + p, start, y + p);
+    for (; p + 3 * TC_VL < n; p += 4 * TC_VL) TC_FN(depth_step)(4, taps, w, table, x + p, start, y + p);
+    for (; p < n; p += TC_VL) TC_FN(depth_step)(1, taps, w, table, x + p, start, y + p);
 }
 
 /* Rows of `from` (pitch apart) to rows of `to` (w apart, which is also their length).  Narrow rows are stored as whole
@@ -143,7 +138,7 @@ static void TC_FN(depth_task)(const void *plan, tc_int task, void *scratch) {
                 for (tc_int t = phase->first; t < phase->first + phase->taps; t++)
                     w[k++] = q->weight[j * q->kernel + q->weight_tap[t]];
             TC_FN(depth_flat)(k, w, q->table + phase->first * q->sources, x, (rows - 1) * m->pitch + phase->grid_w,
-                              q->bias ? q->bias[o] : 0, q->relu, y);
+                              q->bias ? q->bias[o] : 0, y);
         }
         if (++result == q->results) {
             result = 0;
@@ -197,7 +192,7 @@ static int TC_FN(depthwise)(const tc_conv_problem *p, int threads) {
                   .row = list, .col = list + taps},
         .images = p->n, .channels = p->c, .sources = 1, .results = p->o / p->c, .phases = 1, .phase = &all,
         .kernel = taps, .weight_tap = list + 2 * taps, .weight = (const TC_T *)p->weight, .bias = (const TC_T *)p->bias,
-        .relu = p->act == TC_ACT_RELU, .dst = (TC_T *)p->out, .dst_h = p->oh, .dst_w = p->ow, .step_h = 1, .step_w = 1};
+        .dst = (TC_T *)p->out, .dst_h = p->oh, .dst_w = p->ow, .step_h = 1, .step_w = 1};
     int failed = TC_FN(depth_run)(&q, threads);
     free(list);
     return failed;

@@ -20,6 +20,9 @@ CASES = [
     ((2, 4, 10, 9), (6, 2, 3, 3), (2, 1), (1, 1), (1, 2), 2),
     ((2, 5, 8, 7), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),
     ((2, 3, 8, 7), (9, 1, 3, 2), (2, 2), (1, 1), (2, 1), 3),
+    ((3, 4, 11, 9), (4, 1, 5, 5), (2, 2), (2, 2), (1, 1), 4),  # depthwise: stride, a large kernel, dilation, multiplier
+    ((2, 3, 9, 21), (6, 1, 3, 3), (1, 1), (2, 2), (2, 2), 3),
+    ((2, 4, 12, 35), (8, 1, 5, 3), (2, 1), (2, 1), (1, 2), 4),
     ((2, 3, 6, 6), (4, 3, 1, 1), (1, 1), (0, 0), (1, 1), 1),
     ((2, 3, 7, 6), (4, 3, 1, 1), (2, 3), (0, 0), (1, 1), 1),
     ((2, 2, 3, 3), (3, 2, 3, 3), (1, 1), (4, 4), (1, 1), 1),  # windows that lie in the padding altogether
@@ -96,6 +99,11 @@ LARGER = [
     ((33, 6, 14, 14), (16, 6, 5, 5), (1, 1), (0, 0), (1, 1), 1),
     ((4, 64, 16, 16), (32, 64, 4, 4), (2, 2), (1, 1), (1, 1), 1),
     ((1, 600, 5, 5), (40, 600, 3, 3), (1, 1), (2, 2), (2, 2), 1),
+    ((9, 128, 8, 8), (96, 128, 4, 4), (2, 2), (1, 1), (1, 1), 1),
+    ((5, 20, 7, 9), (34, 20, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    ((7, 8, 9, 70), (24, 8, 4, 4), (2, 2), (1, 1), (1, 1), 1),
+    ((8, 32, 28, 28), (32, 1, 5, 5), (2, 2), (2, 2), (1, 1), 32),
+    ((8, 32, 20, 18), (64, 1, 3, 3), (1, 1), (2, 2), (2, 2), 32),
 ]
 
 
@@ -152,6 +160,25 @@ def test_infinity_spoils_only_what_reads_it(compiled, channels):
     assert np.argwhere(~np.isfinite(y[:, 0])).tolist() == [[1, 0, 18]]
     gw = compiled.conv2d_weight(x, np.ones_like(y), w.shape)
     assert np.argwhere(~np.isfinite(gw[0])).tolist() == [[2, 0, 2]]
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c[0][1] == c[5] and c[0][0] > 1], ids=lambda c: f"{c[0]}-{c[1]}-{c[2]}-{c[4]}"
+)
+def test_depthwise_adjoints_of_values_that_are_not_finite(compiled, same_for_all_thread_counts, case, value):
+    """The last pixel of a row neighbours the next row in the kernel's copy: only the taps that read it may see it."""
+    x, w = draw(case[0]), draw(case[1], seed=1)
+    g = draw(compiled.conv2d(x, w, None, *case[2:]).shape, seed=2)
+    x[1, 0, 0, -1] = value
+    y, _, gw, _ = by_loops(case, x, w, g)
+    same_for_all_thread_counts(lambda: compiled.conv2d_weight(x, g, w.shape, *case[2:]))
+    gw_kernel = compiled.conv2d_weight(x, g, w.shape, *case[2:])
+    np.testing.assert_allclose(compiled.conv2d(x, w, None, *case[2:]), y, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gw_kernel, gw, rtol=1e-12, atol=1e-12)
+    g[1, -1, 0, -1] = value  # in the weight gradient it would meet the zeros of the padding
+    _, gx, _, _ = by_loops(case, x, w, g)
+    np.testing.assert_allclose(compiled.conv2d_input(g, w, x.shape, *case[2:]), gx, rtol=1e-12, atol=1e-12)
 
 
 def test_rejects_what_it_cannot_do(compiled):
