@@ -78,7 +78,6 @@ static inline tc_conv_cost tc_cost_product(int which, int type, int lanes, const
     else if (p->sh != 1 || p->sw != 1) cost.why_not = "stride not 1";
     else if (p->ph || p->pw) cost.why_not = "padding not 0";
     else if (p->groups != 1) cost.why_not = "groups not 1";
-    else if (p->act != TC_ACT_NONE) cost.why_not = "activation";
     else if (p->n * p->c * p->h * p->w * p->o == 0) cost.why_not = "nothing to compute";
     if (cost.why_not) return cost;
     tc_int pixels = p->n * p->h * p->w, rows = which == TC_CONV ? p->o : p->c;

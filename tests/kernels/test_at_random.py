@@ -264,14 +264,49 @@ def classes(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     n, c = size(draw, 0, 9), size(draw, 1, 40)
     target = lay_out(draw, np.random.default_rng(size(draw, 0, 2**32)).integers(0, c, n))
     weight = array(draw, (c,), dtype, 0.1, 2.0) if draw(st.booleans()) else None
-    return array(draw, (n, c), dtype), target, weight, draw(st.sampled_from([-100, 0])), draw(
-        st.sampled_from([0.0, 0.1]))
+    return (array(draw, (n, c), dtype), target, weight, draw(st.sampled_from([-100, 0])), draw(st.sampled_from([0.0, 0.1])),
+            draw(st.sampled_from(["none", "sum", "mean"])))
 
 
 def cross_entropy_grad(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     x, target, *rest = classes(draw, dtype)
     logp = cpu.reference_module("softmax").log_softmax(x, 1)
-    return array(draw, target.shape, dtype), logp, target, *rest
+    return array(draw, target.shape if rest[-1] == "none" else (), dtype), logp, target, *rest
+
+
+def maybe(draw: Draw, value: np.ndarray) -> np.ndarray | None:
+    return value if draw(st.booleans()) else None
+
+
+def batch_norm(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    """x, weight, bias, residual, and with given statistics or those of the batch, which no argument keeps."""
+    shape = draw(shapes(3, 2).filter(lambda shape: shape[1] > 0))
+    x, per_channel = array(draw, shape, dtype), shape[1:2]
+    weight, bias = (maybe(draw, array(draw, per_channel, dtype, 0.5, 2.0)) for _ in range(2))
+    relu, training = draw(st.booleans()), draw(st.booleans())
+    residual = maybe(draw, array(draw, shape, dtype)) if relu else None
+    running = (None, None) if training else (array(draw, per_channel, dtype), array(draw, per_channel, dtype, 0.5, 2.0))
+    return x, weight, bias, residual, *running, training, 0.1, 1e-2, relu
+
+
+def batch_norm_grad(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, weight, bias, residual, mean, var, training, _, eps, relu = batch_norm(draw, dtype)
+    if training:
+        _, mean, var = cpu.reference_module("norm").batch_norm(x, None, None, None, None, None, True, 0.1, eps, False)
+    return array(draw, x.shape, dtype), x, weight, bias, residual, mean, var, training, eps, relu
+
+
+def group_norm(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    samples, groups, d, s = size(draw, 0, 4), size(draw, 1, 4), size(draw, 1, 35), size(draw, 1, 35)
+    weight, bias = (maybe(draw, array(draw, (groups * d,), dtype, 0.5, 2.0)) for _ in range(2))
+    x = array(draw, (samples * groups, d * s), dtype)
+    return x, weight, bias, (samples * groups, groups, d, s), 1e-2, draw(st.booleans())
+
+
+def group_norm_grad(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, weight, _, shape, eps, centred = group_norm(draw, dtype)
+    _, mean, var = cpu.reference_module("norm").group_norm(x, None, None, shape, eps, centred)
+    return array(draw, x.shape, dtype), x, weight, mean, var, shape, eps, centred
 
 
 PROBLEMS: dict[str, Any] = {
@@ -299,6 +334,9 @@ PROBLEMS: dict[str, Any] = {
     "avg_pool2d": avg_pool2d, "avg_pool2d_backward": avg_pool2d_backward,
     "softmax": along(1), "log_softmax": along(1), "softmax_grad": along(2), "log_softmax_grad": along(2),
     "cross_entropy": classes, "cross_entropy_grad": cross_entropy_grad, "bce_with_logits": same(2, 0.0, 1.0),
+    "bce": same(2, 0.05, 0.95), "bce_grad": same(3, 0.05, 0.95),
+    "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
+    "group_norm": group_norm, "group_norm_grad": group_norm_grad,
 }
 # Kernels that draw numbers or write into lists of arrays have no single array to lay out; their own test files compare them.
 ELSEWHERE = {"random": "test_random.py", "optim": "test_optim.py", "recurrent": "test_rnn.py"}

@@ -84,7 +84,8 @@ class _BatchNorm(_RunningNorm):
         mean, var, counter = state["running_mean"], state["running_var"], state["num_batches_tracked"]
         momentum, training = self.momentum, self.training
         if training and self.track_running_stats and counter is not None:
-            counter += 1
+            counter.array += 1
+            counter._bump_version("batch_norm")
             if momentum is None:
                 momentum = 1.0 / float(counter.item())
         elif training and not self.track_running_stats:
