@@ -15,14 +15,6 @@ typedef int64_t TC_FN(bits) __attribute__((may_alias));
 #endif
 #define TC_BITS TC_FN(bits)
 
-/* Vectors of at most 32 bytes also where the CPU has 64: rows of feature maps are short. */
-#define TC_SHORT (TC_VBYTES < 32 ? TC_VBYTES : 32)
-#define TC_SL (TC_SHORT / TC_TBYTES)
-typedef TC_T TC_FN(row) __attribute__((vector_size(TC_SHORT), aligned(TC_TBYTES), may_alias));
-typedef TC_BITS TC_FN(mask) __attribute__((vector_size(TC_SHORT)));
-#define TC_ROW TC_FN(row)
-#define TC_MASK TC_FN(mask)
-
 #define TC_SELECT(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
 
 TC_INLINE TC_BITS TC_FN(to_bits)(TC_T x) {
@@ -32,24 +24,6 @@ TC_INLINE TC_BITS TC_FN(to_bits)(TC_T x) {
 TC_INLINE TC_T TC_FN(from_bits)(TC_BITS i) {
     union { TC_BITS i; TC_T x; } u = {.i = i};
     return u.x;
-}
-
-/* p[0], p[s], p[2 s], ... without touching anything behind the last of them. */
-TC_INLINE TC_ROW TC_FN(every)(const TC_T *p, tc_int s) {
-    if (s == 1) return *(const TC_ROW *)p;
-    if (s == 2) { /* the second load begins one number early, so that it ends with the last one wanted */
-        const TC_ROW a = *(const TC_ROW *)p, b = *(const TC_ROW *)(p + TC_SL - 1);
-#if TC_VBYTES / TC_TBYTES == 2
-        return __builtin_shufflevector(a, b, 0, 3);
-#elif TC_VBYTES / TC_TBYTES == 4 || TC_TBYTES == 8
-        return __builtin_shufflevector(a, b, 0, 2, 5, 7);
-#else
-        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
-#endif
-    }
-    TC_ROW lanes;
-    for (int l = 0; l < TC_SL; l++) lanes[l] = p[s * l];
-    return lanes;
 }
 
 /* The window of kh x kw taps whose first one is x[at], rows of taps `step` apart.  A NaN beats everything, also an
@@ -71,28 +45,38 @@ TC_INLINE void TC_FN(max_window)(const TC_T *x, tc_int at, tc_int step, tc_int k
     *index = place;
 }
 
+/* Vectors of at most 32 bytes also where the CPU has 64, and of 16 for shorter rows: rows of feature maps are short. */
+#define TC_SHORT (TC_VBYTES < 32 ? TC_VBYTES : 32)
+#define TC_WIDE(name) TC_FN(name)
+#include "pool_vector_impl.h"
+#undef TC_SHORT
+#undef TC_WIDE
+#define TC_SHORT 16
+#define TC_WIDE(name) TC_FN(name##_narrow)
+#include "pool_vector_impl.h"
+#undef TC_SHORT
+#undef TC_WIDE
+enum { TC_FN(WIDE) = (TC_VBYTES < 32 ? TC_VBYTES : 32) / TC_TBYTES, TC_FN(NARROW) = 16 / TC_TBYTES }; /* outputs */
+
+/* CALL for vectors of the widest kind that fits into whole.first <= o < whole.end, the last one overlapping; REST if none. */
+#define TC_INTERIOR(whole, CALL, NARROW_CALL, REST)                                        \
+    do {                                                                                   \
+        const tc_int n_ = (whole).end - (whole).first;                                     \
+        if (n_ >= TC_FN(WIDE))                                                             \
+            for (tc_int i = (whole).first; i < (whole).end; i += TC_FN(WIDE))              \
+                CALL(tc_min(i, (whole).end - TC_FN(WIDE)));                                \
+        else if (n_ >= TC_FN(NARROW))                                                      \
+            for (tc_int i = (whole).first; i < (whole).end; i += TC_FN(NARROW))            \
+                NARROW_CALL(tc_min(i, (whole).end - TC_FN(NARROW)));                       \
+        else                                                                               \
+            for (tc_int i = (whole).first; i < (whole).end; i++) REST(i);                  \
+    } while (0)
+
 /* A window that may stick out of the input. */
 static void TC_FN(max_border)(const TC_T *x, TC_T *y, int32_t *index, const tc_pool *p, tc_int r, tc_int o) {
     const tc_range rows = tc_window(&p->row, r), cols = tc_window(&p->col, o);
     TC_FN(max_window)(x, rows.first * p->col.n + cols.first, p->row.dilation * p->col.n, tc_taps(rows, p->row.dilation),
                       tc_taps(cols, p->col.dilation), p->col.dilation, y + o, index + o);
-}
-
-/* The same for TC_SL neighbouring windows, s apart, whose taps all exist. */
-TC_INLINE void TC_FN(max_vector)(const TC_T *x, tc_int at, tc_int step, tc_int kh, tc_int kw, tc_int dw, tc_int s,
-                                 TC_T *y, int32_t *index) {
-    TC_ROW best = -(TC_T)INFINITY - (TC_ROW){0};
-    TC_MASK tap = {0};
-    for (tc_int i = 0; i < kh; i++) {
-        for (tc_int j = 0; j < kw; j++) {
-            const TC_ROW v = TC_FN(every)(x + at + i * step + j * dw, s);
-            const TC_MASK better = (TC_MASK)(v > best) | (TC_MASK)(v != v);
-            best = (TC_ROW)TC_SELECT(better, (TC_MASK)v, (TC_MASK)best);
-            tap = TC_SELECT(better, (TC_BITS)(i * step + j * dw), tap);
-        }
-    }
-    *(TC_ROW *)y = best;
-    for (int l = 0; l < TC_SL; l++) index[l] = (int32_t)(at + s * l + (tc_int)tap[l]);
 }
 
 /* One row of outputs: kh rows of input from `top` on, `whole` = the outputs of the interior. */
@@ -101,15 +85,13 @@ TC_INLINE void TC_FN(max_row)(const TC_T *x, TC_T *y, int32_t *index, const tc_p
     const tc_int step = dh * p->col.n, start = top * p->col.n - p->col.padding;
     for (tc_int o = 0; o < whole.first; o++) TC_FN(max_border)(x, y, index, p, r, o);
     for (tc_int o = whole.end; o < p->col.out; o++) TC_FN(max_border)(x, y, index, p, r, o);
-    if (whole.end - whole.first >= TC_SL) {
-        for (tc_int i = whole.first; i < whole.end; i += TC_SL) {
-            const tc_int o = tc_min(i, whole.end - TC_SL);
-            TC_FN(max_vector)(x, start + s * o, step, kh, kw, dw, s, y + o, index + o);
-        }
-    } else {
-        for (tc_int o = whole.first; o < whole.end; o++)
-            TC_FN(max_window)(x, start + s * o, step, kh, kw, dw, y + o, index + o);
-    }
+#define TC_CALL(o) TC_FN(max_vector)(x, start + s * (o), step, kh, kw, dw, s, y + (o), index + (o))
+#define TC_NARROW_CALL(o) TC_FN(max_vector_narrow)(x, start + s * (o), step, kh, kw, dw, s, y + (o), index + (o))
+#define TC_REST(o) TC_FN(max_window)(x, start + s * (o), step, kh, kw, dw, y + (o), index + (o))
+    TC_INTERIOR(whole, TC_CALL, TC_NARROW_CALL, TC_REST);
+#undef TC_CALL
+#undef TC_NARROW_CALL
+#undef TC_REST
 }
 
 static void TC_FN(max_pool)(const void *x_, void *y_, int32_t *index_, const tc_pool *p, int threads) {
@@ -243,14 +225,6 @@ static TC_T TC_FN(avg_border)(const TC_T *x, const tc_pool *p, tc_int r, tc_int 
                              cols.end - cols.first) / (TC_T)tc_divisor(p, r, o);
 }
 
-/* Means of TC_SL neighbouring windows of kh x kw taps that all exist, s apart. */
-TC_INLINE void TC_FN(avg_vector)(const TC_T *from, tc_int step, tc_int kh, tc_int kw, tc_int s, TC_T divisor, TC_T *y) {
-    TC_ROW sum = {0};
-    for (tc_int i = 0; i < kh; i++)
-        for (tc_int j = 0; j < kw; j++) sum += TC_FN(every)(from + i * step + j, s);
-    *(TC_ROW *)y = sum / divisor;
-}
-
 /* Mean of a run of numbers: a window that spans whole rows, as in global pooling. */
 TC_INLINE TC_T TC_FN(avg_run)(const TC_T *x, tc_int n, TC_T divisor) {
     TC_T sum = 0;
@@ -266,16 +240,17 @@ TC_INLINE void TC_FN(avg_row)(const TC_T *x, TC_T *y, const tc_pool *p, tc_range
     const TC_T divisor = (TC_T)tc_divisor(p, r, whole.first);
     for (tc_int o = 0; o < whole.first; o++) y[o] = TC_FN(avg_border)(x, p, r, o);
     for (tc_int o = whole.end; o < p->col.out; o++) y[o] = TC_FN(avg_border)(x, p, r, o);
-    if (whole.end - whole.first >= TC_SL) {
-        for (tc_int i = whole.first; i < whole.end; i += TC_SL) {
-            const tc_int o = tc_min(i, whole.end - TC_SL);
-            TC_FN(avg_vector)(start + s * o, w, kh, kw, s, divisor, y + o);
-        }
-    } else if (kw == w && whole.first < whole.end) {
+    if (kw == w && whole.first < whole.end) {
         y[whole.first] = TC_FN(avg_run)(start + s * whole.first, kh * kw, divisor);
-    } else {
-        for (tc_int o = whole.first; o < whole.end; o++) y[o] = TC_FN(sum_window)(start + s * o, w, kh, kw) / divisor;
+        return;
     }
+#define TC_CALL(o) TC_FN(avg_vector)(start + s * (o), w, kh, kw, s, divisor, y + (o))
+#define TC_NARROW_CALL(o) TC_FN(avg_vector_narrow)(start + s * (o), w, kh, kw, s, divisor, y + (o))
+#define TC_REST(o) y[o] = TC_FN(sum_window)(start + s * (o), w, kh, kw) / divisor
+    TC_INTERIOR(whole, TC_CALL, TC_NARROW_CALL, TC_REST);
+#undef TC_CALL
+#undef TC_NARROW_CALL
+#undef TC_REST
 }
 
 static void TC_FN(avg_pool)(const void *x_, void *y_, const tc_pool *p, int threads) {
