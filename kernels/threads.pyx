@@ -13,6 +13,7 @@ Design:
 import os
 
 cdef int _limit = 0      # 0: as many as OpenMP says
+cdef int _most = 0       # the largest limit so far: so many threads may be waiting in the team
 cdef int _forked = 0
 
 
@@ -28,10 +29,11 @@ cdef int n_threads(Py_ssize_t work, Py_ssize_t grain) noexcept nogil:
 
 def set_num_threads(int n):
     """Use at most `n` threads in every kernel from now on."""
-    global _limit
+    global _limit, _most
     if n < 1:
         raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {n}")
     _limit = n
+    _most = max(_most, n)
 
 
 def get_num_threads():
@@ -41,7 +43,7 @@ def get_num_threads():
 
 def set_flush_denormal(bint mode):
     """Treat denormals as zero in this thread and its team; False where the processor cannot."""
-    return bool(tc_flush_denormals(mode, 1 if _forked else max(_limit, omp_get_max_threads())))
+    return bool(tc_flush_denormals(mode, 1 if _forked else max(_most, omp_get_max_threads())))
 
 
 def have_openmp():

@@ -43,6 +43,17 @@ def test_kept_by_default_and_again(dtype: str, n: int) -> None:
         tgc.set_flush_denormal(False)
 
 
+def test_threads_that_wait_are_switched_as_well(threads: object) -> None:
+    """The third thread of the team sleeps while two are in use, and must not keep the old mode for later."""
+    for mode in (True, False):
+        threads(3)
+        halves(1_000_000, "float32")
+        threads(2)
+        assert tgc.set_flush_denormal(mode)
+        threads(3)
+        assert halves(1_000_000, "float32").any() is np.bool_(not mode)
+
+
 def test_products_of_denormals_are_those_of_numpy() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (40, 40)) * 1e-155
     np.testing.assert_allclose((tgc.from_numpy(x) @ tgc.from_numpy(x)).numpy(), x @ x, rtol=0, atol=2e-323)
