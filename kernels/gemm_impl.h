@@ -71,7 +71,7 @@ TC_INLINE void TC_FN(gemm_put)(tc_int n, const TC_T *from, TC_T *c, int add) {
         TC_STORE(c, v);
     }
     if (n > 0) {
-        TC_VEC v = TC_LOAD(from);
+        TC_VEC v = TC_FN(tc_load_first)(from, n);
         if (add) v += TC_FN(tc_load_first)(c, n);
         TC_FN(tc_store_first)(c, v, n);
     }
