@@ -64,7 +64,7 @@ def blocking() -> plt.Figure:
     box(ax, 2, 12, 5, 6, WEIGHT, "block\nL2", 12)
     ax.text(6, 6.8, "A (m x k)", ha="center")
     box(ax, 14, 8, 12, 8, FAINT)
-    box(ax, 18, 8, 3, 4, INPUT, "panel\nL1", 12)
+    box(ax, 18, 8, 3, 4, INPUT, "panel\nL2", 12)
     ax.text(20, 6.8, "B (k x n)", ha="center")
     box(ax, 30, 8, 12, 14, FAINT)
     box(ax, 34, 13, 3, 2, RESULT, "", 12)
@@ -72,8 +72,8 @@ def blocking() -> plt.Figure:
     ax.text(35.5, 17.6, "tile:\nregisters", ha="center", fontsize=12)
     ax.text(12, 13.5, "x", ha="center", fontsize=18)
     ax.text(28, 13.5, "=", ha="center", fontsize=18)
-    ax.text(12, 2.6, "k is cut into slices of 256: a panel of B (256 x 32) is 32 KB", ha="left", fontsize=12)
-    ax.text(12, 4.6, "and stays in L1 while all rows of the A block pass over it", ha="left", fontsize=12)
+    ax.text(12, 2.6, "k is cut into slices of 512: a panel of B (512 x 32) is 64 KB", ha="left", fontsize=12)
+    ax.text(12, 4.6, "and stays in L2, with the rows of A that pass over it", ha="left", fontsize=12)
     return figure
 
 
