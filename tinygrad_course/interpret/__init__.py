@@ -1,0 +1,1 @@
+"""What a network is and what it sees: summaries, receptive fields."""
