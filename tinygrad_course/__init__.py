@@ -26,6 +26,7 @@ from tinygrad_course.backend.device import device
 from tinygrad_course.debug import explain, graph_memory, lint
 from tinygrad_course.kernels import get_include
 from tinygrad_course.ops import *
+from tinygrad_course.ops.creation import tensor  # by name: type checkers take tgc.tensor for the file tensor.py otherwise
 from tinygrad_course.ops.dtypes import bool_ as bool
 from tinygrad_course.ops.dtypes import float16 as half
 from tinygrad_course.ops.dtypes import float32 as float

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_course import __version__
-from tinygrad_course.cli import bench, info, predict, train
+from tinygrad_course.cli import bench, figures, info, list_rows, predict, run_row, train
 from tinygrad_course.cli.usage import (
     FAILED,
     INSTALL_ALL,
@@ -21,7 +21,7 @@ from tinygrad_course.errors import DataError, DependencyError, StateDictError
 _EXIT_CODES = """\
 exit codes:
   0    done
-  1    the outcome was not reached (training diverged)
+  1    the outcome was not reached (training diverged, a fact fails)
   2    wrong input: an unknown name, a bad value, a missing or broken file
   130  interrupted (Ctrl-C or SIGTERM)
 """
@@ -31,10 +31,17 @@ examples:
   tinygrad-course train lenet           train on the shipped digits
   tinygrad-course predict --test 20     label test images with the new weights
   tinygrad-course predict scan.png      label an image file
+  tinygrad-course list                  the experiments of the course
+  tinygrad-course run E1                reproduce one of them
+  tinygrad-course figures --all         draw all their figures
   tinygrad-course info                  what is installed and what it runs on
   tinygrad-course bench models          speed beside PyTorch
 
 """
+
+
+_COMMANDS = {"train": train, "predict": predict, "list": list_rows, "run": run_row, "figures": figures, "info": info,
+             "bench": bench}
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -44,8 +51,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"tinygrad_course {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
     parsers = {}
-    for module in (train, predict, info, bench):
-        name = module.__name__.rpartition(".")[2]
+    for name, module in _COMMANDS.items():
         sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION,
                                   epilog=module.EXAMPLES + _EXIT_CODES)
         module.add_options(sub)

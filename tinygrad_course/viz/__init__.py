@@ -9,6 +9,7 @@ from tinygrad_course.viz.figure import save_figure
 from tinygrad_course.viz.filters import plot_filters
 from tinygrad_course.viz.graph import GraphDrawing, graph
 from tinygrad_course.viz.images import plot_images
+from tinygrad_course.viz.matrix import plot_matrix, plot_panels
 
 __all__ = ["GraphDrawing", "graph", "plot_accuracy", "plot_confusion_matrix", "plot_filters", "plot_images",
-           "plot_learning_curves", "plot_loss", "save_figure"]
+           "plot_learning_curves", "plot_loss", "plot_matrix", "plot_panels", "save_figure"]
