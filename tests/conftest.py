@@ -1,7 +1,7 @@
 """Fixtures of all tests: the backend, the number of threads, a seeded generator, PyTorch.
 
 TGC_REQUIRE_EXT=1     a missing compiled backend is a failure, not a skip
-TGC_REQUIRE_TORCH=1   likewise PyTorch
+TGC_REQUIRE_TORCH=1   likewise PyTorch and torchvision
 """
 
 import os

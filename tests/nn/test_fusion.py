@@ -93,3 +93,15 @@ def test_errors_and_scopes_name_the_batch_norm() -> None:
 def test_second_derivative_through_the_fused_op() -> None:
     net = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()).double()
     assert tgc.testing.gradgradcheck(net, (tgc.randn(4, 3, dtype="float64", requires_grad=True),))
+
+
+def test_a_model_s_own_relu_is_asked() -> None:
+    """One with hooks, or something else in its place, is called; a plain one is what the fused op does."""
+    norm, x = norm_for((3, 5, 9, 9)), tgc.randn(3, 5, 9, 9, requires_grad=True)
+    assert "relu" not in ops_of(fusion.norm_relu(norm, x, activation=nn.ReLU(inplace=True)))
+    assert "tanh" in ops_of(fusion.norm_relu(norm, x, x, nn.Tanh()))
+    watched, seen = nn.ReLU(), []
+    watched.register_forward_hook(lambda module, args, out: seen.append(args[0]))
+    fusion.norm_relu(norm, x, x, watched)
+    assert len(seen) == 1
+    assert seen[0].min().item() < 0

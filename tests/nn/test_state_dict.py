@@ -146,3 +146,16 @@ def test_read_only_arrays_can_be_assigned_and_trained():
     with tgc.no_grad():
         m.weight.add_(1.0)
     assert values.tolist() == [[1.0]]
+
+
+def test_another_number_of_classes_is_recognised():
+    ten, four = (nn.Sequential(nn.Linear(3, 5), nn.Linear(5, classes)) for classes in (10, 4))
+    with pytest.raises(StateDictError, match=r"hint: another number of classes\? Make the model with 10, load, then put a "
+                                             r"new layer of 4 in the place of the last; .*leave 1\.weight, 1\.bias out"):
+        four.load_state_dict(ten.state_dict())
+    with pytest.raises(StateDictError) as caught:  # another width is something else
+        four.load_state_dict(nn.Sequential(nn.Linear(3, 6), nn.Linear(6, 4)).state_dict())
+    assert "classes" not in str(caught.value)
+    rest = {key: value for key, value in ten.state_dict().items() if key not in ("1.weight", "1.bias")}
+    assert four.load_state_dict(rest, strict=False).missing_keys == ["1.weight", "1.bias"]
+    assert_unchanged(four[0], values(ten[0]))

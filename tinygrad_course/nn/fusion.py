@@ -42,12 +42,16 @@ def run(modules: Sequence[Module], input: Any) -> Any:
     return input
 
 
-def norm_relu(norm: Any, input: Any, residual: Any = None) -> Any:
-    """relu(norm(input)), or relu(norm(input) + residual); in one pass where that is possible."""
-    if type(norm) in _NORMS and _is_plain(norm) and (residual is None or residual.shape == input.shape):
+def norm_relu(norm: Any, input: Any, residual: Any = None, activation: Any = None) -> Any:
+    """relu(norm(input)), or relu(norm(input) + residual); in one pass where that is possible.
+
+    `activation` is the model's own ReLU, if that is a module: it may have hooks, or have been replaced by something else."""
+    if (type(norm) in _NORMS and _is_plain(norm) and (activation is None or _is_plain_relu(activation))
+            and (residual is None or residual.shape == input.shape)):
         return _fused(norm, input, residual)
     y = norm(input)
-    return relu(y if residual is None else add(y, residual))
+    y = y if residual is None else add(y, residual)
+    return relu(y) if activation is None else activation(y)
 
 
 def _fused(norm: Any, input: Any, residual: Any) -> Any:

@@ -45,6 +45,8 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     if strict and unexpected:
         shapes = {key: f" {tuple(values[key].shape)}" if key in values else "" for key in unexpected}
         lines.append("unexpected in the file: " + ", ".join(f"{key}{shapes[key]}" for key in unexpected))
+    if not lines:
+        wrong += _classes_hint(wanted, values)
     lines += wrong
     if lines:
         if missing and unexpected:
@@ -73,6 +75,18 @@ def _shape_line(key: str, file: tuple[int, ...], model: tuple[int, ...]) -> str:
     elif np.prod(file) == np.prod(model):
         line += " (the same number of values)"
     return line
+
+
+def _classes_hint(wanted: Shapes, values: Mapping[str, Tensor]) -> list[str]:
+    """A hint if all that does not fit is the number of rows, the same for all: that of the classes, most likely."""
+    shapes = {key: (tuple(values[key].shape), shape) for key, shape in wanted.items() if key in values}
+    wrong = {key: (file, model) for key, (file, model) in shapes.items() if file != model}
+    rows = {(file[:1], model[:1]) for file, model in wrong.values()}
+    if len(rows) != 1 or any(file[1:] != model[1:] or not file or not model for file, model in wrong.values()):
+        return []
+    ((file_rows,), (model_rows,)) = rows.pop()
+    return [f"hint: another number of classes? Make the model with {file_rows}, load, then put a new layer of {model_rows} "
+            f"in the place of the last; or load the rest only: leave {', '.join(wrong)} out and pass strict=False"]
 
 
 def _hints(wanted: Shapes, given: Mapping[str, Any], values: Mapping[str, Tensor], missing: list[str],

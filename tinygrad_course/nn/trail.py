@@ -42,3 +42,15 @@ def add_trail(error: TgcError, module: Any) -> None:
     else:
         trail.enclose(module)
     error.args = (str(trail), *error.args[1:])
+
+
+def advise(error: TgcError, advice: str) -> None:
+    """Put `advice` in front of an error's message, before the line that names the module."""
+    if not advice:
+        return
+    trail = getattr(error, "module_trail", None)
+    if trail is None:
+        error.args = (f"{advice} {error}", *error.args[1:])
+    else:
+        trail.message = f"{advice} {trail.message}"
+        error.args = (str(trail), *error.args[1:])

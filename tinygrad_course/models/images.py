@@ -1,0 +1,54 @@
+"""Advice for images that do not fit a network.
+
+The layer that cannot go on raises the error and is named in it.  What it cannot know is said here: the smallest image
+that the whole network takes, how many channels the first layer wants, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from tinygrad_course import nn
+from tinygrad_course.errors import ShapeError
+from tinygrad_course.nn.trail import advise
+from tinygrad_course.tensor import Tensor
+
+Forward = TypeVar("Forward", bound=Callable[..., Any])
+
+
+def takes_images(smallest: int = 1) -> Callable[[Forward], Forward]:
+    """Decorator of `forward(self, x)` of a network for images x (N, C, H, W) with H, W >= `smallest`."""
+
+    def decorate(forward: Forward) -> Forward:
+        @wraps(forward)
+        def checked(self: nn.Module, x: Tensor) -> Any:
+            if isinstance(x, Tensor) and x.ndim != 4:
+                one = ". A single image becomes a batch by x[None]" if x.ndim == 3 else ""
+                raise ShapeError(f"{self._get_name()}: input {tuple(x.shape)}, needed are images (N, C, H, W){one}.")
+            try:
+                return forward(self, x)
+            except ShapeError as error:
+                advise(error, _advice(self, x, smallest))
+                raise
+        return checked  # type: ignore[return-value]
+    return decorate
+
+
+def _advice(model: nn.Module, x: Tensor, smallest: int) -> str:
+    """What is wrong with the images as a whole, "" if nothing is."""
+    channels, height, width = x.shape[1:]
+    name, first = next((name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
+    wanted = first.in_channels
+    if channels != wanted:
+        text = f"{model._get_name()}: the images {tuple(x.shape)} have {channels} channels, {name} takes {wanted}."
+        if width == wanted:
+            return f"{text} (N, H, W, C) becomes (N, C, H, W) by x.permute(0, 3, 1, 2)."
+        if channels == 1:
+            return f"{text} Grey images: x.expand(-1, {wanted}, -1, -1), or replace {name} by a layer for one channel."
+        return f"{text} Convert the images, or replace {name} by a layer for {channels} channels."
+    if min(height, width) < smallest:
+        return (f"{model._get_name()}: images of {height} x {width} pixels are too small, the smallest are {smallest} x "
+                f"{smallest}.")
+    return ""
