@@ -12,7 +12,7 @@ static const tc_accumulate_fn tc_accumulate[2][TC_LEVELS] = {TC_PER_LEVEL(accumu
 static void tc_accumulate_all(tc_accumulate_fn add, char *total, const char *g, ptrdiff_t n, ptrdiff_t item, int threads) {
     enum { PIECE = 16384 }; /* elements of one task */
     const ptrdiff_t pieces = tc_ceil_div(n, PIECE);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t i = 0; i < pieces; i++) {
         const ptrdiff_t from = i * PIECE * item;
         add(total + from, g + from, tc_min(PIECE, n - i * PIECE));

@@ -20,7 +20,7 @@ static void tc_activation(int which, int level, ptrdiff_t item, const char *x, c
         loop(x, g, y, n, arguments);
         return;
     }
-#pragma omp parallel for num_threads(threads) schedule(static)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t t = 0; t < tasks; t++) {
         ptrdiff_t from = t * TC_ACTIVATION_PIECE;
         loop(x + from * item, g ? g + from * item : NULL, y + from * item, tc_min(TC_ACTIVATION_PIECE, n - from), arguments);

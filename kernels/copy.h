@@ -170,7 +170,7 @@ static void tc_run_copy(tc_copy *k, ptrdiff_t item, int level, int threads) {
     ptrdiff_t units = down * across;
     for (int d = 0; d < row; d++) units *= k->size[d];
     const ptrdiff_t group = tc_max(1, TC_PIECE / (high * wide * item)), tasks = tc_ceil_div(units, group);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t task = 0; task < tasks; task++)
         for (ptrdiff_t u = task * group; u < tc_min(units, (task + 1) * group); u++) {
             const ptrdiff_t r = u / across % down * high, c = u % across * wide;
@@ -219,7 +219,7 @@ TC_INLINE void tc_extend_by(const tc_extension *e, const char *x, char *y, ptrdi
     for (int d = 1; d < e->nd; d++) total *= e->before[d] + e->size[d] + e->after[d];
     if (total == 0) return;
     const ptrdiff_t tasks = tc_ceil_div(total, piece);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t task = 0; task < tasks; task++) {
         ptrdiff_t at = task * piece;
         const ptrdiff_t stop = tc_min(total, at + piece);

@@ -125,7 +125,7 @@ static void tc_walk_all(const tc_walk *w, int threads) {
         for (ptrdiff_t t = 0; t < tasks; t++) tc_walk_task(w, t);
         return;
     }
-#pragma omp parallel for num_threads(threads) schedule(static)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t t = 0; t < tasks; t++) tc_walk_task(w, t);
 }
 

@@ -36,7 +36,7 @@ static ptrdiff_t tc_first_bad(const int64_t *index, ptrdiff_t n, int64_t low, in
         const uint##bits##_t *x = (const uint##bits##_t *)x_;                                                      \
         uint##bits##_t *y = (uint##bits##_t *)y_;                                                                  \
         const ptrdiff_t rows = TC_ROWS / (inner + 1) + 1, pieces = (m + rows - 1) / rows;                           \
-        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        TC_PARALLEL_FOR(threads)                                                                                   \
         for (ptrdiff_t task = 0; task < outer * pieces; task++) {                                                  \
             const ptrdiff_t o = task / pieces, i = task % pieces * rows, stop = i + rows < m ? i + rows : m;       \
             const uint##bits##_t *from = x + o * n * inner;                                                        \
@@ -59,7 +59,7 @@ TC_GATHER(64)
     static void tc_scatter_##name(void *y_, const int64_t *index, const void *src_, ptrdiff_t outer, ptrdiff_t n,  \
                                   ptrdiff_t m, ptrdiff_t inner, int threads) {                                     \
         const ptrdiff_t tiles = (inner + TC_INNER_TILE - 1) / TC_INNER_TILE;                                       \
-        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        TC_PARALLEL_FOR(threads)                                                                                   \
         for (ptrdiff_t task = 0; task < outer * tiles; task++) {                                                   \
             const ptrdiff_t o = task / tiles, start = task % tiles * TC_INNER_TILE;                                \
             const ptrdiff_t stop = start + TC_INNER_TILE < inner ? start + TC_INNER_TILE : inner;                  \
@@ -81,7 +81,7 @@ TC_GATHER(64)
     static void tc_add_rows_##name(void *y_, const int64_t *index, const void *g_, ptrdiff_t outer, ptrdiff_t n,   \
                                    ptrdiff_t m, ptrdiff_t inner, int threads) {                                    \
         const ptrdiff_t tiles = (inner + TC_ROW_TILE - 1) / TC_ROW_TILE;                                           \
-        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)")                         \
+        TC_PARALLEL_FOR(threads)                                                                                   \
         for (ptrdiff_t task = 0; task < outer * tiles; task++) {                                                   \
             const ptrdiff_t o = task / tiles, start = task % tiles * TC_ROW_TILE;                                  \
             const ptrdiff_t stop = threads > 1 && start + TC_ROW_TILE < inner ? start + TC_ROW_TILE : inner;       \
@@ -108,7 +108,7 @@ TC_SCATTER(int64_t, i64)
 static void tc_take_rows(const void *x, const int64_t *index, void *y, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t m,
                          ptrdiff_t row, int threads) {
     const ptrdiff_t rows = TC_ROW_BYTES / (row + 1) + 1, pieces = (m + rows - 1) / rows;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t task = 0; task < outer * pieces; task++) {
         const ptrdiff_t o = task / pieces, first = task % pieces * rows, stop = first + rows < m ? first + rows : m;
         const char *from = (const char *)x + o * n * row;
@@ -125,7 +125,7 @@ static void tc_take_rows(const void *x, const int64_t *index, void *y, ptrdiff_t
 
 static void tc_clear(void *y, ptrdiff_t bytes, int threads) {
     const ptrdiff_t piece = 1 << 20;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t at = 0; at < bytes; at += piece)
         memset((char *)y + at, 0, (size_t)(bytes - at < piece ? bytes - at : piece));
 }

@@ -22,7 +22,7 @@ static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const vo
                                  tc_int n, tc_int c, int64_t ignore_index, double smoothing, int threads) {
     const TC_T *x = x_, *weight = weight_, keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
     TC_T *loss = loss_, *logp = logp_;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int i = 0; i < n; i++) {
         const int64_t t = target[i];
         TC_T *row = logp + i * c;
@@ -63,7 +63,7 @@ static void TC_FN(cross_entropy_grad)(const void *g_, tc_int step, double total,
     const TC_T keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
     const TC_T weight_sum = weight ? TC_FN(row_dot)(weight, NULL, c) : (TC_T)c;
     TC_T *gx = gx_;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int i = 0; i < n; i++) {
         const int64_t t = target[i];
         TC_T *out = gx + i * c;
@@ -94,7 +94,7 @@ static void TC_FN(bce)(const void *x_, const void *target_, void *loss_, tc_int 
     enum { BLOCK = 512 };
     const TC_T *x = x_, *target = target_;
     TC_T *loss = loss_;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int begin = 0; begin < n; begin += BLOCK) {
         const TC_T *xb = x + begin, *tb = target + begin;
         TC_T *restrict out = loss + begin, yes[BLOCK], no[BLOCK];
@@ -111,12 +111,17 @@ static void TC_FN(bce)(const void *x_, const void *target_, void *loss_, tc_int 
 
 /* g (x - t) / max(x (1 - x), 1e-12). */
 static void TC_FN(bce_grad)(const void *g_, const void *x_, const void *target_, void *gx_, tc_int n, int threads) {
+    enum { BLOCK = 4096 };
     const TC_T *g = g_, *x = x_, *target = target_;
     TC_T *restrict gx = gx_;
-#pragma omp parallel for simd schedule(static) num_threads(threads) if (parallel : threads > 1)
-    for (tc_int i = 0; i < n; i++) {
-        TC_T variance = x[i] * (1 - x[i]);
-        gx[i] = g[i] * (x[i] - target[i]) / (variance < (TC_T)1e-12 ? (TC_T)1e-12 : variance);
+    TC_PARALLEL_FOR(threads)
+    for (tc_int begin = 0; begin < n; begin += BLOCK) {
+        const tc_int end = tc_min(n, begin + BLOCK);
+#pragma omp simd
+        for (tc_int i = begin; i < end; i++) {
+            TC_T variance = x[i] * (1 - x[i]);
+            gx[i] = g[i] * (x[i] - target[i]) / (variance < (TC_T)1e-12 ? (TC_T)1e-12 : variance);
+        }
     }
 }
 
@@ -125,7 +130,7 @@ static void TC_FN(bce_with_logits)(const void *x_, const void *target_, void *lo
     enum { BLOCK = 512 };
     const TC_T *x = x_, *target = target_;
     TC_T *loss = loss_;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int begin = 0; begin < n; begin += BLOCK) {
         const TC_T *xb = x + begin, *tb = target + begin;
         TC_T *restrict out = loss + begin, e[BLOCK];

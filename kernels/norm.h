@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "tc_omp.h"
 
 /* x, y, g, gx, residual, gr are (n, c, s); weight, bias, mean, var, gw, gb have c values.  NULL: not given. */
 typedef struct {

@@ -424,14 +424,14 @@ static void TC_FN(batch_norm_grad_task)(const tc_batch_norm_call *p, tc_int task
 /* y, and in training mean and var; they are given otherwise. */
 static void TC_FN(batch_norm)(const tc_batch_norm_call *p, int threads) {
     const tc_int tasks = TC_TASKS(p);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int task = 0; task < tasks; task++) TC_FN(batch_norm_task)(p, task);
 }
 
 /* gx, gw, gb, and gr with a residual. */
 static void TC_FN(batch_norm_grad)(const tc_batch_norm_call *p, int threads) {
     const tc_int tasks = TC_TASKS(p);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int task = 0; task < tasks; task++) TC_FN(batch_norm_grad_task)(p, task);
 }
 
@@ -466,7 +466,7 @@ static void TC_FN(group_row)(const tc_group_norm_call *p, tc_int row) {
 
 /* y, mean, var. */
 static void TC_FN(group_norm)(const tc_group_norm_call *p, int threads) {
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int row = 0; row < p->rows; row++) TC_FN(group_row)(p, row);
 }
 
@@ -527,8 +527,7 @@ static void TC_FN(group_grad_row)(const tc_group_norm_call *p, tc_int row, TC_T 
 static void TC_FN(group_norm_grad)(const tc_group_norm_call *p, int threads) {
     const tc_int together = p->s == 1 && p->groups == 1 ? TC_ROW_BLOCK : 1, parts = tc_ceil_div(p->rows, together);
     TC_T *gb = p->partial, *gw = gb + parts * p->d;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    TC_PARALLEL(threads) {
 #pragma omp for schedule(static)
         for (tc_int part = 0; part < parts; part++) {
             memset(gb + part * p->d, 0, (size_t)p->d * sizeof(TC_T));

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "tc_omp.h"
 
 enum { TC_PLAIN, TC_FIRST, TC_NEXT }; /* SGD without momentum, the first step with it, a later one */
 enum { TC_STRETCH = 8192 };           /* elements updated at a time: the unit of work of a thread */
@@ -36,6 +37,6 @@ static const tc_update tc_adam_update[2][TC_LEVELS] = {TC_PER_LEVEL(adam, f32), 
 
 static void tc_update_all(int adam, const void *settings, const tc_stretch *all, ptrdiff_t n, int level, int threads) {
     const tc_update(*table)[TC_LEVELS] = adam ? tc_adam_update : tc_sgd_update;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t i = 0; i < n; i++) table[all[i].kind][level](settings, all + i);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "tc_omp.h"
 
 typedef struct {
     ptrdiff_t n, out, kernel, stride, padding, dilation;

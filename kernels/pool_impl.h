@@ -99,7 +99,7 @@ static void TC_FN(max_pool)(const void *x_, void *y_, int32_t *index_, const tc_
     const tc_int kw = p->col.kernel, dh = p->row.dilation, dw = p->col.dilation, s = p->col.stride;
     const tc_range whole = tc_interior(&p->col);
     const int close = dh == 1 && dw == 1 && s == 2;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR_WITH(threads, collapse(2))
     for (tc_int t = 0; t < planes; t++) {
         for (tc_int r = 0; r < oh; r++) {
             const TC_T *x = (const TC_T *)x_ + t * p->row.n * p->col.n;
@@ -175,7 +175,7 @@ static int TC_FN(max_pool_backward)(const void *g_, const int32_t *index, void *
     const tc_int plane = p->row.n * p->col.n, outs = p->row.out * p->col.out;
     const int cells = p->row.out == p->row.n / 2 && p->col.out == p->col.n / 2;
     int outside = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1) reduction(| : outside)
+    TC_PARALLEL_FOR_WITH(threads, reduction(| : outside))
     for (tc_int t = 0; t < p->planes; t++) {
         const TC_T *gt = g + t * outs;
         const int32_t *it = index + t * outs;
@@ -199,7 +199,7 @@ static int TC_FN(max_pool_gather)(const void *x_, const int32_t *index, void *y_
     TC_T *y = y_;
     const tc_int plane = p->row.n * p->col.n, outs = p->row.out * p->col.out;
     int outside = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1) reduction(| : outside)
+    TC_PARALLEL_FOR_WITH(threads, reduction(| : outside))
     for (tc_int t = 0; t < p->planes; t++) {
         for (tc_int o = t * outs; o < (t + 1) * outs; o++) {
             int inside = (uint32_t)index[o] < (size_t)plane;
@@ -256,7 +256,7 @@ TC_INLINE void TC_FN(avg_row)(const TC_T *x, TC_T *y, const tc_pool *p, tc_range
 static void TC_FN(avg_pool)(const void *x_, void *y_, const tc_pool *p, int threads) {
     const tc_int planes = p->planes, oh = p->row.out, ow = p->col.out, kw = p->col.kernel, s = p->col.stride;
     const tc_range whole = tc_interior(&p->col);
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR_WITH(threads, collapse(2))
     for (tc_int t = 0; t < planes; t++) {
         for (tc_int r = 0; r < oh; r++) {
             const TC_T *x = (const TC_T *)x_ + t * p->row.n * p->col.n;
@@ -318,7 +318,7 @@ static void TC_FN(avg_pool_backward)(const void *g_, void *gx_, const tc_pool *p
     /* Runs of outputs that add to runs of inputs: where the stride is 1 and the row is longer than its windows. */
     tc_range runs = {0, 0};
     if (p->col.stride == 1 && p->col.kernel < ow) runs = tc_interior(&p->col);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int t = 0; t < p->planes; t++) {
         TC_T *gx = (TC_T *)gx_ + t * h * w;
         if (!cells || h % 2 || w % 2) memset(gx, 0, (size_t)(h * w) * sizeof(TC_T));

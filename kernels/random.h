@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "tc_omp.h"
 
 #ifndef M_PI
 #define M_PI 3.14159265358979323846

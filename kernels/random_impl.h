@@ -33,7 +33,7 @@ static void TC_FN(philox_chunk)(const tc_stream *s, tc_int chunk, uint32_t *rest
 
 /* out[begin .. end) is the part of n values that chunk `chunk` makes, `each` values of one chunk. */
 #define TC_EACH_CHUNK(each)                                                                        \
-    _Pragma("omp parallel for schedule(static) num_threads(threads) if (threads > 1)")             \
+    TC_PARALLEL_FOR(threads)                                                                       \
     for (tc_int chunk = 0; chunk < tc_ceil_div(n, each); chunk++) {                                \
         uint32_t w[4 * TC_CHUNK];                                                                  \
         const tc_int begin = chunk * (each), count = tc_min(n - begin, each);                      \

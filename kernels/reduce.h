@@ -48,7 +48,7 @@ static void tc_reduce_pass(const tc_reducer *f, const char *x, ptrdiff_t outer, 
     const ptrdiff_t blocks = tc_ceil_div(n, rows), tile = tc_min(inner, TC_TILE), tiles = tc_ceil_div(inner, tile);
     const ptrdiff_t units = outer * blocks * tiles, group = tc_max(1, TC_BLOCK / 2 / (rows * tile));
     const ptrdiff_t tasks = tc_ceil_div(units, group);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t task = 0; task < tasks; task++) {
         const ptrdiff_t first = task * group, stop = tc_min(units, first + group);
         if (inner == 1 && blocks == 1) { /* runs that follow each other, perhaps many short ones */

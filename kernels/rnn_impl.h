@@ -235,8 +235,7 @@ static int TC_FN(rnn_forward)(const tc_rnn *p, int threads) {
     TC_TEAM team;
     TC_T *scratch = TC_FN(rnn_team_init)(&team, p);
     if (!scratch) return -1;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    TC_PARALLEL(threads) {
         const int n = omp_get_num_threads(), me = omp_get_thread_num();
         int round = 0;
 #pragma omp single
@@ -266,8 +265,7 @@ static int TC_FN(rnn_backward)(const tc_rnn *p, int threads) {
     TC_TEAM team;
     TC_T *scratch = TC_FN(rnn_team_init)(&team, p);
     if (!scratch) return -1;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    TC_PARALLEL(threads) {
         const int n = omp_get_num_threads(), me = omp_get_thread_num();
         int round = 0;
 #pragma omp single
@@ -307,7 +305,7 @@ static int TC_FN(rnn_backward)(const tc_rnn *p, int threads) {
 static void TC_FN(column_sums)(const void *x_, tc_int rows, tc_int columns, void *sums_, int threads) {
     enum { WIDTH = 256, BLOCK = 64 };
     const tc_int tasks = tc_ceil_div(columns, WIDTH);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int task = 0; task < tasks; task++) {
         const tc_int j0 = task * WIDTH, n = tc_min(WIDTH, columns - j0);
         TC_T *sums = (TC_T *)sums_ + j0, part[WIDTH];
@@ -331,7 +329,7 @@ static int TC_FN(group_sums)(const void *x_, tc_int rows, tc_int columns, const 
     const tc_int tasks = tc_ceil_div(columns, WIDTH);
     TC_T *parts = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)(threads * groups * WIDTH));
     if (!parts) return -1;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int task = 0; task < tasks; task++) {
         const tc_int j0 = task * WIDTH, n = tc_min(WIDTH, columns - j0);
         TC_T *part = parts + omp_get_thread_num() * groups * WIDTH;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include "tc_omp.h"
 
 #define TC_IMPL "softmax_impl.h"
 #include "isa.h"

@@ -156,7 +156,7 @@ static void TC_FN(softmax)(const void *x_, void *y_, tc_int outer, tc_int n, tc_
     const TC_T *x = x_;
     TC_T *y = y_;
     const tc_int tiles = tc_ceil_div(inner, TC_TILE);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int t = 0; t < outer * tiles; t++) {
         const tc_int first = t % tiles * TC_TILE, at = t / tiles * n * inner + first;
         const tc_int width = tc_min(inner - first, TC_TILE);
@@ -173,7 +173,7 @@ static void TC_FN(softmax_grad)(const void *g_, const void *y_, void *gx_, tc_in
     const TC_T *g = g_, *y = y_;
     TC_T *gx = gx_;
     const tc_int tiles = tc_ceil_div(inner, TC_TILE);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (tc_int t = 0; t < outer * tiles; t++) {
         const tc_int first = t % tiles * TC_TILE, at = t / tiles * n * inner + first;
         const tc_int width = tc_min(inner - first, TC_TILE);

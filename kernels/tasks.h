@@ -28,8 +28,7 @@ static int tc_run(tc_task run, const void *problem, ptrdiff_t n_tasks, size_t by
         for (ptrdiff_t t = 0; t < n_tasks; t++) run(problem, t, scratch);
     } else {
         int chunk = (int)(n_tasks / 128) + 1;
-#pragma omp parallel num_threads(threads)
-        {
+        TC_PARALLEL(threads) {
             char *mine = scratch + bytes * (size_t)omp_get_thread_num();
 #pragma omp for schedule(dynamic, chunk)
             for (ptrdiff_t t = 0; t < n_tasks; t++) run(problem, t, mine);

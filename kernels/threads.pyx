@@ -6,6 +6,7 @@ Design:
   asks for more than that: then the user wins.
 * A kernel states its work and its grain; below one grain per thread it stays serial, because entering a parallel region
   costs more than it saves.  The thread count never decides how work is cut into blocks: results are bitwise the same.
+* How denormals are treated belongs to a thread, too.  Every team takes it from its caller (see tc_omp.h).
 * After fork() the child is limited to one thread: the team of libgomp does not survive a fork, and the first parallel
   region of the child would wait for it for ever.
 """
@@ -13,7 +14,6 @@ Design:
 import os
 
 cdef int _limit = 0      # 0: as many as OpenMP says
-cdef int _most = 0       # the largest limit so far: so many threads may be waiting in the team
 cdef int _forked = 0
 
 
@@ -29,11 +29,10 @@ cdef int n_threads(Py_ssize_t work, Py_ssize_t grain) noexcept nogil:
 
 def set_num_threads(int n):
     """Use at most `n` threads in every kernel from now on."""
-    global _limit, _most
+    global _limit
     if n < 1:
         raise ValueError(f"set_num_threads: the number of threads must be at least 1, got {n}")
     _limit = n
-    _most = max(_most, n)
 
 
 def get_num_threads():
@@ -42,8 +41,8 @@ def get_num_threads():
 
 
 def set_flush_denormal(bint mode):
-    """Treat denormals as zero in this thread and its team; False where the processor cannot."""
-    return bool(tc_flush_denormals(mode, 1 if _forked else max(_most, omp_get_max_threads())))
+    """Treat denormals as zero in this thread and the teams that it starts; False where the processor cannot."""
+    return bool(tc_flush_denormals(mode))
 
 
 def have_openmp():

@@ -1,6 +1,8 @@
 """Denormal numbers: kept by default, and as zero after set_flush_denormal(True), in every thread."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,39 @@ def test_threads_that_wait_are_switched_as_well(threads: object) -> None:
         assert tgc.set_flush_denormal(mode)
         threads(3)
         assert halves(1_000_000, "float32").any() is np.bool_(not mode)
+
+
+def test_a_team_works_in_the_mode_of_its_caller(threads: object, torch: object) -> None:
+    """PyTorch switches the calling thread alone; a team that was made before must follow, there and back."""
+    draw = np.random.default_rng(0).standard_normal
+    shapes = (2, 5, 20), (1, 5, 610), (1, 5, 610)
+    lstm, inputs = tgc.nn.LSTM(20, 610), [tgc.from_numpy(draw(shape).astype(np.float32)) for shape in shapes]
+    for weight in lstm.parameters():  # large sums, so that gates are denormal
+        weight.data = tgc.from_numpy(draw(weight.shape).astype(np.float32))
+    bits = []
+    threads(3)
+    halves(1_000_000, "float32")
+    try:
+        for mode in (True, False):
+            assert torch.set_flush_denormal(mode)
+            runs = []
+            for n in (1, 2, 3):
+                threads(n)
+                assert np.count_nonzero(halves(1_000_000, "float32").view(np.uint32)) == (0 if mode else 1_000_000)
+                y, _ = lstm(inputs[0], (inputs[1], inputs[2]))
+                runs.append(y.detach().numpy().tobytes())
+            assert runs[0] == runs[1] == runs[2]
+            bits.append(runs[0])
+    finally:
+        torch.set_flush_denormal(False)
+    assert bits[0] != bits[1], "no denormal was met"
+
+
+def test_every_team_is_started_in_one_place() -> None:
+    """A kernel with a team of its own would forget the mode of the caller."""
+    folder = Path(__file__).parents[2] / "kernels"
+    users = [path.name for path in folder.iterdir() if re.search(r"omp parallel (for|num)|prange", path.read_text())]
+    assert users == ["tc_omp.h"]
 
 
 def test_products_of_denormals_are_those_of_numpy() -> None:
