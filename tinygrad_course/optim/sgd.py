@@ -8,7 +8,8 @@ from typing import Any
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import new_tensor
-from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, by_device, check_number, gradients_of
+from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, by_device, gradients_of
+from tinygrad_course.optim.options import as_number, check_number
 
 
 class SGD(Optimizer):
@@ -19,7 +20,7 @@ class SGD(Optimizer):
     is one kernel call for all parameters of a group.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+    def __init__(self, params: Iterable[Any], lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
                  foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None) -> None:
         super().__init__(params, {
@@ -39,7 +40,7 @@ class SGD(Optimizer):
             remembers = bool(group["momentum"])
             momenta = [self._memory(param, "momentum_buffer") if remembers else None for param in part]
             updated = backend.get(device).sgd_step(
-                arrays_of(part), gradients_of(part), momenta, group["lr"],
+                arrays_of(part), gradients_of(part), momenta, as_number(group["lr"]),
                 group["momentum"], group["dampening"], group["weight_decay"], group["nesterov"], group["maximize"])
             if remembers:
                 for param, before, after in zip(part, momenta, updated, strict=True):
