@@ -8,7 +8,9 @@ import pytest
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, exactly
 from tinygrad_course import ops
+from tinygrad_course.autograd.function import apply
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.attention import Attention, JoinHeads, SplitHeads
 
 Array = np.ndarray
 HALF = exactly([[True, False, True], [False, False, False]], "bool")
@@ -72,6 +74,42 @@ def torch_multi_head(*args: Any, **kwargs: Any) -> Any:
     return multi_head(*args, lib=torch.nn.functional, **kwargs)
 
 
+def weighted(q: Any, k: Any, v: Any, mask: Any = None, scale: float = 0.7, zeros: bool = True) -> Any:
+    """The op itself: output and weights."""
+    return apply(Attention, (q, k, v, mask), (scale, zeros, 0.0, 0, 0))
+
+
+def weighted_oracle(q: Array, k: Array, v: Array, mask: Any = None, scale: float = 0.7, zeros: bool = True) -> list[Array]:
+    each = np.broadcast_to(np.eye(k.shape[-2]), (*k.shape[:-1], k.shape[-2]))
+    return [attention(q, k, x, mask, scale=scale) for x in (v, each)]
+
+
+def torch_weighted(q: Any, k: Any, v: Any, mask: Any = None, scale: float = 0.7, zeros: bool = True) -> Any:
+    scores = scale * q @ k.mT
+    weights = (scores if mask is None else scores + mask).softmax(-1)
+    return weights @ v, weights
+
+
+def split(x: Array, parts: int, heads: int, samples: int) -> list[Array]:
+    """By loops."""
+    n, length, width = x.shape[samples], x.shape[1 - samples], x.shape[2] // (parts * heads)
+    out = np.zeros((parts, n, heads, length, width))
+    for part, i, h, t, d in np.ndindex(out.shape):
+        row = x[i, t] if samples == 0 else x[t, i]
+        out[part, i, h, t, d] = row[(part * heads + h) * width + d]
+    return list(out)
+
+
+def join(*parts_and_samples: Any) -> Array:
+    """By loops."""
+    *parts, samples = parts_and_samples
+    n, heads, length, width = parts[0].shape
+    out = np.zeros((*((n, length) if samples == 0 else (length, n)), len(parts) * heads * width))
+    for part, i, h, t, d in np.ndindex(len(parts), *parts[0].shape):
+        out[(i, t) if samples == 0 else (t, i)][(part * heads + h) * width + d] = parts[part][i, h, t, d]
+    return out
+
+
 PROJECTIONS = ((12, 4), (12,), (4, 4), (4,))
 Q, K, V = (2, 3), (3, 3), (3, 2)
 ONE = tgc.ones(2, 1, 4)
@@ -95,6 +133,43 @@ CASES = (
             Error(lambda: ours(*[tgc.ones(2, 2)] * 4, is_causal=True), ValueError, "attn_mask or is_causal"),
             Error(lambda: ours(*[tgc.ones(2, 2)] * 3, tgc.ones(2, 2).long()), DTypeError, "attn_mask.*int64"),
             Error(lambda: ours(*[tgc.ones(2, 2)] * 3, enable_gqa=True), ShapeError, "enable_gqa"),
+        ),
+    ),
+    Case(
+        "attention",
+        weighted,
+        weighted_oracle,
+        (
+            S((2, 3), (4, 3), (4, 2)),
+            S((2, 2, 3), (2, 4, 3), (2, 4, 2), (2, 4)),
+            S((2, 2, 3), (2, 4, 3), (2, 4, 2), (2, 1, 4), zeros=False),
+            S((0, 2), (3, 2), (3, 2)),
+        ),
+        torch=torch_weighted,
+        out=("same", "same"),
+        errors=(
+            Error(lambda: weighted(*[tgc.ones(2, 3), tgc.ones(2, 2)] * 2), ShapeError, r"attention.*\(2, 3\), \(2, 2\)"),
+            Error(lambda: weighted(*[tgc.ones(2, 2)] * 3, tgc.ones(3, 2, 2)), ShapeError, r"mask \(3, 2, 2\).*\(2, 2\)"),
+        ),
+    ),
+    Case(
+        "split_heads",
+        lambda x, *args: apply(SplitHeads, (x,), args),
+        split,
+        (S((3, 2, 12), args=(3, 2, 1)), S((3, 2, 4), args=(1, 2, 0)), S((0, 2, 4), args=(2, 1, 1))),
+        errors=(Error(lambda: apply(SplitHeads, (tgc.ones(2, 2, 5),), (1, 2, 0)), ShapeError, "split_heads.*1 x 2 heads"),),
+    ),
+    Case(
+        "join_heads",
+        lambda *tensors, samples: apply(JoinHeads, tensors, (samples,)),
+        lambda *arrays, samples: join(*arrays, samples),
+        (S((2, 2, 3, 2), (2, 2, 3, 2), samples=1), S((2, 2, 3, 1), samples=0)),
+        errors=(
+            Error(
+                lambda: apply(JoinHeads, (tgc.ones(2, 2, 3, 1), tgc.ones(2, 2, 3, 2)), (1,)),
+                ShapeError,
+                "join_heads.*one shape",
+            ),
         ),
     ),
     Case(
@@ -198,3 +273,10 @@ def test_dropout_of_weights() -> None:
     y = ours(q, tgc.ones(4000, 2), tgc.ones(4000, 1), dropout_p=0.5)
     assert abs(y.item() - 1) < 0.05
     assert y.item() != 1.0
+
+
+def test_heads_that_nobody_uses_have_a_gradient_of_zeros() -> None:
+    x = tgc.randn(2, 1, 6, requires_grad=True)
+    q, _, v = apply(SplitHeads, (x,), (3, 2, 1))
+    (q.sum() + 2 * v.sum()).backward()
+    assert x.grad.tolist() == [[[1.0, 1.0, 0.0, 0.0, 2.0, 2.0]]] * 2

@@ -30,6 +30,7 @@ from tinygrad_course.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from tinygrad_course.nn.attention import MultiheadAttention
 from tinygrad_course.nn.container import ModuleDict, ModuleList, Sequential
 from tinygrad_course.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_course.nn.distance import CosineSimilarity, PairwiseDistance
@@ -76,6 +77,13 @@ from tinygrad_course.nn.pooling import (
 )
 from tinygrad_course.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from tinygrad_course.nn.sparse import Embedding, EmbeddingBag
+from tinygrad_course.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from tinygrad_course.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
@@ -145,6 +153,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -168,6 +177,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
