@@ -113,7 +113,8 @@ def _differentiable_backward(ctx: Node, gradients: tuple[Any, Any]) -> tuple[Any
     saved = [*ctx.saved, None]
     own = [clone(value) if needed else value for value, needed in zip(saved[:4], ctx.needs, strict=True)]
     q, k, v, mask = own
-    outputs = _of_ops(q, k, v, mask, *ctx.args[:2], ctx.constants[2])
+    scale, zeros = ctx.args[:2]
+    outputs = _of_ops(q, k, v, mask, scale, zeros, ctx.constants[2])
     pairs = [(y, g) for y, g in zip(outputs, gradients, strict=True) if g is not None and y.track]
     wanted = [value for value, needed in zip(own, ctx.needs, strict=True) if needed]
     found = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True))
