@@ -128,6 +128,8 @@ class ResNet(nn.Module):
     norm_layer                    in place of nn.BatchNorm2d: a function from the number of channels to a module
     """
 
+    smallest_image = 1
+
     def __init__(self, block: type[BasicBlock] | type[Bottleneck], layers: Sequence[int], num_classes: int = 1000,
                  zero_init_residual: bool = False, groups: int = 1, width_per_group: int = 64,
                  replace_stride_with_dilation: Sequence[bool] | None = None, norm_layer: NormLayer | None = None) -> None:
@@ -180,7 +182,7 @@ class ResNet(nn.Module):
                 if last.weight is not None:
                     nn.init.zeros_(last.weight)
 
-    @takes_images()
+    @takes_images
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_classes)"""
         x = norm_relu(self.bn1, self.conv1(x), activation=self.relu)  # (N, 64, H/2, W/2)

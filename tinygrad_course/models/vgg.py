@@ -62,6 +62,8 @@ class VGG(nn.Module):
     features: what make_layers returns.  init_weights=False leaves the values that the layers begin with.
     """
 
+    smallest_image = 32
+
     def __init__(self, features: nn.Module, num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> None:
         super().__init__()
         self.features = features
@@ -89,7 +91,7 @@ class VGG(nn.Module):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
-    @takes_images(smallest=32)
+    @takes_images
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_classes)"""
         x = self.features(x)      # (N, 512, H/32, W/32)
