@@ -5,7 +5,8 @@ Design:
   on the register tile of the matrix product:
       direct      conv_impl.h, conv_weight_impl.h: the right-hand matrix is never built, the tiles read a padded copy of
                   a few images that fits in the cache
-      winograd    winograd_impl.h: 3x3, stride 1, float32, with 2.25 to 4 times fewer multiplications
+      winograd    winograd_impl.h: 2x2 or 3x3 taps for each phase of the stride, float32, with 2.25 to 4 times fewer
+                  multiplications
       product     gemm_impl.h: 1x1, stride 1; the images are matrices as they lie
 * This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
   explained to users one floor up; the checks here only keep the C code inside its arrays.

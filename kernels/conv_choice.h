@@ -45,24 +45,36 @@ static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const 
     return cost;
 }
 
-/* F(m x m, 3 x 3), m = 2 or 4 (winograd_impl.h). */
+enum { TC_WINO_STRIDE = 2 };  /* at most */
+
+/* Taps that a phase of the stride has, the same in both directions; 0 if they differ. */
+static inline tc_int tc_conv_taps(const tc_conv_problem *p) {
+    tc_int taps = (p->kh + p->sh - 1) / p->sh;
+    return (p->kw + p->sw - 1) / p->sw == taps ? taps : 0;
+}
+
+/* F(m x m, r x r), m = 2 or 4 (winograd_impl.h). */
 static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int m, const tc_conv_problem *p) {
     tc_conv_cost cost = {NULL, 0, 0, 0};
-    if (p->kh != 3 || p->kw != 3) cost.why_not = "kernel not 3x3";
-    else if (p->sh != 1 || p->sw != 1) cost.why_not = "stride not 1";
+    tc_int r = tc_conv_taps(p);
+    if (p->sh > TC_WINO_STRIDE || p->sw > TC_WINO_STRIDE) cost.why_not = "stride over 2";
+    else if (r != 3 && (r != 2 || m != 4)) cost.why_not = m == 4 ? "not 2x2 or 3x3 taps per phase of the stride"
+                                                                 : "not 3x3 taps per phase of the stride";
     else if (p->dh != 1 || p->dw != 1) cost.why_not = "dilation not 1";
     else if (p->groups != 1) cost.why_not = "groups not 1";
     else if (type != 0) cost.why_not = "not float32";
     else if (p->n * p->c * p->h * p->w * p->o * p->oh * p->ow == 0) cost.why_not = "nothing to compute";
     if (cost.why_not) return cost;
-    /* The tiles cover the output of this function: y, or gx for the adjoint in the input. */
+    /* The tiles cover the output of this function: y, or the phases of gx for the adjoint in the input. */
     tc_int in = which == TC_CONV_INPUT ? p->o : p->c, out = which == TC_CONV_INPUT ? p->c : p->o;
-    tc_int high = which == TC_CONV_INPUT ? p->h : p->oh, wide = which == TC_CONV_INPUT ? p->w : p->ow;
-    double positions = (m + 2) * (m + 2), tiles = (double)p->n * ((high + m - 1) / m) * ((wide + m - 1) / m);
-    double groups = (tc_round_up(in, lanes) + tc_round_up(out, lanes)) / lanes, transform = m == 4 ? 300 : 120;
-    double weights = positions * tc_round_up(in, lanes) * out;
+    tc_int high = which == TC_CONV_INPUT ? (p->h + p->sh - 1) / p->sh : p->oh;
+    tc_int wide = which == TC_CONV_INPUT ? (p->w + p->sw - 1) / p->sw : p->ow;
+    double phases = (double)(p->sh * p->sw), positions = (double)((m + r - 1) * (m + r - 1));
+    double tiles = (double)p->n * ((high + m - 1) / m) * ((wide + m - 1) / m);
+    double groups = (phases * tc_round_up(in, lanes) + (which == TC_CONV_INPUT ? phases : 1) * tc_round_up(out, lanes)) / lanes;
+    double transform = m == 4 ? r == 3 ? 300 : 200 : 120, weights = positions * phases * tc_round_up(in, lanes) * out;
     int weight_gradient = which == TC_CONV_WEIGHT;
-    double pairs = weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes);
+    double pairs = phases * (weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes));
     cost.multiplications = tiles * positions * pairs;
     cost.memory = 4.0 * (tc_conv_arrays(p) + 2 * weights);
     cost.cycles = cost.multiplications / (2 * lanes) / (weight_gradient ? 0.7 : 0.8) + tiles * groups * transform +

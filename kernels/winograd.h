@@ -19,8 +19,11 @@ enum {
     TC_WINO_MOST = 192,
     TC_WINO_UNITS = 16,
     TC_WINO_SLICE = 256,        /* channels that a tile sums at a time */
+    TC_WINO_OWN = 1,            /* units, at most, whose tasks transform the weights themselves */
+    TC_WINO_SLAB = 1 << 19,     /* bytes of transformed weights at a time, then */
     TC_WINO_CHUNKS = 8,         /* of a weight gradient, at most */
-    TC_WINO_PARTIAL = 1 << 24   /* bytes of all partial weight gradients together */
+    TC_WINO_PARTIAL = 1 << 24,  /* bytes of all partial weight gradients together, or of all transformed tiles */
+    TC_WINO_BLOCKS = 2          /* partial gradients of all units together, times this: from there on sums in blocks */
 };
 
 #define TC_IMPL "winograd_impl.h"
@@ -28,7 +31,7 @@ enum {
 
 static const tc_winograd_function *const tc_winograd_table[TC_LEVELS] = TC_PER_LEVEL(tc_winograd_entry, f32);
 
-/* Convolution `which` by F(m x m, 3 x 3).  0; -1 if there is no memory for scratch; 1 if a result was not finite: then
+/* Convolution `which` by F(m x m, r x r).  0; -1 if there is no memory for scratch; 1 if a result was not finite: then
  * the output is of no use, because a tile mixes pixels that the convolution keeps apart. */
 static inline int tc_winograd(int which, int m, int level, const tc_conv_problem *p, int threads) {
     return (*tc_winograd_table[level])(which, m, p, threads);

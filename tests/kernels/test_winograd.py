@@ -11,27 +11,40 @@ import tinygrad_course as tgc
 from tinygrad_course.backend.reference import conv as reference_conv
 
 FAMILY = "conv"
-# Largest error over the outputs, relative to the largest output, against float64.  Measured over 450 random shapes at
-# three instruction sets: direct 9.1e-7, F(2x2) 5.4e-7, F(4x4) 2.3e-6 (the weight gradient 1.3e-6).
+# Largest error over the outputs, relative to the largest output, against float64.  Measured over 1000 random shapes at
+# three instruction sets: direct 1.2e-6, F(2x2) 7e-7, F(4x4) 2.9e-6 with 3x3 taps and 1.8e-6 with 2x2.
 BOUNDS = {"direct": 2e-6, "winograd 2x2": 1.5e-6, "winograd 4x4": 5e-6}
+BOUND_OF_TWO_TAPS = 3e-6
 FUNCTIONS = ("conv2d", "conv2d_input", "conv2d_weight")
+THREES, PADDED = ((3, 3), (1, 1)), ((3, 3), (1, 1), (1, 1))
 
-# x (N, C, H, W), O, padding
+# x (N, C, H, W), O, (kernel, stride, padding)
 CASES = [
-    ((1, 1, 3, 3), 1, (0, 0)),
-    ((1, 1, 1, 1), 1, (1, 1)),
-    ((2, 3, 1, 9), 5, (1, 0)),
-    ((1, 2, 2, 2), 3, (4, 3)),  # windows that lie in the padding altogether; the adjoint has negative padding
-    ((3, 16, 8, 8), 16, (1, 1)),
-    ((2, 17, 7, 7), 33, (1, 1)),
-    ((2, 40, 14, 14), 24, (0, 0)),
-    ((1, 5, 28, 30), 19, (2, 1)),
-    ((1, 8, 57, 56), 8, (1, 2)),  # several bands of rows
-    ((1, 3, 9, 600), 4, (1, 1)),  # a strip of the image is one row of tiles
-    ((40, 4, 5, 6), 6, (1, 1)),  # units of several images
-    ((2, 300, 6, 6), 20, (1, 1)),  # several slices of channels
+    ((1, 1, 3, 3), 1, (*THREES, (0, 0))),
+    ((1, 1, 1, 1), 1, PADDED),
+    ((2, 3, 1, 9), 5, (*THREES, (1, 0))),
+    ((1, 2, 2, 2), 3, (*THREES, (4, 3))),  # windows that lie in the padding altogether; the adjoint has negative padding
+    ((3, 16, 8, 8), 16, PADDED),
+    ((2, 17, 7, 7), 33, PADDED),
+    ((2, 40, 14, 14), 24, (*THREES, (0, 0))),
+    ((1, 5, 28, 30), 19, (*THREES, (2, 1))),
+    ((1, 8, 57, 56), 8, (*THREES, (1, 2))),  # several bands of rows
+    ((1, 3, 9, 600), 4, PADDED),  # a strip of the image is one row of tiles
+    ((40, 4, 5, 6), 6, PADDED),  # units of several images
+    ((2, 300, 6, 6), 20, PADDED),  # several slices of channels
+    # Phases of a stride.
+    ((1, 1, 1, 1), 1, ((2, 2), (1, 1), (1, 1))),
+    ((2, 3, 6, 9), 5, ((2, 2), (1, 1), (0, 1))),
+    ((3, 16, 8, 8), 16, ((4, 4), (2, 2), (1, 1))),
+    ((2, 20, 9, 11), 18, ((4, 4), (2, 2), (1, 1))),  # the last pixels are not read
+    ((1, 2, 2, 3), 3, ((4, 3), (2, 2), (5, 4))),
+    ((2, 17, 7, 6), 33, ((3, 3), (2, 2), (1, 0))),  # phases with one tap
+    ((1, 5, 12, 13), 19, ((5, 6), (2, 2), (2, 1))),
+    ((1, 4, 10, 9), 6, ((4, 2), (2, 1), (1, 1))),  # a stride in one direction
+    ((1, 8, 60, 120), 8, ((4, 4), (2, 2), (1, 2))),
+    ((5, 200, 5, 5), 70, ((4, 4), (2, 2), (1, 1))),  # weights that are transformed in slabs, by the tasks
 ]
-cases = pytest.mark.parametrize("case", CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+cases = pytest.mark.parametrize("case", CASES, ids=["-".join(map(str, c)) for c in CASES])
 
 
 @pytest.fixture(params=list(BOUNDS))
@@ -43,41 +56,65 @@ def algorithm(request, compiled):
 
 def draw(case, seed=0):
     """x, w, b, g in float32."""
-    (n, c, h, w), o, padding = case
+    (n, c, h, w), o, (kernel, stride, padding) = case
     rng = np.random.default_rng([seed, n, c, h, w, o])
-    shapes = (n, c, h, w), (o, c, 3, 3), (o,), (n, o, h + 2 * padding[0] - 2, w + 2 * padding[1] - 2)
+    oh, ow = ((size + 2 * p - k) // s + 1 for size, k, s, p in zip((h, w), kernel, stride, padding, strict=True))
+    shapes = (n, c, h, w), (o, c, *kernel), (o,), (n, o, oh, ow)
     return [rng.standard_normal(shape).astype("float32") for shape in shapes]
 
 
-def run(k, x, w, b, g, padding):
-    return (k.conv2d(x, w, b, (1, 1), padding), k.conv2d_input(g, w, x.shape, (1, 1), padding),
-            k.conv2d_weight(x, g, w.shape, (1, 1), padding))
+def run(k, x, w, b, g, geometry):
+    _, stride, padding = geometry
+    return (k.conv2d(x, w, b, stride, padding), k.conv2d_input(g, w, x.shape, stride, padding),
+            k.conv2d_weight(x, g, w.shape, stride, padding))
 
 
-def errors(k, arrays, padding):
-    exact = run(reference_conv, *(a.astype("float64") for a in arrays), padding)
-    return [np.abs(z - e).max() / np.abs(e).max() for z, e in zip(run(k, *arrays, padding), exact, strict=True)]
+def exactly(arrays, geometry):
+    return run(reference_conv, *(a.astype("float64") for a in arrays), geometry)
+
+
+def error(results, exact):
+    """The largest of the three."""
+    return max(np.abs(z - e).max() / np.abs(e).max() for z, e in zip(results, exact, strict=True))
+
+
+def errors(k, arrays, geometry):
+    return error(run(k, *arrays, geometry), exactly(arrays, geometry))
+
+
+def bound(algorithm, geometry):
+    two_taps = all(-(-k // s) == 2 for k, s in zip(*geometry[:2], strict=True))
+    return BOUND_OF_TWO_TAPS if two_taps and algorithm == "winograd 4x4" else BOUNDS[algorithm]
 
 
 @cases
 def test_error(compiled, algorithm, case):
-    assert max(errors(compiled, draw(case), case[2])) < BOUNDS[algorithm]
+    assert errors(compiled, draw(case), case[2]) < bound(algorithm, case[2])
 
 
-def test_error_over_random_shapes(compiled, algorithm):
-    rng = np.random.default_rng(1)
-    for seed in range(25):
-        n, c, o, h, w, ph, pw = (int(rng.integers(low, high)) for low, high in
-                                 ((1, 7), (1, 80), (1, 80), (1, 34), (1, 34), (1, 4), (1, 4)))
-        arrays = draw(((n, c, h, w), o, (ph, pw)), seed)
-        assert max(errors(compiled, arrays, (ph, pw))) < BOUNDS[algorithm], (n, c, o, h, w, ph, pw)
+@pytest.mark.parametrize("taps", [2, 3])
+def test_error_over_random_shapes(compiled, taps):
+    rng = np.random.default_rng(taps)
+    for seed in range(20):
+        n, c, o, h, w, ph, pw, sh, sw = (int(rng.integers(low, high)) for low, high in
+                                         ((1, 5), (1, 80), (1, 80), (1, 34), (1, 34), (2, 5), (2, 5), (1, 3), (1, 3)))
+        kernel = int(rng.integers((taps - 1) * sh + 1, taps * sh + 1)), int(rng.integers((taps - 1) * sw + 1, taps * sw + 1))
+        geometry = kernel, (sh, sw), (ph, pw)
+        arrays = draw(((n, c, h + 1, w + 1), o, geometry), seed)
+        exact = exactly(arrays, geometry)
+        for algorithm in BOUNDS:
+            compiled.force_algorithm(algorithm)
+            result = run(compiled, *arrays, geometry)
+            compiled.force_algorithm(None)
+            assert error(result, exact) < bound(algorithm, geometry), (algorithm, n, c, o, h, w, geometry)
 
 
 def test_error_with_relu_inputs_and_small_weights(compiled, algorithm):
     """What a network looks like: not negative, one-sided sums; and scales far from one."""
-    x, w, b, g = draw(((4, 64, 16, 16), 64, (1, 1)))
-    arrays = np.maximum(x, 0) * np.float32(1e-12), w * np.float32(1e-3), b * np.float32(1e-15), g * np.float32(1e10)
-    assert max(errors(compiled, arrays, (1, 1))) < BOUNDS[algorithm]
+    for geometry in (PADDED, ((4, 4), (2, 2), (1, 1))):
+        x, w, b, g = draw(((4, 64, 16, 16), 64, geometry))
+        arrays = np.maximum(x, 0) * np.float32(1e-12), w * np.float32(1e-3), b * np.float32(1e-15), g * np.float32(1e10)
+        assert errors(compiled, arrays, geometry) < bound(algorithm, geometry)
 
 
 @cases
@@ -95,7 +132,8 @@ def test_threads_do_not_change_a_bit(compiled, algorithm, case, same_for_all_thr
 
 def test_many_tiles_and_threads(compiled, algorithm, same_for_all_thread_counts):
     """Enough work that the threads are really used: private and shared transforms, one and several chunks."""
-    for case in (((16, 32, 16, 16), 32, (1, 1)), ((8, 96, 7, 7), 160, (1, 1)), ((2, 16, 64, 64), 16, (1, 1))):
+    for case in (((16, 32, 16, 16), 32, PADDED), ((8, 96, 7, 7), 160, PADDED), ((2, 16, 64, 64), 16, PADDED),
+                 ((8, 48, 16, 16), 64, ((4, 4), (2, 2), (1, 1)))):
         arrays = draw(case)
         same_for_all_thread_counts(lambda arrays=arrays, case=case: run(compiled, *arrays, case[2]))
 
@@ -117,16 +155,18 @@ def test_neighbours_in_memory_do_not_matter(compiled, algorithm, case):
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
 @pytest.mark.parametrize("which", ["x", "w", "g"])
-def test_not_finite_as_in_the_direct_algorithm(compiled, algorithm, which, value):
+@pytest.mark.parametrize("geometry", [PADDED, ((4, 4), (2, 2), (1, 1)), ((3, 5), (2, 2), (0, 1)), ((3, 3), (2, 2), (0, 0))],
+                         ids=str)
+def test_not_finite_as_in_the_direct_algorithm(compiled, algorithm, which, value, geometry):
     """A tile mixes pixels; still only outputs that depend on an infinity, a NaN or an overflow are not finite."""
-    arrays = draw(((2, 20, 11, 10), 18, (1, 1)))
+    arrays = draw(((2, 20, 11, 10), 18, geometry))
     for position in ((1, 3, 0, 0), (0, 17, 1, 2), (1, 0, 2, 1)):
         changed = [a.copy() for a in arrays]
         changed["xwbg".index(which)][position] = value
         compiled.force_algorithm("direct")
-        expected = run(compiled, *changed, (1, 1))
+        expected = run(compiled, *changed, geometry)
         compiled.force_algorithm(algorithm)
-        for z, e in zip(run(compiled, *changed, (1, 1)), expected, strict=True):
+        for z, e in zip(run(compiled, *changed, geometry), expected, strict=True):
             np.testing.assert_array_equal(np.isnan(z), np.isnan(e))
             np.testing.assert_array_equal(np.isinf(z), np.isinf(e))
             finite = np.isfinite(e)
@@ -136,7 +176,7 @@ def test_not_finite_as_in_the_direct_algorithm(compiled, algorithm, which, value
 
 def test_zero_weights_and_infinite_pixels(compiled, algorithm):
     """0 * inf is NaN here as in PyTorch: a zero weight does not hide an infinite pixel."""
-    x, w, b, _ = draw(((1, 16, 8, 8), 16, (1, 1)))
+    x, w, b, _ = draw(((1, 16, 8, 8), 16, PADDED))
     x[0, 2, 4, 4] = np.inf
     y = compiled.conv2d(x, np.zeros_like(w), b, (1, 1), (1, 1))
     bad = np.argwhere(np.isnan(y[0, 0]))
@@ -151,7 +191,7 @@ def test_lower_instruction_sets(compiled, level):
             "import test_winograd as t\nfrom tinygrad_course.kernels import conv\n"
             "for name in ('winograd 2x2', 'winograd 4x4'):\n"
             "    conv.force_algorithm(name)\n"
-            "    for case in t.CASES: assert max(t.errors(conv, t.draw(case), case[2])) < t.BOUNDS[name], (name, case)\n")
+            "    for case in t.CASES: assert t.errors(conv, t.draw(case), case[2]) < t.bound(name, case[2]), (name, case)\n")
     environment = {**os.environ, "TINYGRAD_COURSE_ISA": level, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code, os.path.dirname(__file__)], env=environment, capture_output=True,
                           text=True, check=False)
@@ -174,11 +214,15 @@ def test_winograd_where_it_pays(compiled):
     for x, o in (((32, 16, 32, 32), 16), ((32, 64, 8, 8), 64), ((2, 64, 64, 64), 64), ((32, 256, 8, 8), 256)):
         for chosen, _ in compiled.costs(x, (o, x[1], 3, 3), padding=(1, 1)).values():
             assert chosen.startswith("winograd")
+    for x, o, k in (((32, 128, 8, 8), 256, 4), ((32, 64, 16, 16), 128, 4), ((16, 32, 28, 28), 64, 5)):
+        for chosen, _ in compiled.costs(x, (o, x[1], k, k), stride=(2, 2), padding=(1, 1)).values():
+            assert chosen == "winograd 4x4"
 
 
 @pytest.mark.parametrize(("shapes", "options", "why"), [
-    (((4, 64, 32, 32), (64, 64, 5, 5)), {}, "kernel not 3x3"),
-    (((4, 64, 32, 32), (64, 64, 3, 3)), {"stride": (2, 1)}, "stride not 1"),
+    (((4, 64, 32, 32), (64, 64, 5, 5)), {}, "not 2x2 or 3x3 taps per phase of the stride"),
+    (((4, 64, 32, 32), (64, 64, 3, 3)), {"stride": (2, 1)}, "not 2x2 or 3x3 taps per phase of the stride"),
+    (((4, 64, 32, 32), (64, 64, 6, 6)), {"stride": (3, 3)}, "stride over 2"),
     (((4, 64, 32, 32), (64, 64, 3, 3)), {"dilation": (1, 2)}, "dilation not 1"),
     (((4, 64, 32, 32), (64, 32, 3, 3)), {"groups": 2}, "groups not 1"),
     (((4, 64, 32, 32), (64, 64, 3, 3)), {"double": True}, "not float32"),
@@ -191,7 +235,7 @@ def test_winograd_where_it_cannot(compiled, shapes, options, why):
 
 
 def test_float64_takes_the_sums_as_they_are_written(compiled):
-    x, w, b, _ = (a.astype("float64") for a in draw(((4, 64, 16, 16), 64, (1, 1))))
+    x, w, b, _ = (a.astype("float64") for a in draw(((4, 64, 16, 16), 64, PADDED)))
     expected = reference_conv.conv2d(x, w, b, (1, 1), (1, 1))
     np.testing.assert_allclose(compiled.conv2d(x, w, b, (1, 1), (1, 1)), expected, rtol=0, atol=1e-12)
 
@@ -215,7 +259,7 @@ def test_explain_conv(compiled):
     assert "MB" in text
     assert "times less than the next" in text
     strided = tgc.backend.explain_conv((8, 16, 32, 32), (16, 16, 3, 3), stride=(2, 2), padding=(1, 1), dtype=np.float64)
-    assert "cannot: stride not 1" in strided
+    assert "cannot: not 3x3 taps per phase of the stride" in strided
     with pytest.raises(ValueError, match="do not fit with groups=2"):
         tgc.backend.explain_conv((8, 16, 32, 32), (16, 16, 3, 3), groups=2)
 
