@@ -37,6 +37,8 @@ for batch in (2, 3):
     for optimizer in optimizers:
         optimizer.zero_grad()
     loss.backward()
+    nn.utils.clip_grad_norm_(convolutions.parameters(), 0.1)
+    nn.utils.clip_grad_value_(recurrent.parameters(), 0.1)
     for optimizer in optimizers:
         optimizer.step()
 print(f"loss {loss.item():.4f}")

@@ -14,11 +14,11 @@ from tinygrad_course.errors import KernelError
 COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "copy", "index",
             "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss",
-            "random", "sampling", "optim")
+            "random", "sampling", "optim", "clip")
 _COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn"}  # families whose compiled module is called otherwise
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
 _REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
-_ANY_DTYPE = ("elementwise", "reduce", "copy", "index", "random", "optim")  # take every dtype themselves
+_ANY_DTYPE = ("elementwise", "reduce", "copy", "index", "random", "optim", "clip")  # take every dtype themselves
 
 fallback_counts: Counter[str] = Counter()
 strict_mode = False
