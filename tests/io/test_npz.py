@@ -46,6 +46,17 @@ def test_objects_are_neither_written_nor_read(tmp_path):
         load_npz(tmp_path / "b.npz")
 
 
+def test_headers_that_claim_more_than_there_is(tmp_path):
+    """NumPy takes memory for what the header says before it looks at what is there."""
+    for shape in ((10**13,), (2**40, 2**40), (3,)):
+        npy = io.BytesIO()
+        np.lib.format.write_array_header_1_0(npy, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("x.npy", npy.getvalue() + bytes(8))
+        with pytest.raises(DataError, match=r"an array of shape .* takes [\d,]+ bytes, 8 are there"):
+            load_npz(tmp_path / "a.npz")
+
+
 def test_broken(tmp_path):
     path = tmp_path / "a.npz"
     with pytest.raises(DataError, match="does not exist"):

@@ -1,6 +1,15 @@
-"""Files of tensors: safetensors for weights, .npz for arrays.  Writes are atomic, nothing is ever unpickled."""
+"""Files of tensors: safetensors, .npz and PyTorch's .pt.  Writes are atomic, nothing is ever unpickled or executed.
 
+    weights = tgc.io.load("resnet18.pth")       # any format, by content
+    model.load_state_dict(weights)
+    tgc.io.save(model.state_dict(), "model.safetensors")
+"""
+
+from tinygrad_course.io.files import load, save
 from tinygrad_course.io.npz import load_npz, save_npz
-from tinygrad_course.io.safetensors import load_file, load_metadata, save_file
+from tinygrad_course.io.safetensors import load_file, load_metadata, safe_open, save_file
+from tinygrad_course.io.torch_read import load_torch
+from tinygrad_course.io.torch_write import save_torch
 
-__all__ = ["load_file", "load_metadata", "load_npz", "save_file", "save_npz"]
+__all__ = ["load", "load_file", "load_metadata", "load_npz", "load_torch", "safe_open", "save", "save_file", "save_npz",
+           "save_torch"]

@@ -1,7 +1,10 @@
 """What the file formats share: plain arrays out of tensors, whole files in, whole files out in one step."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -30,7 +33,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that `path` holds the old content or all of the new, whatever interrupts.
+    """Write a file so that `path` holds the old content or all of the new, whatever interrupts; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` when the block ends, and vanishes if the block raises.
 
     The bytes go to a temporary file in the same folder, are forced to the disk, and the file is renamed.
     Raises DataError if the folder is missing or the file cannot be written.
@@ -43,7 +53,7 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
         raise DataError(f"{path} cannot be written: the folder {folder} does not exist. Create it first.")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)

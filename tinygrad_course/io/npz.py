@@ -5,6 +5,7 @@ name, replaces the old file in one step and gives the same bytes for the same ar
 """
 
 import io
+import math
 import os
 import zipfile
 import zlib
@@ -44,8 +45,22 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = {}
             for entry in archive.namelist():
-                with archive.open(entry) as file:
-                    arrays[entry.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+                arrays[entry.removesuffix(".npy")] = _read_array(archive.read(entry))
             return arrays
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(f"{path} is not a readable .npz file ({error}). Make or download it again.") from error
+
+
+def _read_array(content: bytes) -> np.ndarray:
+    """The array of an .npy file.  NumPy believes its header and takes the memory for whatever size that states: check it."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"arrays of the format version {version[0]}.{version[1]} are not read")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    size, there = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    if not dtype.hasobject and size != there:
+        raise ValueError(f"an array of shape {shape} takes {size:,} bytes, {there:,} are there")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
