@@ -344,10 +344,10 @@ def slice_adjoint(cnp.ndarray g not None, tuple shape not None, object key):
             np.add.at(y, key, g)
             return y
     place = y[key]
-    if isinstance(place, np.ndarray) and place.base is not None:
+    if isinstance(place, np.ndarray) and np.may_share_memory(place, y):
         copy_into(place, g)
     else:
-        y[key] = g   # a mask, or a single element
+        y[key] = g   # a mask, of which NumPy makes a copy that may have a base too, or a single element
     return y
 
 

@@ -141,6 +141,8 @@ KEYS = {
     "list": ((4, 5), [0, 0, 1]),
     "mask": ((4, 5), np.arange(20).reshape(4, 5) % 3 == 0),
     "row mask": ((4, 5), np.array([True, False, True, True])),
+    "slice and mask": ((2, 4, 5), (slice(None), np.array([True, False, True, True]))),
+    "slice and mask of two axes": ((2, 4, 5), (slice(None), np.arange(20).reshape(4, 5) % 3 == 0)),
     "mask and slice": ((4, 5), (np.array([True, False, True, True]), slice(1, 4))),
     "mask and index": ((4, 5), (np.array([True, False, False, True]), np.array([1, 1]))),
 }
