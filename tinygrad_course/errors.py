@@ -40,6 +40,10 @@ class StateDictError(TgcError, RuntimeError):
     """A state dict that does not fit the module or the optimiser."""
 
 
+class UninitializedError(TgcError, RuntimeError, ValueError):
+    """Use of a lazy module's parameter before the first call has given it a shape."""
+
+
 class DataError(TgcError, ValueError):
     """A file or folder that is missing, broken or not of the expected kind."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -53,6 +54,9 @@ class _Row(Module):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._items())
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
     def append(self, module: Module) -> Self:
         """Add one module at the end."""
         self.register_module(str(len(self)), _checked(module))
@@ -60,6 +64,8 @@ class _Row(Module):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add several modules at the end."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{self._get_name()}.extend should be called with an iterable, but got {type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
@@ -67,14 +73,16 @@ class _Row(Module):
     def insert(self, index: int, module: Module) -> Self:
         """Put a module before the one at `index`; those behind it get new numbers."""
         row = self._items()
+        if not -len(row) <= index <= len(row):
+            raise IndexError(f"index {index} is out of range: the {self._get_name()} has {len(row)} modules")
         row.insert(index, module)
         self._renumber(row)
         return self
 
-    def pop(self, index: int = -1) -> Any:
-        """Take a module out and return it; those behind it get new numbers."""
-        module = self._items()[self._position(index)]
-        del self[index]
+    def pop(self, key: int | slice = -1) -> Any:
+        """Take a module out, or for a slice several, and return it; those behind it get new numbers."""
+        module = self[key]  # type: ignore[index]  # both classes have it
+        del self[key]
         return module
 
 
@@ -96,13 +104,34 @@ class Sequential(_Row):
     def __getitem__(self, index: int | slice) -> Any:
         """One module, or for a slice a Sequential of the same modules under the same names."""
         if isinstance(index, slice):
-            return Sequential(dict(list(self._own(MODULE).items())[index]))
+            return type(self)(OrderedDict(list(self._own(MODULE).items())[index]))
         return self._items()[self._position(index)]
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
             raise TypeError(f"Sequential + {type(other).__name__}: the second must be a Sequential too")
         return Sequential(*self, *other)
+
+    def __iadd__(self, other: Sequential) -> Self:
+        if not isinstance(other, Sequential):
+            raise TypeError(f"Sequential += {type(other).__name__}: the second must be a Sequential too")
+        return self.extend(other)
+
+    def __mul__(self, times: int) -> Sequential:
+        """The same modules several times over: their parameters are shared."""
+        return Sequential(*self._items() * self._factor(times))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        return self.extend(self._items() * (self._factor(times) - 1))
+
+    def _factor(self, times: int) -> int:
+        if not isinstance(times, int):
+            raise TypeError(f"unsupported operand type(s) for *: {type(self).__name__} and {type(times).__name__}")
+        if times <= 0:
+            raise ValueError(f"Non-positive multiplication factor {times} for {type(self).__name__}")
+        return times
 
 
 class ModuleList(_Row):
@@ -116,11 +145,14 @@ class ModuleList(_Row):
     def __getitem__(self, index: int | slice) -> Any:
         """One module, or for a slice a ModuleList of the same modules, numbered from 0."""
         if isinstance(index, slice):
-            return ModuleList(self._items()[index])
+            return type(self)(self._items()[index])
         return self._items()[self._position(index)]
 
     def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
+
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
 
     def __repr__(self) -> str:
         """Runs of equal modules are folded: `(0-2): 3 x Linear(...)`."""
@@ -139,7 +171,7 @@ class ModuleList(_Row):
 class ModuleDict(Module):
     """A dict whose modules are registered.  It has no forward."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
         if modules is not None:
             self.update(modules)
@@ -174,9 +206,20 @@ class ModuleDict(Module):
         """(name, module) pairs."""
         return self._own(MODULE).items()
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Add or replace several."""
-        for key, module in modules.items():
+    def update(self, modules: Mapping[str, Module] | ModuleDict | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace several, given as a mapping or as pairs."""
+        if isinstance(modules, (Mapping, ModuleDict)):
+            modules = modules.items()
+        if not isinstance(modules, Iterable):
+            raise TypeError("ModuleDict.update should be called with an iterable of key/value pairs, but got "
+                            f"{type(modules).__name__}")
+        pairs = list(modules)
+        for number, pair in enumerate(pairs):
+            if not isinstance(pair, Iterable):
+                raise TypeError(f"ModuleDict update sequence element #{number} should be Iterable; is {type(pair).__name__}")
+            if len(pair) != 2:
+                raise ValueError(f"ModuleDict update sequence element #{number} has length {len(pair)}; 2 is required")
+        for key, module in pairs:
             self[key] = module
 
     def pop(self, key: str) -> Any:

@@ -63,3 +63,11 @@ class AlphaDropout(_Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
         return F.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """AlphaDropout of whole channels of (N, C, ...)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, ...) -> the same shape"""
+        return F.feature_alpha_dropout(input, self.p, self.training)

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from tinygrad_course import ops
+from tinygrad_course.nn.in_place import *
 from tinygrad_course.ops.activation import *
 from tinygrad_course.ops.attention import *
 from tinygrad_course.ops.conv import *
@@ -37,24 +38,24 @@ from tinygrad_course.ops.unpool import *
 from tinygrad_course.tensor import Tensor
 
 
-def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
-    return ops.softmax(input, _softmax_dim("softmax", input) if dim is None else dim, dtype)
+    return ops.softmax(input, _softmax_dim("softmax", input, _stacklevel) if dim is None else dim, dtype)
 
 
-def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-x) along `dim`."""
-    return ops.softmin(input, _softmax_dim("softmin", input) if dim is None else dim, dtype)
+    return ops.softmin(input, _softmax_dim("softmin", input, _stacklevel) if dim is None else dim, dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """x - log(sum(exp(x))) along `dim`."""
-    return ops.log_softmax(input, _softmax_dim("log_softmax", input) if dim is None else dim, dtype)
+    return ops.log_softmax(input, _softmax_dim("log_softmax", input, _stacklevel) if dim is None else dim, dtype)
 
 
-def _softmax_dim(name: str, input: Tensor) -> int:
+def _softmax_dim(name: str, input: Tensor, stacklevel: int) -> int:
     """PyTorch's choice where no axis is given."""
     dim = 0 if input.ndim in (0, 1, 3) else 1
     warnings.warn(f"{name}: no dim given, dim={dim} is used for a {input.ndim}-D input. Say which axis holds the "
-                  f"classes: dim={dim}", stacklevel=3)
+                  f"classes: dim={dim}", stacklevel=stacklevel)
     return dim

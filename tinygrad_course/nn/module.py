@@ -11,9 +11,9 @@ from typing import Any, Self
 from tinygrad_course.autograd import is_grad_enabled, no_grad
 from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.nn.hooks import BackwardWatch
-from tinygrad_course.nn.parameter import Parameter
+from tinygrad_course.nn.parameter import Buffer, Parameter
 from tinygrad_course.nn.scope import call_module
-from tinygrad_course.nn.state import check_state_dict
+from tinygrad_course.nn.state import check_state_dict, wanted_shape
 from tinygrad_course.ops.creation import zeros
 from tinygrad_course.tensor import Tensor
 
@@ -70,6 +70,8 @@ class Module:
             self._register(PARAMETER, name, value)
         elif isinstance(value, Module):
             self._register(MODULE, name, value)
+        elif isinstance(value, Buffer) and (kinds is None or kinds.get(name, BUFFER) == BUFFER):
+            self.register_buffer(name, value, value.persistent)
         elif kinds is not None and name in kinds:
             kind = kinds[name]
             if value is not None and not (kind == BUFFER and isinstance(value, Tensor)):
@@ -364,7 +366,7 @@ class Module:
         Raises StateDictError with every missing, unexpected and mis-shaped key at once; the module is then unchanged.
         """
         own = {key: (owner, name) for key, owner, name in self._state()}
-        wanted = {key: tuple(owner.__dict__[name].shape) for key, (owner, name) in own.items()}
+        wanted = {key: wanted_shape(owner.__dict__[name]) for key, (owner, name) in own.items()}
         values, missing, unexpected = check_state_dict(self._get_name(), wanted, state_dict, strict)
         with no_grad():
             for key, value in values.items():

@@ -118,6 +118,38 @@ class BatchNorm3d(_BatchNorm):
     _expected = "(N, C, D, H, W)"
 
 
+class SyncBatchNorm(_BatchNorm):
+    """Batch norm over the batches of all processes.  Here one process has the whole batch: (N, C, ...), see BatchNorm1d.
+
+    For models that were written for several GPUs: the state dict and the result are those of BatchNorm1d to BatchNorm3d."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, process_group: Any = None, device: Any = None, dtype: Any = None, *,
+                 bias: bool = True) -> None:
+        if process_group is not None:
+            raise ValueError(f"SyncBatchNorm: process_group must be None, got {process_group!r}: there is one process only")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = None
+
+    def _check_input(self, input: Any) -> None:
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm: expected (N, C, ...), got an input of shape {tuple(input.shape)}")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The model with SyncBatchNorm in place of every batch norm; parameters and buffers are the same objects."""
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
+                         process_group, bias=module.bias is not None)
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(result, name, getattr(module, name))
+            result.training = module.training
+        for name, child in module.named_children():
+            result.register_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
+
+
 class _InstanceNorm(_RunningNorm):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
                  track_running_stats: bool = False, device: Any = None, dtype: Any = None, *, bias: bool = True) -> None:
@@ -272,3 +304,19 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """LocalResponseNorm of images (N, C, H, W), under the name that it had in Lua Torch.
+
+    PyTorch's CrossMapLRN2d never takes channel 0 out of its sum again, so from channel size // 2 + 1 on its values are not
+    those of the formula (and its gradients not those of its values); here they are."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W), same shape out"""
+        if input.ndim != 4:
+            raise ShapeError(f"CrossMapLRN2d: expected (N, C, H, W), got an input of shape {tuple(input.shape)}")
+        return super().forward(input)

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import StateDictError
+from tinygrad_course.nn.parameter import is_lazy
 from tinygrad_course.ops.creation import from_numpy
 from tinygrad_course.tensor import Tensor
 
 Shapes = dict[str, tuple[int, ...]]
+ANY_SHAPE: tuple[int, ...] = (-1,)  # of a parameter of a lazy module: it takes the shape that is loaded
+
+
+def wanted_shape(value: Tensor) -> tuple[int, ...]:
+    """The shape that a parameter or buffer must be given."""
+    return ANY_SHAPE if is_lazy(value) else tuple(value.shape)
 
 
 def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
@@ -34,14 +41,15 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
         elif key in wanted:
             wrong.append(f"value of {key} is a {type(value).__name__}, the model needs a tensor of shape {wanted[key]}")
     for key, shape in wanted.items():
-        if key in values and tuple(values[key].shape) != shape:
+        if key in values and shape is not ANY_SHAPE and tuple(values[key].shape) != shape:
             wrong.append(_shape_line(key, tuple(values[key].shape), shape))
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]
 
     lines: list[str] = []
     if strict and missing:
-        lines.append("missing in the file: " + ", ".join(f"{key} {wanted[key]}" for key in missing))
+        lines.append("missing in the file: " + ", ".join(
+            f"{key} {'of any shape' if wanted[key] is ANY_SHAPE else wanted[key]}" for key in missing))
     if strict and unexpected:
         shapes = {key: f" {tuple(values[key].shape)}" if key in values else "" for key in unexpected}
         lines.append("unexpected in the file: " + ", ".join(f"{key}{shapes[key]}" for key in unexpected))

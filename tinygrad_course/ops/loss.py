@@ -301,6 +301,9 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
     require_floats("nll_loss", "input", input)
     input, target, shape = _classes_last("nll_loss", input, target)
     _check_weight("nll_loss", weight, input.array.shape[1])
+    if weight is not None and weight.array.dtype != input.array.dtype:
+        raise DTypeError(f"nll_loss: the weight is {weight.array.dtype}, the input {input.array.dtype}; use "
+                         "weight.to(input.dtype)")
     _check_classes("nll_loss", target, input.array.shape[1], ignore_index)
     valid = ne(target, ignore_index)
     safe = where(valid, target, 0)
@@ -329,6 +332,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
         require_tensors("cross_entropy", input, target, weight=weight)
     require_floats("cross_entropy", "logits", input)
     if target.array.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ValueError(f"cross_entropy: ignore_index={ignore_index} names a class number, but the target is floating "
+                             "point and holds probabilities: leave ignore_index out, or give class numbers, target.long()")
         return _cross_entropy_with_probabilities(input, target, weight, reduction, label_smoothing)
     if target.array.shape == input.array.shape and input.array.ndim > 1:
         raise DTypeError(f"cross_entropy: the target has the input's shape {target.array.shape} but dtype "

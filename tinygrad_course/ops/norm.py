@@ -254,6 +254,9 @@ def _batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any, bi
         raise ShapeError(f"{op}: the input needs the axes (N, C, ...), got shape {x}")
     _check_channels(op, x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     momentum, eps, training = number(op, momentum, "momentum"), float(number(op, eps, "eps")), bool(training)
+    if training and eps <= 0:
+        raise ValueError(f"{op}: eps must be positive during training, but got {eps}: the variance of a channel can "
+                         "be 0")
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError(f"{op}: outside training the running_mean and running_var are used; both must be given")

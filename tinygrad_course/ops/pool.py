@@ -473,8 +473,10 @@ def _fractional(op: str, n: int, x: Any, kernel_size: Any, output_size: Any, out
         wanted = tuple([int(size * ratio) for size, ratio in zip(spatial, ratios, strict=True)])
     if samples is None:
         samples = rand((*x.array.shape[:2], n), dtype=x.array.dtype)
-    if samples.array.shape != (*x.array.shape[:2], n):
-        raise ShapeError(f"{op}: _random_samples must have shape {(*x.array.shape[:2], n)}, got {samples.array.shape}")
+    batch, channels = x.array.shape[:2]
+    if samples.array.ndim != 3 or samples.array.shape[1:] != (channels, n) or samples.array.shape[0] < batch:
+        raise ShapeError(f"{op}: _random_samples must have shape {(batch, channels, n)}, got {samples.array.shape}")
+    samples = samples[:batch]  # those for a larger batch are fine, as in PyTorch
     numbers, tables = backend.to_device(samples.array, "cpu"), []
     for axis, (size, out, k) in enumerate(zip(spatial, wanted, kernel, strict=True)):
         if out < 1 or out + k - 1 > size:
