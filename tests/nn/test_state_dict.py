@@ -84,7 +84,8 @@ def test_everything_that_is_wrong_is_listed_at_once_and_nothing_is_changed():
         "  unexpected in the file: features.3.wieght (16, 6, 5, 5), extra (4,)\n"
         "  shape of features.0.weight: the file has (6, 1, 3, 3), the model needs (6, 1, 5, 5)\n"
         "  shape of head.1.weight: the file has (16, 10), the model needs (10, 16) (the transpose)\n"
-        "  hint: probably renamed (shapes agree): features.3.wieght -> features.3.weight")
+        "  hint: probably renamed (shapes agree): features.3.wieght -> features.3.weight\n"
+        "        io.remap(state_dict, model, {old name: new name, ...}) renames")
     assert_unchanged(net, before)
 
 
@@ -107,13 +108,15 @@ def test_loading_nothing_at_all_warns():
 def test_hints():
     m = nn.Sequential(nn.Linear(1, 1))
     state = m.state_dict()
-    with pytest.raises(StateDictError, match=r"hint: every key of the file begins with 'module\.'"):
+    with pytest.raises(StateDictError, match=r"hint: every key of the file begins with 'module\.': load io\.remap"):
         m.load_state_dict({f"module.{key}": value for key, value in state.items()})
     with pytest.raises(StateDictError, match=r"hint: .* its entry 'state_dict' is the state dict"):
         m.load_state_dict({"epoch": 3, "state_dict": state})
     outer = nn.ModuleDict({"backbone": m})
-    with pytest.raises(StateDictError, match=r"hint: .* without 'backbone\.': load into model\.backbone"):
+    with pytest.raises(StateDictError, match=r"hint: .* without 'backbone\.': load into model\.backbone, or .*remap"):
         outer.load_state_dict(state)
+    with pytest.raises(StateDictError, match=r"hint: io\.propose_mapping\(state_dict, model\) pairs the names"):
+        m.load_state_dict({"kernel": np.ones((1, 1)), "shift": np.ones(1)})
 
 
 def test_values_that_are_no_tensors():

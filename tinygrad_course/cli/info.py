@@ -55,7 +55,7 @@ def _facts() -> list[tuple[str, str]]:
 
 
 def _packages() -> list[tuple[str, str]]:
-    uses = {"safetensors": "weights", "pillow": "image files", "matplotlib": "figures", "tqdm": "progress bars"}
+    uses = {"pillow": "image files", "matplotlib": "figures", "tqdm": "progress bars"}
     return [(name, _version(name) or f"missing ({use}): {INSTALL_ALL}") for name, use in uses.items()]
 
 

@@ -33,6 +33,7 @@ examples:
   tinygrad-course predict scan.png photo.jpg
   tinygrad-course predict --test 20 --out predictions.png
   tinygrad-course predict --weights runs/fashion/best.safetensors --test 10
+  tinygrad-course predict --weights lenet.pt --data digits --test 10
 
 """
 
@@ -46,6 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="label the first N test images of the data that the weights were trained on")
     parser.add_argument("--weights", metavar="FILE", type=Path, default=Path("runs/lenet") / WEIGHTS,
                         help=f"weights of a training run (default: runs/lenet/{WEIGHTS})")
+    parser.add_argument("--data", metavar="NAME",
+                        help="what weights from elsewhere (safetensors, .npz, .pt) were trained on: digits, fashion or a "
+                             "folder with the files of MNIST")
     parser.add_argument("--out", metavar="FILE.png", type=Path, help="draw the images with their labels")
 
 
@@ -55,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("give image files, or --test N for test images" + (", not both" if options.files else ""))
     if options.out is not None and (options.out.suffix.lower() != ".png" or not options.out.parent.is_dir()):
         raise UsageError(f"--out {options.out} must be a .png file in an existing folder")
-    model, info = load_weights(options.weights)
+    model, info = load_weights(options.weights, options.data)
     target = None
     if options.test:
         data = load_image_data(info.data)

@@ -316,8 +316,6 @@ def as_png(drawing: "FigureBase | Axes") -> bytes:
 
 def _check_packages(figures: bool) -> None:
     """Say what is missing before any work is done."""
-    if find_spec("safetensors") is None:
-        raise UsageError(f"saving weights needs the package safetensors: {INSTALL_ALL}")
     if figures and find_spec("matplotlib") is None:
         raise UsageError(f"drawing needs the package matplotlib: {INSTALL_ALL}, or add --no-figures")
     if sys.stdout.isatty() and find_spec("tqdm") is None:

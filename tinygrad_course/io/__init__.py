@@ -5,11 +5,13 @@
     tgc.io.save(model.state_dict(), "model.safetensors")
 """
 
+from tinygrad_course.io.compare import compare
 from tinygrad_course.io.files import load, save
 from tinygrad_course.io.npz import load_npz, save_npz
+from tinygrad_course.io.remap import propose_mapping, remap
 from tinygrad_course.io.safetensors import load_file, load_metadata, safe_open, save_file
 from tinygrad_course.io.torch_read import load_torch
 from tinygrad_course.io.torch_write import save_torch
 
-__all__ = ["load", "load_file", "load_metadata", "load_npz", "load_torch", "safe_open", "save", "save_file", "save_npz",
-           "save_torch"]
+__all__ = ["compare", "load", "load_file", "load_metadata", "load_npz", "load_torch", "propose_mapping", "remap", "safe_open",
+           "save", "save_file", "save_npz", "save_torch"]

@@ -104,13 +104,13 @@ def _hints(wanted: Shapes, given: Mapping[str, Any], values: Mapping[str, Tensor
         inner = given[key]
         if isinstance(inner, Mapping) and any(name in wanted for name in inner):
             return [f"hint: the file is a checkpoint; its entry {key!r} is the state dict: load that"]
-    prefix = _common_prefix(list(given), set(wanted))
+    prefix = common_prefix(list(given), set(wanted))
     if prefix:
-        return [f"hint: every key of the file begins with {prefix!r}: load "
-                f"{{key.removeprefix({prefix!r}): value for key, value in state_dict.items()}}"]
-    prefix = _common_prefix(list(wanted), set(given))
+        return [f"hint: every key of the file begins with {prefix!r}: load io.remap(state_dict, model), which strips it"]
+    prefix = common_prefix(list(wanted), set(given))
     if prefix:
-        return [f"hint: the file has all keys without {prefix!r}: load into model.{prefix[:-1]}"]
+        return [f"hint: the file has all keys without {prefix!r}: load into model.{prefix[:-1]}, or load "
+                "io.remap(state_dict, model), which adds it"]
     renames = []
     free = [key for key in unexpected if key in values]
     for key in missing:
@@ -118,11 +118,14 @@ def _hints(wanted: Shapes, given: Mapping[str, Any], values: Mapping[str, Tensor
         near = difflib.get_close_matches(key, same, n=1, cutoff=0.5)
         if near:
             free.remove(near[0])
-            renames.append(f"{near[0]} -> {key}")
-    return [f"hint: probably renamed (shapes agree): {', '.join(renames)}"] if renames else []
+            renames.append((near[0], key))
+    if not renames:
+        return ["hint: io.propose_mapping(state_dict, model) pairs the names by shape and order, for you to judge"]
+    return [f"hint: probably renamed (shapes agree): {', '.join(f'{old} -> {new}' for old, new in renames)}",
+            "      io.remap(state_dict, model, {old name: new name, ...}) renames"]
 
 
-def _common_prefix(long: list[str], short: set[str]) -> str:
+def common_prefix(long: list[str], short: set[str]) -> str:
     """The prefix "a.b." that turns every key of `long` into one of `short`, "" if there is none."""
     parts = long[0].split(".") if long else []
     for count in range(1, len(parts)):

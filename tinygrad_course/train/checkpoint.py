@@ -27,7 +27,6 @@ def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> N
     """
     tensors: dict[str, Tensor | np.ndarray] = {}
     tree = _pack(state, "state", tensors)
-    # One entry of metadata: safetensors writes several in random order, and equal states shall give equal files.
     save_file(tensors, path, {_KEY: json.dumps(tree)})
 
 
