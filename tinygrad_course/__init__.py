@@ -45,6 +45,6 @@ autograd.functional = functional  # type: ignore[attr-defined]  # PyTorch's plac
 
 def __getattr__(name: str) -> _Any:
     """`tgc.viz` and the like, imported when they are first asked for: they need packages that the core does not."""
-    if name in ("course", "data", "interpret", "io", "metrics", "models", "train", "utils", "viz"):
+    if name in ("course", "data", "interpret", "io", "metrics", "models", "onnx", "train", "utils", "viz"):
         return _import_module(f"tinygrad_course.{name}")
     raise AttributeError(f"module 'tinygrad_course' has no attribute {name!r}")

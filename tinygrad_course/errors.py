@@ -48,6 +48,10 @@ class DataError(TgcError, ValueError):
     """A file or folder that is missing, broken or not of the expected kind."""
 
 
+class ExportError(TgcError, RuntimeError):
+    """A model whose forward pass cannot be written as a graph of another format (ONNX)."""
+
+
 class DependencyError(TgcError, ImportError):
     """An optional package that a feature needs and that is not installed."""
 

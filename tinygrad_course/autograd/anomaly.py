@@ -72,7 +72,8 @@ class AnomalyWatcher:
         self.check_nan = check_nan
         self.check_inf = check_inf
 
-    def forward(self, op: Any, node: Any, inputs: tuple[Any, ...], arrays: list[Any], out: Any) -> None:
+    def forward(self, op: Any, node: Any, inputs: tuple[Any, ...], arrays: list[Any], args: tuple[Any, ...],
+                out: Any) -> None:
         """Called after an op's forward."""
         if node.closed:
             return
@@ -106,6 +107,9 @@ class AnomalyWatcher:
                 continue
             if found == "NaN" or all(map(_is_finite, [*arrived, *(tensor.array for tensor in node.saved)])):
                 raise AnomalyError(_made_in_backward(node, found, index, arrived, g.array))
+
+    def write(self, array: Any, key: Any, value: Any) -> None:
+        """Called before a write in place that is not recorded, which is none of the graph's."""
 
     def _look_at(self, array: Any) -> str | None:
         """ "NaN", "Inf" or None, as far as it is checked."""

@@ -79,7 +79,7 @@ class Function:
         node = FunctionNode(cls, inputs, ctx, given) if any(ctx.needs_input_grad) else None
         if watch.watcher is not None and node is not None:
             watch.watcher.forward(cls, node, inputs, [None if value is None else value.array for value in inputs],
-                                  tuple([value.array for value in given]))
+                                  (), tuple([value.array for value in given]))
         known = [value.array for value in inputs if value is not None]
         results = tuple([_result(value, index, given, ctx, node, known) for index, value in enumerate(given)])
         if node is not None and len(results) > 1:

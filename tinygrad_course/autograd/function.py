@@ -126,7 +126,7 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
             arrays = _told_apart(inputs, arrays)
     out = rule.forward(node, kernels, *arrays, *args)
     if watch.watcher is not None:
-        watch.watcher.forward(op, node, inputs, arrays, out)
+        watch.watcher.forward(op, node, inputs, arrays, args, out)
     if track and type(out) is not tuple and out.dtype.kind not in "fc":
         track = False  # a float cast to an integer has no derivative
     if not track:
@@ -178,7 +178,7 @@ def unary(op: Any, value: Any) -> Any:
         node.rule = rule
     out = rule.forward(node, kernels, a)
     if watch.watcher is not None:
-        watch.watcher.forward(rule.op, node, (x,), [a], out)
+        watch.watcher.forward(rule.op, node, (x,), [a], (), out)
     if not track:
         return new_tensor(out)
     node.shape = out.shape
@@ -239,7 +239,7 @@ def binary(op: Any, left: Any, right: Any) -> Any:
         rule.op.shape(a.shape, b.shape)  # raises ShapeError
         raise
     if watch.watcher is not None:
-        watch.watcher.forward(rule.op, node, (x, y), [a, b], out)
+        watch.watcher.forward(rule.op, node, (x, y), [a, b], (), out)
     if not track:
         return new_tensor(out)
     node.shape = out.shape

@@ -6,8 +6,9 @@ from typing import Any
 class Watch:
     """Holds the watcher: an object with the methods
 
-    forward(op, node, inputs, arrays, out)   after every op's forward; node.closed is true where nothing is recorded
-    backward(node, gradients, answer)        after every node's backward
+    forward(op, node, inputs, arrays, args, out)   after every op's forward; node.closed is true where nothing is recorded
+    backward(node, gradients, answer)              after every node's backward
+    write(array, key, value)                       before array[key] = value in place, where no graph records it
     """
 
     __slots__ = ("watcher",)

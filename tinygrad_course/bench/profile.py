@@ -63,13 +63,17 @@ class Recorder:
         """A step begins: what happened since the last event belongs to nobody."""
         self._inside, self._names, self._before = 0.0, set(), time.perf_counter()
 
-    def forward(self, op: Any, node: Any, inputs: tuple[Any, ...], arrays: list[Any], out: Any) -> None:
+    def forward(self, op: Any, node: Any, inputs: tuple[Any, ...], arrays: list[Any], args: tuple[Any, ...],
+                out: Any) -> None:
         """Called by the engine after an op's forward; those that are not recorded belong to the backward pass."""
         self._event(BACKWARD if node.closed else FORWARD, op.name, _shapes(arrays))
 
     def backward(self, node: Any, gradients: tuple[Any, ...], answer: Any) -> None:
         """Called by the engine after a node's backward: the part of its rule after the last op."""
         self._event(BACKWARD, f"rule of {node.op.name}", _shapes([g.array for g in gradients if g is not None]))
+
+    def write(self, array: Any, key: Any, value: Any) -> None:
+        """Called by the engine before a write in place; its time belongs to the event after it."""
 
     def _event(self, phase: str, op: str, shapes: str) -> None:
         now = time.perf_counter()

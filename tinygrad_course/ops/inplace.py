@@ -22,6 +22,7 @@ from tinygrad_course.autograd.function import Op, apply, set_refresh
 from tinygrad_course.autograd.grad_mode import enable_grad, is_grad_enabled
 from tinygrad_course.autograd.node import Node, new_node
 from tinygrad_course.autograd.origin import line_number
+from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.ops.arithmetic import mul
 from tinygrad_course.ops.broadcast import sum_to
@@ -217,6 +218,8 @@ def set_item(target: Any, key: Any, value: Any, writer: str = "x[...] = value") 
             return  # x[:3] *= 2 ends with x[:3] = what it wrote into
     if not is_recorded(tensor, value):
         values = value.array if isinstance(value, TensorBase) else value
+        if watch.watcher is not None:
+            watch.watcher.write(array, plain, values)
         array[plain] = without_leading_ones(values, region.ndim) if isinstance(values, np.ndarray) else values
         _note(tensor, writer)
         return
@@ -249,6 +252,8 @@ def update(target: Any, writer: str, function: Callable[..., Any], *args: Any, *
     if recorded and new.track:
         _record(tensor, cast(new, array.dtype), writer)
     else:
+        if watch.watcher is not None:
+            watch.watcher.write(array, (Ellipsis,), new.array)
         array[...] = new.array
         if recorded and tensor.track:  # the result is a constant: fill_, comparison
             _record(tensor, new_tensor(new.array), writer)
