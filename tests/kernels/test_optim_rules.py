@@ -1,6 +1,8 @@
 """Every optimiser kernel with a signature (params, grads, *arrays, *numbers): compiled twin against NumPy body, layouts,
 threads, numbers that are not finite.  tests/optim compares the optimisers with PyTorch."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -40,13 +42,13 @@ def run(k, name, starts, numbers, dtype, change=lambda x: x, shapes=SHAPES, step
     """Parameters and remembered arrays after some steps of random gradients, which must be left alone."""
     params = [change(p) for p in draw(dtype, 0, shapes)]
     memory = [[change(np.full(shape, start, dtype)) for shape in shapes] for start in starts]
-    kept = [id(array) for array in [*params, *sum(memory, [])]]
+    kept = [id(array) for array in [*params, *itertools.chain.from_iterable(memory)]]
     for step in range(1, steps + 1):
         grads = [change(g) for g in draw(dtype, step, shapes)]
         getattr(k, name)(params, grads, *memory, *[step if value is STEP else value for value in numbers])
         for g, before in zip(grads, draw(dtype, step, shapes), strict=True):
             np.testing.assert_array_equal(g, before)
-    result = [*params, *sum(memory, [])]
+    result = [*params, *itertools.chain.from_iterable(memory)]
     assert [id(array) for array in result] == kept
     return result
 

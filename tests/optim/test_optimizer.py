@@ -1,5 +1,7 @@
 """Optimizer: groups, state dicts, closures, version counters, mistakes."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,139 @@ def test_model_converted_after_the_optimiser_was_built():
     net.double()
     with pytest.raises(TypeError, match=r"momentum_buffer .*float32.*float64"):
         optimizer.step()
+
+
+EVERY = ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "Adafactor", "RMSprop", "Rprop", "Adamax", "NAdam", "RAdam", "ASGD",
+         "Quickprop", "Muon"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_learning_rate_may_be_a_tensor(name):
+    """It is read at each step, so that a scheduler, or the user, can write into it."""
+    rate, ends = tgc.tensor(0.5), []
+    for lr in (rate, 0.5):
+        p = with_grad(2, 2)
+        optimizer = getattr(optim, name)([p], lr=lr)
+        optimizer.step()
+        if lr is rate:
+            rate.fill_(0.25)
+        else:
+            optimizer.param_groups[0]["lr"] = 0.25
+        optimizer.step()
+        ends.append(p.tolist())
+    assert ends[0] == ends[1]
+    saved = optim.SGD([param(1)], lr=rate).state_dict()
+    other = optim.SGD([param(1)])
+    other.load_state_dict(saved)
+    rate.fill_(7.0)
+    assert other.param_groups[0]["lr"].item() == 0.25
+    with pytest.raises(ValueError, match=r"Tensor lr must be 1-element, got shape \(2,\)"):
+        getattr(optim, name)([param(2, 2)], lr=tgc.ones(2))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_deep_copy_goes_on_by_itself(name):
+    p = with_grad(2, 3)
+    optimizer = getattr(optim, name)([p], lr=0.5)
+    optimizer.register_step_pre_hook(lambda *_: pytest.fail("hooks are not copied"))
+    copied = copy.deepcopy(optimizer)
+    q = copied.param_groups[0]["params"][0]
+    assert q is not p
+    copied.step()
+    copied.step()
+    assert p.tolist() == param(2, 3).tolist()
+    twin = getattr(optim, name)([p], lr=0.5)
+    twin.step()
+    twin.step()
+    assert p.tolist() == q.tolist()
+
+
+def test_named_parameters():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    optimizer = optim.Adam(net.named_parameters())
+    names = ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert optimizer.param_groups[0]["param_names"] == names
+    assert optimizer.param_groups[0]["params"] == list(net.parameters())
+    saved = optimizer.state_dict()
+    assert saved["param_groups"][0]["param_names"] == names
+    assert "param_names: ['0.weight'" in repr(optimizer)
+
+    renamed = optim.Adam([(f"x.{name}", p) for name, p in net.named_parameters()])
+    renamed.load_state_dict(optim.Adam(net.parameters(), lr=0.5).state_dict())  # without names: its own stay
+    assert renamed.param_groups[0]["lr"] == 0.5
+    assert renamed.param_groups[0]["param_names"][0] == "x.0.weight"
+    renamed.load_state_dict(saved)
+    assert renamed.param_groups[0]["param_names"] == names
+    groups = optim.SGD([{"params": net[0].named_parameters(), "name": "first"},
+                        {"params": net[1].named_parameters(), "lr": 1}])
+    assert [group["param_names"] for group in groups.param_groups] == [["weight", "bias"]] * 2
+
+
+def test_step_hooks_run_in_order_and_can_change_the_arguments():
+    calls = []
+    p = with_grad(1)
+
+    class Twice(optim.SGD):
+        def step(self, closure=None):
+            super().step()
+            calls.append("step")
+            return super().step(closure)
+
+    optimizer = Twice([p], lr=0.25)
+    with (optim.register_optimizer_step_pre_hook(lambda *_: calls.append("every pre")),
+          optim.register_optimizer_step_post_hook(lambda *_: calls.append("every post"))):
+        optimizer.register_step_post_hook(lambda *_: calls.append("post"))
+        handle = optimizer.register_step_pre_hook(lambda opt, args, kwargs: (args, {"closure": lambda: 5}))
+        assert optimizer.step() == 5
+        assert calls == ["every pre", "step", "post", "every post"]
+        handle.remove()
+    calls.clear()
+    assert optimizer.step(closure=lambda: 6) == 6
+    assert calls == ["step", "post"]
+    assert p.item() == 0
+    optimizer.register_step_pre_hook(lambda *_: 3)
+    with pytest.raises(RuntimeError, match=r"Twice\.step: a pre-hook must return None or a tuple .* but got 3"):
+        optimizer.step()
+    with pytest.raises(TypeError, match="a hook must be callable, got int"):
+        optimizer.register_step_pre_hook(3)
+
+
+def test_state_dict_hooks():
+    calls = []
+    optimizer = optim.SGD([param(1)], lr=0.5)
+    optimizer.register_state_dict_pre_hook(lambda opt: calls.append("second"))
+    optimizer.register_state_dict_pre_hook(lambda opt: calls.append("first"), prepend=True)
+    optimizer.register_state_dict_post_hook(lambda opt, state: {**state, "note": 1})
+    saved = optimizer.state_dict()
+    assert calls == ["first", "second"]
+    assert saved["note"] == 1
+
+    def halve(opt, state):
+        state["param_groups"] = [{**group, "lr": group["lr"] / 2} for group in state["param_groups"]]
+
+    optimizer.register_load_state_dict_pre_hook(halve)
+    optimizer.register_load_state_dict_post_hook(lambda opt: calls.append(opt.param_groups[0]["lr"]))
+    optimizer.load_state_dict(saved)
+    assert calls[-1] == 0.25
+    assert saved["param_groups"][0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(("call", "match"), [
+    (lambda: optim.Adagrad([P], lr_decay=-1), "Invalid lr_decay value: -1"),
+    (lambda: optim.Adagrad([P], initial_accumulator_value=-1), "Invalid initial_accumulator_value value: -1"),
+    (lambda: optim.Adagrad([P], eps=-1), "Invalid epsilon value: -1"),
+    (lambda: optim.Adadelta([P], rho=1.5), r"Invalid rho value: 1\.5; it must be in \[0, 1\]"),
+    (lambda: optim.RMSprop([P], alpha=-1), "Invalid alpha value: -1"),
+    (lambda: optim.RMSprop([P], momentum=-1), "Invalid momentum value: -1"),
+    (lambda: optim.Rprop([P], etas=(0.5, 0.9)), r"Invalid eta values: 0\.5, 0\.9; they must be 0 < etaminus < 1 < etaplus"),
+    (lambda: optim.Rprop([P], step_sizes=3), "step_sizes must be a pair, got 3"),
+    (lambda: optim.Adamax([P], betas=(1.0, 0.9)), r"Invalid beta parameter at index 0: 1\.0"),
+    (lambda: optim.NAdam([P], momentum_decay=-1), "Invalid momentum_decay value: -1"),
+    (lambda: optim.RAdam([P], betas=(0.9,)), r"betas must be a pair, got \(0\.9,\)"),
+    (lambda: optim.ASGD([P], weight_decay=-1), "Invalid weight_decay value: -1"),
+    (lambda: optim.Quickprop([P], mu=-1), "Invalid mu value: -1"),
+    (lambda: optim.RMSprop([P], differentiable=True), "differentiable=True is not supported"),
+])
+def test_options_out_of_range(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()

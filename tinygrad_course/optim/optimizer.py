@@ -251,9 +251,12 @@ class Optimizer:
                 self._update(group, params)
                 _bump(params, writer)
         if not updated:
-            warn(f"{writer}: no parameter has a gradient, so nothing was changed. Call loss.backward() before step(), and "
-                 "build the optimiser from the parameters of the model that computes the loss")
+            self._nothing_to_do()
         return loss
+
+    def _nothing_to_do(self) -> None:
+        warn(f"{type(self).__name__}.step: no parameter has a gradient, so nothing was changed. Call loss.backward() before "
+             "step(), and build the optimiser from the parameters of the model that computes the loss")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros."""
