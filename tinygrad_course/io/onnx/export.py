@@ -23,6 +23,7 @@ from tinygrad_course.errors import ExportError
 from tinygrad_course.io.atomic import write_atomic
 from tinygrad_course.io.onnx import (
     write_activation,
+    write_attention,
     write_elementwise,
     write_linear,
     write_pool,
@@ -39,7 +40,7 @@ from tinygrad_course.nn.module import Module
 from tinygrad_course.ops.creation import from_numpy
 from tinygrad_course.tensor import Tensor
 
-WRITERS = (write_activation, write_elementwise, write_linear, write_pool, write_reduce, write_shape)
+WRITERS = (write_activation, write_attention, write_elementwise, write_linear, write_pool, write_reduce, write_shape)
 OPSETS = range(18, 24)
 DEFAULT_OPSET = 18
 _FACTORS = (2, 3, 5, 7, 11, 13)  # by which the lengths of the dynamic axes differ: the ratio tells which axis a size follows
