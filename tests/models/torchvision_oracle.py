@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tests.nn.torch_oracle import to_numpy, torch_or_skip
+from tests.nn.torch_oracle import to_numpy, to_torch, torch_or_skip
 from tinygrad_course import models
 
 _stand_ins: list[Any] = []  # PyTorch forgets a library of ops whose object is gone
@@ -122,6 +122,25 @@ def compare(name: str, size: int, batch: int = 2, training: bool = False, change
         close(parameter.grad, other.grad, 1e-9, f"gradient of {key}", at_least=1e-3 * largest)
     for (key, buffer), other in zip(ours.named_buffers(), theirs.buffers(), strict=True):
         close(buffer, other, 1e-9, key)
+
+
+def compare_with(rewritten: Callable[[dict[str, Any], Any], Any], model: Any, *shape: int) -> None:
+    """A network that torchvision does not have, against rewritten(state dict, images) in PyTorch's functions, in float64."""
+    torch = torch_or_skip()
+    rng = np.random.default_rng(2)
+    model = model.double()
+    for value in model.state_dict().values():  # away from biases of 0 and the like
+        if value.ndim == 1:
+            value.copy_(tgc.tensor(rng.uniform(0.5, 1.5, tuple(value.shape))))
+    weights = to_torch(model.state_dict())
+    image = rng.standard_normal(shape)
+    x, tx = tgc.tensor(image, requires_grad=True), torch.tensor(image, requires_grad=True)
+    y, ty = model(x), rewritten(weights, tx)
+    upstream = rng.standard_normal(tuple(y.shape))
+    y.backward(tgc.tensor(upstream))
+    ty.backward(torch.tensor(upstream))
+    close(y, ty, 1e-9, "output")
+    close(x.grad, tx.grad, 1e-9, "gradient of the images")
 
 
 def close(ours: Any, theirs: Any, tolerance: float, what: str, at_least: float = 0.0) -> None:
