@@ -7,13 +7,10 @@ import warnings
 import pytest
 
 from tests.nn.torch_oracle import torch_or_skip
-from tests.parity.test_moduleinfo import MISSING as MISSING_ENTRIES
 from tinygrad_course import nn
 
 # Classes of torch.nn that are not here, and why.
 MISSING = {
-    **MISSING_ENTRIES,
-    "TransformerDecoder": "as TransformerEncoder",
     "Container": "deprecated by PyTorch itself: subclass Module",
     "DataParallel": "splits a batch over several GPUs",
 }
@@ -103,6 +100,7 @@ SAMPLES = {
     "MaxUnpool1d": [((2,), {}), ((3, 2, 1), {})],
     "MaxUnpool2d": [((2,), {}), (((3, 2), (2, 1), 1), {})],
     "MaxUnpool3d": [((2,), {}), (((3, 2, 2), 2, 1), {})],
+    "MultiheadAttention": [((8, 2), {}), ((8, 2, 0.1, False, True, True, 4, 6, True), {})],
     "MultiMarginLoss": [((), {}), ((2, 0.5), {})],
     "PReLU": [((), {}), ((3, 0.1), {})],
     "PairwiseDistance": [((), {}), ((1.0, 1e-3, True), {})],
@@ -128,6 +126,9 @@ SAMPLES = {
     "Softshrink": [((0.3,), {})],
     "SyncBatchNorm": [((4,), {}), ((4, 1e-3, None, False), {})],
     "Threshold": [((0.1, 20), {}), ((0.1, 20, True), {})],
+    "Transformer": [((8, 2, 1, 2, 16), {})],
+    "TransformerDecoderLayer": [((8, 2, 16), {}), ((8, 2, 16, 0.2, "gelu"), {"norm_first": True, "bias": False})],
+    "TransformerEncoderLayer": [((8, 2, 16), {}), ((8, 2, 16, 0.2, "gelu"), {"batch_first": True})],
     "TripletMarginLoss": [((), {}), ((0.5, 1.0, 1e-3, True), {})],
     "TripletMarginWithDistanceLoss": [((), {}), ((), {"margin": 0.5, "swap": True})],
     "Unflatten": [((1, (2, 3)), {})],
@@ -140,7 +141,8 @@ SAMPLES = {
     "ZeroPad3d": [((2,), {}), ((pad3,), {})],
 }
 # The tensors that these hold, and the classes behind them, are compared in tests of their own.
-NO_SAMPLES = {"Buffer", "LinearCrossEntropyOptions", "Module", "Parameter", "UninitializedBuffer", "UninitializedParameter"}
+NO_SAMPLES = {"Buffer", "LinearCrossEntropyOptions", "Module", "Parameter", "TransformerDecoder", "TransformerEncoder",
+              "UninitializedBuffer", "UninitializedParameter"}
 
 
 def shared():
@@ -154,7 +156,8 @@ def shared():
 
 def parameters(function):
     """(name, kind, default) of each, without annotations; None for a signature that says nothing."""
-    found = [(p.name, p.kind.name, p.default) for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    found = [(p.name, p.kind.name, getattr(p.default, "__name__", p.default))  # F.relu is the default of the transformers
+             for p in inspect.signature(function).parameters.values() if p.name != "self"]
     return None if {kind for _, kind, _ in found} == {"VAR_POSITIONAL", "VAR_KEYWORD"} else found
 
 
@@ -195,11 +198,12 @@ def test_printed_and_attributes(name):
     for args, kwargs in SAMPLES.get(name, [((), {})]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # NLLLoss2d
+            warnings.filterwarnings("ignore", "enable_nested_tensor")  # of PyTorch's encoder
             ours, theirs = getattr(nn, name)(*args, **kwargs), getattr(torch.nn, name)(*args, **kwargs)
         assert repr(ours) == repr(theirs)
         assert list(ours.state_dict()) == list(theirs.state_dict())
         for key, value in vars(theirs).items():
-            if not key.startswith("_"):
+            if not key.startswith("_") and key != "activation_relu_or_gelu":  # of PyTorch's fused encoder layer
                 found = getattr(ours, key)
                 assert isinstance(value, torch.nn.Module) or callable(value) or found == value, (key, found, value)
 

@@ -47,6 +47,11 @@ def to_ours(value: Any, known: dict[int, Any]) -> Any:
     if isinstance(value, torch.nn.LinearCrossEntropyOptions):
         names = ("allow_retain_graph", "batch_chunk_size", "chunking_method", "acc_policy", "acc_dtype")
         return tgc.nn.LinearCrossEntropyOptions(**{name: to_ours(getattr(value, name), known) for name in names})
+    if isinstance(value, torch.nn.TransformerEncoderLayer | torch.nn.TransformerDecoderLayer):
+        return getattr(tgc.nn, type(value).__name__)(
+            value.linear1.in_features, value.self_attn.num_heads, value.linear1.out_features, value.dropout.p,
+            to_ours(value.activation, known), value.norm1.eps, value.self_attn.batch_first, value.norm_first,
+            value.linear1.bias is not None)
     if isinstance(value, list | tuple):
         return type(value)(to_ours(item, known) for item in value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""PyTorch's table of modules: every entry that this package has does what PyTorch's module does.  See moduleinfo.py."""
+"""PyTorch's table of modules: each does here what it does there.  See moduleinfo.py."""
 
 from typing import Any
 
@@ -7,12 +7,6 @@ import pytest
 import tinygrad_course as tgc
 from tests.nn.torch_oracle import torch_or_skip
 from tests.parity import moduleinfo
-
-# Entries that do not exist here, and why.
-MISSING = dict.fromkeys(
-    ("MultiheadAttention", "Transformer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"),
-    "attention is there as functions only",
-)
 
 
 def table() -> dict[str, Any]:
@@ -30,18 +24,12 @@ ENTRIES = table()
 def test_the_table_is_there() -> None:
     torch_or_skip()
     assert len(ENTRIES) >= 114
-    assert set(MISSING) <= set(ENTRIES)
 
 
-@pytest.mark.parametrize("name", sorted(set(ENTRIES) - set(MISSING)))
+@pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_entry(name: str) -> None:
     outcome = moduleinfo.run(ENTRIES[name])
     assert outcome.status == "pass", outcome.reason
-
-
-@pytest.mark.parametrize("name", sorted(set(ENTRIES) & set(MISSING)))
-def test_what_is_listed_as_missing_is_missing(name: str) -> None:
-    assert moduleinfo.run(ENTRIES[name]).status == "missing"
 
 
 def test_refusals() -> None:

@@ -90,6 +90,8 @@ class Module:
             raise AttributeError(f"{self._get_name()}.__init__() has not called super().__init__()")
         if hasattr(type(self), name):  # a property of the class failed inside: show its error, not ours
             return object.__getattribute__(self, name)
+        if name.startswith("__"):  # Python asks for these, as deepcopy does of every module: no time for a hint
+            raise AttributeError(f"'{self._get_name()}' object has no attribute '{name}'")
         near = difflib.get_close_matches(name, (n for n in dir(self) if n.startswith("_") == name.startswith("_")), n=3)
         hint = f". Near names: {', '.join(near)}" if near else ""
         raise AttributeError(f"'{self._get_name()}' object has no attribute '{name}'{hint}")

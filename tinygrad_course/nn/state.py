@@ -87,7 +87,8 @@ def _shape_line(key: str, file: tuple[int, ...], model: tuple[int, ...]) -> str:
 
 def _classes_hint(wanted: Shapes, values: Mapping[str, Tensor]) -> list[str]:
     """A hint if all that does not fit is the number of rows, the same for all: that of the classes, most likely."""
-    shapes = {key: (tuple(values[key].shape), shape) for key, shape in wanted.items() if key in values}
+    shapes = {key: (tuple(values[key].shape), shape) for key, shape in wanted.items()
+              if key in values and shape is not ANY_SHAPE}
     wrong = {key: (file, model) for key, (file, model) in shapes.items() if file != model}
     rows = {(file[:1], model[:1]) for file, model in wrong.values()}
     if len(rows) != 1 or any(file[1:] != model[1:] or not file or not model for file, model in wrong.values()):
