@@ -47,4 +47,6 @@ def __getattr__(name: str) -> _Any:
     """`tgc.viz` and the like, imported when they are first asked for: they need packages that the core does not."""
     if name in ("course", "data", "interpret", "io", "metrics", "models", "onnx", "train", "utils", "viz"):
         return _import_module(f"tinygrad_course.{name}")
+    if name == "summary":
+        return _import_module("tinygrad_course.interpret.summary").summary
     raise AttributeError(f"module 'tinygrad_course' has no attribute {name!r}")
