@@ -2,7 +2,8 @@
 
 The forward pass is run in evaluation mode and traced (trace.py), twice, with different values and different sizes of the
 dynamic axes (join.py); the ops become nodes (builder.py, write_*.py).  Before anything is written, the finished graph is
-read back and run on the inputs of both traces: what it computes must be what the model computed.
+read back and run on the inputs of both traces and on a third, of other values and sizes: what it computes must be what the
+model computed.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _axes(example: Example, output_names: Sequence[str] | None, asked: Mapping[s
     for name, axes in (asked or {}).items():
         labels = dict(axes) if isinstance(axes, Mapping) else {axis: f"{name}_dynamic_axis_{axis}" for axis in axes}
         if name not in example.tensors:
-            if name not in (output_names or _default_names(99)):
+            if name not in (output_names or ["output", *_default_names(99)]):
                 raise ExportError(f"export_onnx: dynamic_axes names {name!r}, but the inputs are {list(example.tensors)} and "
                                   f"the outputs {list(output_names or ['output'])}")
             of_outputs[name] = labels
@@ -194,12 +195,11 @@ def _axes(example: Example, output_names: Sequence[str] | None, asked: Mapping[s
 
 
 def _build(model: Module, example: Example, output_names: Sequence[str] | None, axes: Axes, opset: int) -> Any:
-    """The ModelProto, checked on the inputs of both traces."""
+    """The ModelProto, checked on three inputs of which it was made of two."""
     state = {name: tensor.array for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    first, second = _inputs(example, axes, False), _inputs(example, axes, True)
-    traces = [_trace(model, example, arrays, state, bool(axes.places), number) for number, arrays in
-              enumerate((first, second))]
-    graph = join(*traces)
+    given = [_inputs(example, axes, number) for number in range(3)]
+    traces = [_trace(model, example, arrays, state, bool(axes.places), number) for number, arrays in enumerate(given)]
+    graph = join(*traces[:2])
     names = list(output_names) if output_names is not None else _default_names(len(graph.outputs))
     if len(names) != len(graph.outputs) or len({*names, *example.tensors}) != len(names) + len(example.tensors):
         raise ExportError(f"export_onnx: {len(graph.outputs)} tensors come out; output_names must have as many different "
@@ -210,22 +210,36 @@ def _build(model: Module, example: Example, output_names: Sequence[str] | None, 
     parameters = [name for name, _ in model.named_parameters() if name in builder.initializers]
     buffers = [name for name, _ in model.named_buffers() if name in builder.initializers]
     proto = _proto(model, example, axes, builder, graph.outputs, names, {"parameters": parameters, "buffers": buffers})
-    _check_replay(proto, list(zip((first, second), traces, strict=True)))
+    _check_replay(proto, list(zip(given, traces, strict=True)))
     return proto
 
 
-def _inputs(example: Example, axes: Axes, other: bool) -> dict[str, np.ndarray]:
-    """The arrays of a trace: the example at the lengths of the trace; in the second one backwards, so with other values of
-    the same kind (class numbers stay class numbers)."""
+def _inputs(example: Example, axes: Axes, number: int) -> dict[str, np.ndarray]:
+    """The arrays of run 0 (the example itself), 1 and 2 (others of its kind), at the lengths of that run."""
+    rng = np.random.default_rng(number)
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in example.tensors.items()}
     for label, places in axes.places.items():
-        length = axes.lengths[label].b if other else axes.lengths[label].a
+        size = axes.lengths[label]
         for name, axis in places:
             array = arrays[name]
-            arrays[name] = array.take(np.arange(length) % array.shape[axis], axis)
-    if not other:
-        return arrays
-    return {name: np.ascontiguousarray(array[(slice(None, None, -1),) * array.ndim]) for name, array in arrays.items()}
+            arrays[name] = array.take(np.arange((size.a, size.b, size.a + size.b)[number]) % array.shape[axis], axis)
+    return arrays if number == 0 else {name: _varied(array, rng) for name, array in arrays.items()}
+
+
+def _varied(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other values in the range of the array's, so that class numbers stay class numbers and probabilities probabilities;
+    an array of one number is varied upwards.  Infinities, as in masks, stay, at other places."""
+    if array.dtype == np.bool_:
+        return rng.random(array.shape) < 0.5
+    mixed = rng.permutation(array.reshape(-1)).reshape(array.shape)
+    finite = mixed[np.isfinite(mixed)]
+    if not finite.size:
+        return mixed
+    low, high = finite.min(), finite.max()
+    if array.dtype.kind in "iu":
+        return rng.integers(low, high, array.shape, array.dtype, endpoint=True)
+    drawn = low + rng.random(array.shape) * (high - low if high > low else 1.0)
+    return np.where(np.isfinite(mixed), drawn, mixed).astype(array.dtype)
 
 
 def _trace(model: Module, example: Example, arrays: dict[str, np.ndarray], state: dict[str, np.ndarray], resized: bool,

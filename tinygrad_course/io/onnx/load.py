@@ -28,13 +28,15 @@ from tinygrad_course.tensor import Tensor
 
 READERS = (read_conv, read_elementwise, read_norm, read_recurrent, read_reduce, read_resize, read_shape)
 OPSETS = range(7, 24)
+_SETTINGS = {"Clip": (1, 2), "OneHot": (2,), "Pad": (2,), "Range": (0, 1, 2), "Resize": (1, 2), "Upsample": (1,)}  # inputs
 
 
 def import_onnx(path: str | os.PathLike[str]) -> ONNXModule:
     """Read an ONNX file as a module that computes the same, with gradients.
 
-    Floating point initialisers are its parameters, under their names (a dotted name becomes nested modules, so that the
-    state dict has it as key); running statistics of batch norms, and what `export_onnx` wrote as a buffer, are buffers.
+    Floating point initialisers with axes are its parameters, under their names (a dotted name becomes nested modules, so
+    that the state dict has it as key), but for running statistics of batch norms, which are buffers, and settings such as
+    the bounds of Clip.  In a file of `export_onnx` parameters and buffers are those of the model that was exported.
     Raises DataError if the file is missing, is no ONNX file, keeps tensors in other files that are not there, needs an opset
     other than 7 to 23, or holds a node that has no counterpart here.
     """
@@ -148,6 +150,8 @@ class ONNXModule(Module):
         trained = set(json.loads(lists["tinygrad_course.parameters"])) if own else None
         kept = set(json.loads(lists.get("tinygrad_course.buffers", "[]")))
         kept |= {name for node in self._nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
+        settings = {name for node in self._nodes for place in _SETTINGS.get(node.kind, ())
+                    for name in node.inputs[place:place + 1]}
         constants = Branch()
         for tensor in proto.graph.initializer:
             array = package.numpy_helper.to_array(tensor)
@@ -157,7 +161,8 @@ class ONNXModule(Module):
             if tensor.name in kept:
                 owner, name = self._place(tensor.name)
                 owner.register_buffer(name, value)
-            elif tensor.name in trained if trained is not None else array.dtype.kind == "f":
+            elif (tensor.name in trained if trained is not None
+                  else array.dtype.kind == "f" and array.ndim and tensor.name not in settings):
                 owner, name = self._place(tensor.name)
                 owner.register_parameter(name, Parameter(value))
             else:

@@ -62,16 +62,11 @@ def mean_variance_normalization(node: Any, x: Any) -> Any:
 
 @reads("LRN")
 def local_response_normalization(node: Any, x: Any) -> Any:
-    """x / (bias + alpha / size sum of squares)^beta.  ONNX's window of an even size reaches further to the right."""
-    size, alpha = node.get("size"), node.get("alpha", 1e-4)
-    if size % 2:
-        return F.local_response_norm(x, size, alpha, node.get("beta", 0.75), node.get("bias", 1.0))
-    sides = [0] * (2 * (x.ndim - 2)) + [(size - 1) // 2, size // 2]
-    squares = F.pad(ops.mul(x, x), sides)
-    total = ops.narrow(squares, 1, 0, x.shape[1])
-    for shift in range(1, size):
-        total = ops.add(total, ops.narrow(squares, 1, shift, x.shape[1]))
-    return ops.div(x, ops.pow(ops.add(ops.mul(total, alpha / size), node.get("bias", 1.0)), node.get("beta", 0.75)))
+    """x / (bias + alpha / size sum of squares)^beta.  A window of even size has no middle: PyTorch and ONNX differ."""
+    size = node.get("size")
+    if size % 2 == 0:
+        raise node.refuse(f"a window of even size, {size}, is not supported")
+    return F.local_response_norm(x, size, node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0))
 
 
 @reads("LpNormalization")

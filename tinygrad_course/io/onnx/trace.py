@@ -108,8 +108,8 @@ class Recorder:
         if get_ident() != self._thread:
             return
         before = self.value(array)
-        if before.kind == CONSTANT:
-            before.array = array.copy()  # as it is before the write
+        if before.array is array and before.kind in (CONSTANT, RESULT):
+            before.array = array.copy()  # what was there before the write
         new = value if isinstance(value, np.ndarray) else np.asarray(value, array.dtype)
         given = self.value(new)
         owner = _owner(array)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import ExportError
+from tinygrad_course.io.onnx.patterns import local_response
 from tinygrad_course.io.onnx.registry import writers, writes
 
 SAME = {  # one node of the same meaning
-    "sub": "Sub", "div": "Div", "neg": "Neg", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "sign": "Sign",
+    "sub": "Sub", "neg": "Neg", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "sign": "Sign",
     "tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "floor": "Floor", "ceil": "Ceil", "sin": "Sin", "cos": "Cos",
     "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
     "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf", "softsign": "Softsign", "pow": "Pow", "isnan": "IsNaN",
@@ -36,6 +37,15 @@ writers.update({name: _one_node(kind) for name, kind in SAME.items()})
 def numeric_or_logical(g: Any, call: Any, x: str, y: str) -> Any:
     """Two operands; of truth values a logical node."""
     return g.node((LOGICAL if call.inputs[0].dtype == np.bool_ else NUMERIC)[call.op], x, y)
+
+
+@writes("div")
+def div(g: Any, call: Any, x: str, y: str) -> Any:
+    """Div; LRN where it is the last of the ops that normalise by neighbouring channels."""
+    found = local_response(call)
+    if found is None:
+        return g.node("Div", x, y)
+    return g.node("LRN", x, **found)
 
 
 @writes("bitwise_not")
