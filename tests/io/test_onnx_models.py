@@ -115,6 +115,23 @@ def test_attention() -> None:
           others=((normal(7, 2, 12), normal(4, 2, 12), normal(4, 2, 12)),))
 
 
+def test_padding_mask() -> None:
+    """Masks that go in with the data, among them one that hides everything from a query."""
+    layer = nn.TransformerEncoderLayer(12, 3, 20, batch_first=True)
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Any, mask: Any) -> Any:
+            return self.layer(x, src_key_padding_mask=mask)
+
+    masks = [RNG.random((n, 5)) < 0.4 for n in (2, 3)]
+    masks[1][1] = True
+    check(Masked(), normal(2, 5, 12), masks[0], others=((normal(3, 5, 12), masks[1]),), gradients=False)
+
+
 def test_shared_parameters() -> None:
     """One initialiser, one parameter, whose gradient is the sum."""
     class Tied(nn.Module):

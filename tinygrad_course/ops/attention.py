@@ -24,7 +24,7 @@ from tinygrad_course.ops.arithmetic import add, mul
 from tinygrad_course.ops.broadcast import broadcast_shape, expand, sum_to
 from tinygrad_course.ops.cast import cast, clone
 from tinygrad_course.ops.comparison import where
-from tinygrad_course.ops.dtypes import require_tensors, zeros_like
+from tinygrad_course.ops.dtypes import full_like, require_tensors, zeros_like
 from tinygrad_course.ops.index import getitem
 from tinygrad_course.ops.join import cat
 from tinygrad_course.ops.linalg import linear, matmul
@@ -344,7 +344,7 @@ def _repeated_heads(x: Any, times: int) -> Any:
 def _open_places(op: str, mask: Any, like: Any) -> Any:
     """A mask that is True where a query may look, as numbers to add; one of numbers as it is."""
     if mask is None or mask.array.dtype.kind == "b":
-        return None if mask is None else new_tensor(_additive(mask.array, like))
+        return None if mask is None else where(mask, full_like(like, (), 0.0), full_like(like, (), -math.inf))
     if mask.array.dtype.kind != "f":
         raise DTypeError(f"{op}: attn_mask must be bool or floating point, got {mask.array.dtype}")
     return cast(mask, like.array.dtype)
@@ -408,7 +408,7 @@ def canonical_mask(name: str, mask: Any, like: Any, other_name: str = "", other:
 def _numbers(op: str, mask: Any, like: Any) -> Any:
     """A mask as numbers to add: 0, and -inf where a bool mask is True."""
     if mask.array.dtype.kind == "b":
-        return new_tensor(_additive(~mask.array, like))
+        return where(mask, full_like(like, (), -math.inf), full_like(like, (), 0.0))
     if mask.array.dtype.kind != "f":
         raise DTypeError(f"{op}: only bool and floating types are supported, got {mask.array.dtype}; make it one of bool "
                          "with .bool(): True where a position must not be looked at")

@@ -200,6 +200,7 @@ def _build(model: Module, example: Example, output_names: Sequence[str] | None, 
     given = [_inputs(example, axes, number) for number in range(3)]
     traces = [_trace(model, example, arrays, state, bool(axes.places), number) for number, arrays in enumerate(given)]
     graph = join(*traces[:2])
+    results = [trace.results for trace in traces]
     names = list(output_names) if output_names is not None else _default_names(len(graph.outputs))
     if len(names) != len(graph.outputs) or len({*names, *example.tensors}) != len(names) + len(example.tensors):
         raise ExportError(f"export_onnx: {len(graph.outputs)} tensors come out; output_names must have as many different "
@@ -210,7 +211,7 @@ def _build(model: Module, example: Example, output_names: Sequence[str] | None, 
     parameters = [name for name, _ in model.named_parameters() if name in builder.initializers]
     buffers = [name for name, _ in model.named_buffers() if name in builder.initializers]
     proto = _proto(model, example, axes, builder, graph.outputs, names, {"parameters": parameters, "buffers": buffers})
-    _check_replay(proto, list(zip(given, traces, strict=True)))
+    _check_replay(proto, list(zip(given, results, strict=True)))
     return proto
 
 
@@ -245,8 +246,8 @@ def _varied(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _trace(model: Module, example: Example, arrays: dict[str, np.ndarray], state: dict[str, np.ndarray], resized: bool,
            number: int) -> Trace:
     args, kwargs, tensors = example.with_arrays(arrays)
-    known = [*[TracedValue(array, STATE, name) for name, array in state.items()],
-             *[TracedValue(tensor.array, INPUT, name) for name, tensor in tensors.items()]]
+    known = [*[TracedValue(array, STATE, name, True) for name, array in state.items()],
+             *[TracedValue(tensor.array, INPUT, name, True) for name, tensor in tensors.items()]]
     try:
         return run(model, args, kwargs, known)
     except ExportError:
@@ -298,15 +299,15 @@ def _default_names(count: int) -> list[str]:
     return ["output"] if count == 1 else [f"output_{number}" for number in range(count)]
 
 
-def _check_replay(proto: Any, runs: Sequence[tuple[dict[str, np.ndarray], Trace]]) -> None:
+def _check_replay(proto: Any, runs: Sequence[tuple[dict[str, np.ndarray], list[np.ndarray]]]) -> None:
     """Raise VaryingError unless the graph, read back, computes what the model did."""
     module = ONNXModule(proto)
-    for arrays, trace in runs:
+    for arrays, results in runs:
         with no_grad():
             found = module(*[from_numpy(array) for array in arrays.values()])
-        for name, ours, value in zip(module.output_names, found if isinstance(found, tuple) else (found,), trace.outputs,
-                                     strict=True):
-            expected, got = value.array, ours.array
+        for name, ours, expected in zip(module.output_names, found if isinstance(found, tuple) else (found,), results,
+                                        strict=True):
+            got = ours.array
             if expected.shape != got.shape or expected.dtype != got.dtype or not _agree(got, expected):
                 raise VaryingError(
                     f"the graph computes another {name} than the model, for inputs of shape "

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_course.errors import ExportError
 from tinygrad_course.io.onnx import trace
-from tinygrad_course.io.onnx.trace import CONSTANT, INPUT, RESULT, STATE, Trace
+from tinygrad_course.io.onnx.trace import CONSTANT, Trace
 from tinygrad_course.ops.axis_product import SparseMatrix
 
 
@@ -50,6 +50,7 @@ class Value:
 
     shape     with a Size where it differs
     a, b      the arrays of the first and of the second trace
+    moves     whether it depends on an input or a state; of such a result the arrays have a shape and no values
     producer  the call whose output it is
     """
 
@@ -57,6 +58,7 @@ class Value:
     name: str
     a: Any
     b: Any
+    moves: bool
     producer: Call | None = None
 
     @property
@@ -72,7 +74,7 @@ class Value:
     @property
     def fixed(self) -> bool:
         """Whether it is the same array in both traces."""
-        return self.kind in (CONSTANT, RESULT) and _same(self.a, self.b)
+        return not self.moves and _same(self.a, self.b)
 
 
 @dataclass(eq=False)
@@ -112,9 +114,9 @@ def join(first: Trace, second: Trace) -> Graph:
         if x.kind != y.kind or x.name != y.name or x.array.ndim != y.array.ndim or x.array.dtype != y.array.dtype:
             raise VaryingError(f"{where}: what goes in depends on the values or the sizes of the model's inputs")
         if x.kind == CONSTANT:
-            return Value(CONSTANT, "", x.array, y.array)
+            return Value(CONSTANT, "", x.array, y.array, False)
         if id(x) not in known:
-            known[id(x)], partner[id(x)] = Value(x.kind, x.name, x.array, y.array), id(y)
+            known[id(x)], partner[id(x)] = Value(x.kind, x.name, x.array, y.array, x.moves), id(y)
         if partner[id(x)] != id(y):
             raise VaryingError(f"{where}: what goes in depends on the values or the sizes of the model's inputs")
         return known[id(x)]
@@ -143,8 +145,7 @@ def needed(graph: Graph) -> list[Call]:
     """The calls that the outputs depend on, without those that depend on no input, parameter or buffer."""
     live: set[int] = set()
     for call in graph.calls:
-        moving = any(value is not None and (value.kind in (INPUT, STATE) or id(value) in live) for value in call.inputs)
-        if moving or not all(value.fixed for value in call.outputs):
+        if not all(value.fixed for value in call.outputs):
             live.update(id(value) for value in call.outputs)
         else:
             for value in call.outputs:

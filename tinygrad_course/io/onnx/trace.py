@@ -1,6 +1,7 @@
 """What a forward pass did: every op with its inputs, arguments and outputs, as the engine tells its watcher.
 
-Arrays are known by their identity; all of them are kept until the trace is dropped, so that no identity is used twice.
+Arrays are known by their identity; all of them are kept until the pass is over, so that no identity is used twice.  Of
+those that depend on the inputs or the parameters only the shape and the type are of interest after that.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ class Value:
 
     kind   INPUT of the model, STATE (parameter or buffer), CONSTANT (made without any op), RESULT of an op
     name   of an input or a state
+    moves  whether it depends on an input or a state
     """
 
     array: Any
     kind: str
     name: str = ""
+    moves: bool = False
 
 
 @dataclass(eq=False)
@@ -47,11 +50,11 @@ class Call:
 
 @dataclass(eq=False)
 class Trace:
-    """The ops of one forward pass in their order, and the values of the model's outputs."""
+    """The ops of one forward pass in their order, the values of the model's outputs, and these outputs."""
 
     calls: list[Call]
     outputs: list[Value]
-    results: Any
+    results: list[Any]
 
 
 class Recorder:
@@ -94,9 +97,10 @@ class Recorder:
         self._add(op.name, values, args, out if type(out) is tuple else (out,))
 
     def _add(self, op: str, values: list[Value | None], args: tuple[Any, ...], arrays: Iterable[Any]) -> None:
+        moves = any(value is not None and value.moves for value in values)
         outputs = []
         for array in arrays:
-            outputs.append(Value(array, RESULT))
+            outputs.append(Value(array, RESULT, "", moves))
             self._keep(array, outputs[-1])
         self.calls.append(Call(op, current_path(), values, args, outputs))
 
@@ -119,9 +123,7 @@ class Recorder:
         if given.array.shape == array.shape and given.array.dtype == array.dtype and _is_all(key):
             self._keep(array, given)
             return
-        after = Value(array, RESULT)
-        self._keep(array, after)
-        self.calls.append(Call("setitem", current_path(), [before, given], (key,), [after]))
+        self._add("setitem", [before, given], (key,), (array,))
 
 
 def current_path() -> str:
@@ -139,7 +141,13 @@ def run(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: Iterab
             results = model(*args, **kwargs)
     finally:
         set_watcher(before)
-    return Trace(recorder.calls, [recorder.value(tensor.array) for _, tensor in flatten(results)], results)
+    arrays = [tensor.array for _, tensor in flatten(results)]
+    outputs = [recorder.value(array) for array in arrays]
+    for call in recorder.calls:
+        for value in call.outputs:
+            if value.moves:
+                value.array = np.broadcast_to(np.empty((), value.array.dtype), value.array.shape)  # without memory
+    return Trace(recorder.calls, outputs, arrays)
 
 
 def flatten(structure: Any, prefix: str = "") -> list[tuple[str, Tensor]]:
