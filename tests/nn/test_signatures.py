@@ -164,11 +164,7 @@ def parameters(function):
 def constructor_of(theirs):
     """What PyTorch's class says of its constructor.
 
-    Those of the RNNs are behind overloads, that of NLLLoss2d is in a wrapper, Module's takes anything but needs nothing."""
-    import torch
-
-    if theirs.__init__ is torch.nn.Module.__init__:
-        return []
+    Those of the RNNs are behind overloads, that of NLLLoss2d is in a wrapper."""
     overloads = typing.get_overloads(theirs.__init__) if inspect.isfunction(theirs.__init__) else []
     return parameters(overloads[0]) if overloads else parameters(theirs) or parameters(inspect.unwrap(theirs.__init__))
 

@@ -20,7 +20,7 @@ from tinygrad_course.kernels.local import set_scope
 from tinygrad_course.nn.activation import ReLU
 from tinygrad_course.nn.module import Module
 from tinygrad_course.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from tinygrad_course.nn.scope import enter
+from tinygrad_course.nn.scope import all_watched, enter
 from tinygrad_course.nn.trail import add_trail
 from tinygrad_course.ops.activation import relu
 from tinygrad_course.ops.arithmetic import add
@@ -68,8 +68,7 @@ def _fused(norm: Any, input: Any, residual: Any) -> Any:
 
 def _is_plain(module: Any) -> bool:
     """Whether calling the module is calling the forward of its class."""
-    state = module.__dict__
-    return not (state["_forward_pre_hooks"] or state["_forward_hooks"] or state["_backward_hooks"] or "forward" in state)
+    return not (module._has_hooks() or all_watched() or "forward" in module.__dict__)
 
 
 def _is_plain_relu(module: Any) -> bool:

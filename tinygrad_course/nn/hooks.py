@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_course.autograd import Function
+from tinygrad_course.autograd.origin import warn
 from tinygrad_course.tensor import Tensor
 
 Gradients = tuple[Tensor | None, ...]
@@ -34,9 +35,11 @@ class Gate(Function):
 class BackwardWatch:
     """One call of a module between two gates: `enter` its arguments, run it, `leave` with its result."""
 
-    def __init__(self, module: Any, hooks: Sequence[Callable[..., Any]]) -> None:
+    def __init__(self, module: Any, hooks: Sequence[Callable[..., Any]],
+                 pre_hooks: Sequence[Callable[..., Any]] = ()) -> None:
         self.module = module
         self.hooks = hooks
+        self.pre_hooks = pre_hooks
         self.grad_output: Gradients | None = None  # known between the two gates
         self.places: list[int] = []  # of the arguments that need a gradient
         self.count = 0
@@ -52,15 +55,32 @@ class BackwardWatch:
     def leave(self, result: Any) -> Any:
         """The result behind the second gate, the first one in backward."""
         several = isinstance(result, tuple)
+        if not several and not isinstance(result, Tensor):
+            warn("For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
+                 f"{type(result)}")
         behind, places = _through(self._outputs_known, result if several else (result,))
         self.out_places, self.out_count = places, len(behind)
         return behind if several else behind[0]
 
     def _outputs_known(self, gradients: Gradients) -> Gradients:
-        self.grad_output = _spread(gradients, self.out_places, self.out_count)
+        known = self._changed(_spread(gradients, self.out_places, self.out_count))
+        self.grad_output = known
         if not self.places:  # there is no first gate: nothing but the parameters needs a gradient
             self._call((None,) * self.count)
-        return gradients
+        return tuple([known[place] for place in self.out_places])
+
+    def _changed(self, grad_output: Gradients) -> Gradients:
+        """What the pre-hooks make of the gradients of the outputs."""
+        for hook in self.pre_hooks:
+            changed = hook(self.module, grad_output)
+            if changed is None:
+                continue
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != self.out_count:
+                raise RuntimeError(f"a full backward pre-hook of {self.module._get_name()} returned {len(changed)} "
+                                   f"gradients, forward has {self.out_count} outputs: return one for each, or None")
+            grad_output = changed
+        return grad_output
 
     def _inputs_done(self, gradients: Gradients) -> Gradients:
         if self.grad_output is None:  # a second derivative, which did not come through the output: as PyTorch

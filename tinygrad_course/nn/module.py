@@ -6,19 +6,25 @@ import difflib
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tinygrad_course.autograd import is_grad_enabled, no_grad
 from tinygrad_course.autograd.hooks import RemovableHandle
+from tinygrad_course.autograd.origin import warn
+from tinygrad_course.errors import DTypeError
+from tinygrad_course.nn import global_hooks
 from tinygrad_course.nn.hooks import BackwardWatch
 from tinygrad_course.nn.parameter import Buffer, Parameter
 from tinygrad_course.nn.scope import call_module
 from tinygrad_course.nn.state import check_state_dict, wanted_shape
-from tinygrad_course.ops.creation import zeros
+from tinygrad_course.nn.state_dict import STATE_HOOKS, SavesAndLoads, load_by_parts, loads_itself, put, save
+from tinygrad_course.ops.creation import empty, zeros
+from tinygrad_course.ops.dtypes import as_dtype, float16
 from tinygrad_course.tensor import Tensor
 
 PARAMETER, BUFFER, MODULE = "parameter", "buffer", "module"
-_OWN_STATE = ("_kinds", "_temporary", "_hooked", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
+_OWN_STATE = ("_kinds", "_temporary", "_hooked", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks",
+              "_backward_pre_hooks")
 
 
 class LoadResult(namedtuple("LoadResult", ["missing_keys", "unexpected_keys"])):
@@ -34,7 +40,7 @@ def _missing_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(f'Module [{self._get_name()}] is missing the required "forward" function')
 
 
-class Module:
+class Module(SavesAndLoads):
     """Base of all layers and models.  Assigning a Parameter or a Module to an attribute registers it.
 
         class Net(nn.Module):
@@ -50,16 +56,34 @@ class Module:
 
     training: bool
     forward: Callable[..., Any] = _missing_forward
+    call_super_init: bool = False  # True: __init__ passes its arguments on, for classes with several bases
+    dump_patches: bool = False  # PyTorch's, without effect
+    T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         state = self.__dict__  # past __setattr__, which needs _kinds
         state["training"] = True
         state["_kinds"] = {}
         state["_temporary"] = set()  # names of buffers that stay out of the state dict
         state["_hooked"] = False  # whether a hook was ever registered
         state["_forward_pre_hooks"] = OrderedDict()  # key -> (hook, with_kwargs)
-        state["_forward_hooks"] = OrderedDict()
+        state["_forward_hooks"] = OrderedDict()  # key -> (hook, with_kwargs, always_call)
         state["_backward_hooks"] = OrderedDict()  # key -> hook
+        state["_backward_pre_hooks"] = OrderedDict()
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
+        elif args or kwargs:
+            what = f"{len(args)} positional arguments" if args else f"the keyword argument '{next(iter(kwargs))}'"
+            raise TypeError(f"{self._get_name()}: Module.__init__() got {what}; it takes none, unless call_super_init = True "
+                            "passes them on to the next base class")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over the attributes of another module: what copy.copy and copy.deepcopy do."""
+        self.__dict__.update(state)
+        for name in (*_OWN_STATE, *STATE_HOOKS):  # tables of its own: copy.copy shares the values, not the registration
+            table = state.get(name)
+            if isinstance(table, (dict, set)):
+                self.__dict__[name] = table.copy()
 
     # ---- attributes ---------------------------------------------------------------------------------------------
 
@@ -101,6 +125,9 @@ class Module:
         if kinds is None:
             raise AttributeError(f"cannot assign {kind} '{name}' before Module.__init__() call: let the first line of "
                                  f"{self._get_name()}.__init__ be super().__init__()")
+        for hook in tuple(global_hooks.registration[kind].values()) if value is not None else ():
+            changed = hook(self, name, value)
+            value = value if changed is None else changed
         if kinds.get(name, kind) != kind:
             del kinds[name]  # so that it stands last among those of its new kind
         kinds[name] = kind
@@ -251,6 +278,29 @@ class Module:
             raise AttributeError(f"{owner._get_name()}.{name} is not a Parameter but a {type(parameter).__name__}")
         return parameter
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        buffer: Tensor = getattr(owner, name)
+        if owner._kinds.get(name) != BUFFER:
+            raise AttributeError(f"{owner._get_name()}.{name} is not a buffer but a {type(buffer).__name__}")
+        return buffer
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` at a dotted path, in place of the one that is there; strict: there must be one."""
+        if target == "":
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"set_submodule: `module` is not an nn.Module, found {type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict and not hasattr(owner, name):
+            raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
+        if hasattr(owner, name) and not isinstance(getattr(owner, name), Module):
+            raise AttributeError(f"{owner._get_name()}.{name} is not a Module but a {type(getattr(owner, name)).__name__}")
+        setattr(owner, name, module)
+
     # ---- state of the whole tree --------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
@@ -329,6 +379,36 @@ class Module:
         """All floating-point parameters and buffers to float64."""
         return self._convert(lambda tensor: tensor.double() if tensor.dtype.kind == "f" else tensor)
 
+    def half(self) -> Self:
+        """All floating-point parameters and buffers to float16: half the memory; arithmetic takes the slower NumPy bodies."""
+        return self._convert(lambda tensor: tensor.to(float16) if tensor.dtype.kind == "f" else tensor)
+
+    def bfloat16(self) -> Self:
+        """Not supported: NumPy has no such type."""
+        raise DTypeError("bfloat16: NumPy arrays, which tensors are made of, have no such type; use half() for float16")
+
+    def type(self, dst_type: Any) -> Self:
+        """All parameters and buffers to `dst_type`, integer buffers too."""
+        dtype = as_dtype(dst_type)
+        if dtype.kind != "f" and any(parameter.requires_grad for parameter in self.parameters()):
+            raise DTypeError(f"{self._get_name()}.type: parameters that require a gradient cannot be {dtype}: only floating "
+                             "point tensors have one. Call requires_grad_(False) first")
+        return self._convert(lambda tensor: tensor.to(dtype))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """All parameters and buffers to a device, without their values: they hold whatever was in the memory."""
+        if not recurse:
+            raise NotImplementedError("to_empty(recurse=False): call to_empty on the module that is to be emptied alone")
+        return self._convert(lambda tensor: empty(tensor.shape, dtype=tensor.dtype, device=device))
+
+    def share_memory(self) -> Self:
+        """Not supported: tensors live in the memory of one process."""
+        raise NotImplementedError("share_memory: tensors live in the memory of one process. Send state_dict() as arrays to "
+                                  "other processes, or use threads: kernels run without the GIL")
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing, so that scripts that call it run: the kernels are compiled already."""
+
     def cpu(self) -> Self:
         """All parameters and buffers to the CPU."""
         return self._convert(lambda tensor: tensor.cpu())
@@ -339,26 +419,29 @@ class Module:
 
     # ---- state dict ---------------------------------------------------------------------------------------------
 
-    def _state(self) -> Iterator[tuple[str, Module, str]]:
-        """(key, owner, name) of every parameter and persistent buffer; shared ones under each of their keys."""
-        for path, module in self.named_modules(remove_duplicate=False):
-            for kind in (PARAMETER, BUFFER):
-                for name, value in module._own(kind).items():
-                    if value is not None and name not in module._temporary:
-                        yield (f"{path}.{name}" if path else name), module, name
+    def _own_state(self, prefix: str = "") -> Iterator[tuple[str, Module, str]]:
+        """(key, this module, name) of every own parameter and persistent buffer."""
+        for kind in (PARAMETER, BUFFER):
+            for name, value in self._own(kind).items():
+                if value is not None and name not in self._temporary:
+                    yield prefix + name, self, name
 
-    def state_dict(self, *, destination: dict[str, Tensor] | None = None, prefix: str = "",
-                   keep_vars: bool = False) -> dict[str, Tensor]:
+    def _state(self) -> Iterator[tuple[str, Module, str]]:
+        """(key, owner, name) of all in the tree; shared ones under each of their keys."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            yield from module._own_state(f"{path}." if path else "")
+
+    def state_dict(self, *, destination: dict[str, Any] | None = None, prefix: str = "",
+                   keep_vars: bool = False) -> dict[str, Any]:
         """Parameters and persistent buffers by their dotted path, in torch's order and layout.
 
         The tensors share memory with the module: copy them if they are to outlive its training.  keep_vars=True
         returns the parameters themselves instead of detached tensors.
         """
-        result = {} if destination is None else destination
-        for key, owner, name in self._state():
-            value = owner.__dict__[name]
-            result[prefix + key] = value if keep_vars else value.detach()
-        return result
+        if destination is None:
+            destination = OrderedDict()
+            destination._metadata = OrderedDict()  # type: ignore[attr-defined]  # versions of the modules' classes
+        return save(self, destination, prefix, keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
         """Copy values in by name: Tensors, arrays or PyTorch's tensors, converted to the module's dtype.
@@ -366,29 +449,28 @@ class Module:
         strict=False tolerates missing and unexpected keys (returned), never wrong shapes.  assign=True puts the given
         tensors in place of the module's, dtype and memory included.
         Raises StateDictError with every missing, unexpected and mis-shaped key at once; the module is then unchanged.
+        (Where a module of the tree has a hook or method of its own for loading, what did fit has been loaded then.)
         """
+        if any(loads_itself(module) for module in self.modules()):
+            return load_by_parts(self, state_dict, strict, assign, LoadResult)
         own = {key: (owner, name) for key, owner, name in self._state()}
         wanted = {key: wanted_shape(owner.__dict__[name]) for key, (owner, name) in own.items()}
         values, missing, unexpected = check_state_dict(self._get_name(), wanted, state_dict, strict)
-        with no_grad():
-            for key, value in values.items():
-                owner, name = own[key]
-                old = owner.__dict__[name]
-                if not assign:
-                    old.copy_(value)
-                elif isinstance(old, Parameter):
-                    owner.__dict__[name] = (value if isinstance(value, Parameter)
-                                            else Parameter(value, requires_grad=old.requires_grad))
-                else:
-                    owner.__dict__[name] = value
+        for key, value in values.items():
+            put(*own[key], value, assign)
         return LoadResult(missing, unexpected)
 
     # ---- calling ------------------------------------------------------------------------------------------------
 
     __call__ = call_module
 
+    def _has_hooks(self) -> bool:
+        """Whether a hook would see a call of this module, hooks on all modules aside."""
+        return self._hooked and bool(self._forward_pre_hooks or self._forward_hooks or self._backward_hooks
+                                     or self._backward_pre_hooks)
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):
+        for hook, with_kwargs in (*global_hooks.forward_pre.values(), *self._forward_pre_hooks.values()):
             if with_kwargs:
                 changed = hook(self, args, kwargs)
                 if changed is not None:
@@ -401,25 +483,47 @@ class Module:
                 if changed is not None:
                     args = changed if isinstance(changed, tuple) else (changed,)
         watch = None
-        if self._backward_hooks and is_grad_enabled():
-            watch = BackwardWatch(self, tuple(self._backward_hooks.values()))
+        before = (*global_hooks.backward_pre.values(), *self._backward_pre_hooks.values())
+        after = (*global_hooks.backward.values(), *self._backward_hooks.values())
+        if (before or after) and is_grad_enabled():
+            watch = BackwardWatch(self, after, before)
             args = watch.enter(args)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in tuple(self._forward_hooks.values()):  # one may remove itself
-            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            if changed is not None:
-                result = changed
+        waiting = [*global_hooks.forward.values(), *self._forward_hooks.values()]  # one may remove itself
+        result = None
+        try:
+            result = self.forward(*args, **kwargs)
+            while waiting:
+                hook, with_kwargs, _ = waiting.pop(0)
+                changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+                if changed is not None:
+                    result = changed
+        except Exception:
+            for hook, with_kwargs, always in waiting:
+                if always:
+                    self._call_in_spite(hook, args, kwargs if with_kwargs else None, result)
+            raise
         return result if watch is None else watch.leave(result)
+
+    def _call_in_spite(self, hook: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
+                       result: Any) -> None:
+        """Call an always_call hook while an error is on its way, which must not be replaced by another one."""
+        try:
+            hook(self, args, result) if kwargs is None else hook(self, args, kwargs, result)
+        except Exception as error:
+            warn("module forward hook with ``always_call=True`` raised an exception that was silenced as another error was "
+                 f"raised in forward: {error}")
 
     def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                                   with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args)` before `forward`; what it returns, unless None, replaces the arguments."""
         return self._add_hook(self._forward_pre_hooks, hook, (hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
-                              with_kwargs: bool = False) -> RemovableHandle:
-        """Call `hook(module, args, output)` after `forward`; what it returns, unless None, replaces the output."""
-        return self._add_hook(self._forward_hooks, hook, (hook, with_kwargs), prepend)
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+                              always_call: bool = False) -> RemovableHandle:
+        """Call `hook(module, args, output)` after `forward`; what it returns, unless None, replaces the output.
+
+        always_call: also when forward raises; the output is None then."""
+        return self._add_hook(self._forward_hooks, hook, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` when backward has passed through the module.
@@ -428,6 +532,19 @@ class Module:
         What the hook returns, unless None, replaces grad_input.
         """
         return self._add_hook(self._backward_hooks, hook, hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before backward passes through the module.
+
+        What the hook returns, unless None, replaces grad_output.
+        """
+        return self._add_hook(self._backward_pre_hooks, hook, hook, prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Not supported: PyTorch's deprecated hook sees the gradients of the last op of forward only."""
+        raise NotImplementedError(
+            "register_backward_hook is deprecated in PyTorch because its grad_input is that of the last op of forward, not "
+            "of the module: use register_full_backward_hook, which has the same arguments")
 
     def _add_hook(self, table: OrderedDict[int, Any], hook: Callable[..., Any], entry: Any,
                   prepend: bool) -> RemovableHandle:
@@ -438,6 +555,9 @@ class Module:
             table.move_to_end(handle.id, last=False)
         self.__dict__["_hooked"] = True
         return handle
+
+    def __dir__(self) -> list[str]:
+        return sorted(name for name in super().__dir__() if not name[:1].isdigit())  # without the numbered children
 
     # ---- printing -----------------------------------------------------------------------------------------------
 

@@ -10,4 +10,7 @@ cdef class Scope:
     cdef public object parent
 
 
+cdef bint _all_watched
+
+
 cpdef enter(module)

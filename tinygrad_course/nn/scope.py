@@ -11,6 +11,8 @@ from tinygrad_course.kernels.local import scope as current_scope
 from tinygrad_course.kernels.local import set_scope
 from tinygrad_course.nn.trail import add_trail
 
+_all_watched = False  # whether there is a hook on all modules (nn/global_hooks.py)
+
 
 class Scope:
     """One call of a module; `parent` is the call that it happened in, None for the outermost."""
@@ -56,11 +58,22 @@ def enter(module: Any) -> Any:
     return before
 
 
+def watch_all(on: bool) -> None:
+    """Say whether there are hooks on all modules."""
+    global _all_watched
+    _all_watched = on
+
+
+def all_watched() -> bool:
+    """Whether there are hooks on all modules."""
+    return _all_watched
+
+
 def call_module(self: Any, *args: Any, **kwargs: Any) -> Any:
     """Run forward, with the hooks around it, in a scope of the module."""
     before = enter(self)
     try:
-        if self._hooked:
+        if self._hooked or _all_watched:
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
     except TgcError as error:

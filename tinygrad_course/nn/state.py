@@ -35,14 +35,14 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     values: dict[str, Tensor] = {}
     wrong: list[str] = []
     for key, value in given.items():
-        tensor = _as_tensor(value)
+        tensor = as_tensor(value)
         if tensor is not None:
             values[key] = tensor
         elif key in wanted:
             wrong.append(f"value of {key} is a {type(value).__name__}, the model needs a tensor of shape {wanted[key]}")
     for key, shape in wanted.items():
         if key in values and shape is not ANY_SHAPE and tuple(values[key].shape) != shape:
-            wrong.append(_shape_line(key, tuple(values[key].shape), shape))
+            wrong.append(shape_line(key, tuple(values[key].shape), shape))
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]
 
@@ -66,7 +66,8 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     return {key: values[key] for key in wanted if key in values}, missing, unexpected
 
 
-def _as_tensor(value: Any) -> Tensor | None:
+def as_tensor(value: Any) -> Tensor | None:
+    """A Tensor of a tensor, an array or a tensor of another library; None for anything else."""
     if isinstance(value, Tensor):
         return value
     if hasattr(value, "__array__"):  # arrays, and tensors of other libraries
@@ -76,7 +77,8 @@ def _as_tensor(value: Any) -> Tensor | None:
     return None
 
 
-def _shape_line(key: str, file: tuple[int, ...], model: tuple[int, ...]) -> str:
+def shape_line(key: str, file: tuple[int, ...], model: tuple[int, ...]) -> str:
+    """The line of the report for a shape that does not fit."""
     line = f"shape of {key}: the file has {file}, the model needs {model}"
     if file == model[::-1]:
         line += " (the transpose)"
