@@ -1,5 +1,6 @@
 """Optimisers, under PyTorch's names."""
 
+from tinygrad_course.optim import lr_scheduler, swa_utils
 from tinygrad_course.optim.adadelta import Adadelta
 from tinygrad_course.optim.adafactor import Adafactor
 from tinygrad_course.optim.adagrad import Adagrad
@@ -22,5 +23,5 @@ from tinygrad_course.optim.rprop import Rprop
 from tinygrad_course.optim.sgd import SGD
 
 __all__ = ["ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "DiagonalNewton", "Muon",
-           "NAdam", "Newton", "Optimizer", "Quickprop", "RAdam", "RMSprop", "Rprop", "register_optimizer_step_post_hook",
-           "register_optimizer_step_pre_hook"]
+           "NAdam", "Newton", "Optimizer", "Quickprop", "RAdam", "RMSprop", "Rprop", "lr_scheduler",
+           "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "swa_utils"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.ops.creation import zeros
+from tinygrad_course.optim.flat import add_scaled
 from tinygrad_course.optim.optimizer import Group, Optimizer
 from tinygrad_course.optim.options import as_number, check_pair
 from tinygrad_course.tensor import Tensor
@@ -61,8 +62,8 @@ class Adafactor(Optimizer):
                 alpha = max(eps2, _rms(param)) * min(lr, step**-0.5)
                 if group["weight_decay"]:
                     param.mul_(1 - lr * group["weight_decay"])
-                update = g * self._mean_square(param, g * g, step ** group["beta2_decay"], eps1).clamp(min=eps1**2).rsqrt()
-                param.add_(update, alpha=-alpha / max(1.0, _rms(update) / group["d"]))
+                update = g / self._mean_square(param, g * g, step ** group["beta2_decay"], eps1).clamp(min=eps1**2).sqrt()
+                add_scaled(param, -alpha / max(1.0, _rms(update) / group["d"]), update)
 
     def _mean_square(self, param: Tensor, square: Any, gain: float, eps1: float) -> Any:
         """V, after g^2 was taken in; `gain` is 1 - b_t."""
@@ -85,4 +86,4 @@ class Adafactor(Optimizer):
 
 def _rms(x: Any) -> float:
     """The root of the mean square."""
-    return float(x.detach().norm()) / x.numel() ** 0.5
+    return float((x * x).mean()) ** 0.5

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_course.autograd import enable_grad, no_grad
-from tinygrad_course.optim.flat import gradients, move
+from tinygrad_course.optim.flat import add_scaled, gradients, move
 from tinygrad_course.optim.line_search import Point, strong_wolfe
 from tinygrad_course.optim.optimizer import Group, Optimizer
 from tinygrad_course.optim.options import as_number
@@ -87,9 +87,9 @@ class LBFGS(Optimizer):
                                            group["max_eval"] - evaluations)
                 t, loss, g = here.t, here.loss, here.gradient
                 state["t"] = t
-                move(params, t, d)
+                move(params, t, d, "LBFGS.step")
             else:
-                move(params, t, d)
+                move(params, t, d, "LBFGS.step")
                 count = 0
                 if iteration < group["max_iter"]:  # the loss after the last iteration is the first of the next step
                     loss, g, count = float(closure()), gradients(params), 1
@@ -120,10 +120,10 @@ class LBFGS(Optimizer):
         d = g.neg()
         for i in reversed(range(len(ys))):
             al[i] = float(steps[i].dot(d)) * ro[i]
-            d.add_(ys[i], alpha=-al[i])
+            add_scaled(d, -al[i], ys[i])
         d = d * state["H_diag"]
         for i in range(len(ys)):
-            d.add_(steps[i], alpha=al[i] - float(ys[i].dot(d)) * ro[i])
+            add_scaled(d, al[i] - float(ys[i].dot(d)) * ro[i], steps[i])
         return d
 
     def _problem(self, key: str, value: Any, param: Tensor) -> str:
@@ -153,7 +153,7 @@ def _along(closure: Callable[[], Any], params: list[Tensor], d: Any) -> Callable
     here = [param.detach().clone() for param in params]
 
     def evaluate(t: float) -> Point:
-        move(params, t, d)
+        move(params, t, d, "LBFGS.step")
         loss = float(closure())
         g = gradients(params)
         for param, value in zip(params, here, strict=True):

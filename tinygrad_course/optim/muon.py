@@ -9,6 +9,7 @@ from typing import Any
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.like import zeros_like
+from tinygrad_course.optim.flat import add_scaled
 from tinygrad_course.optim.optimizer import Group, Optimizer
 from tinygrad_course.optim.options import as_number, check_number
 
@@ -69,7 +70,7 @@ class Muon(Optimizer):
             adamw = group["adjust_lr_fn"] == "match_rms_adamw"
             ratio = 0.2 * math.sqrt(max(n, m)) if adamw else math.sqrt(max(1, n / max(m, 1)))
             param.mul_(1 - lr * group["weight_decay"])
-            param.add_(update, alpha=-lr * ratio)
+            add_scaled(param, -lr * ratio, update)
 
 
 def _orthogonal(matrix: Any, coefficients: tuple[float, float, float], steps: int, eps: float) -> Any:

@@ -61,7 +61,7 @@ class _SecondOrder(Optimizer):
             start = Point(0.0, float(loss), g, float(g.dot(d)))
             here, _ = strong_wolfe(self._along(closure, params, d), start, lr, float(d.abs().max()))
             lr = here.t
-        move(params, lr, d)
+        move(params, lr, d, f"{type(self).__name__}.step")
         return loss.detach()
 
     def _direction(self, group: Group, outcome: Any, g: Any, params: list[Tensor]) -> Any:
@@ -87,9 +87,10 @@ class _SecondOrder(Optimizer):
     def _along(self, closure: Any, params: list[Tensor], d: Any) -> Callable[[float], Point]:
         """t -> the point x + t d; the parameters are put back each time, exactly."""
         here = [param.detach().clone() for param in params]
+        writer = f"{type(self).__name__}.step"
 
         def evaluate(t: float) -> Point:
-            move(params, t, d)
+            move(params, t, d, writer)
             outcome, loss = self._forward(closure)
             with enable_grad():
                 g = self._gradient(outcome, loss, params, again=False).detach()

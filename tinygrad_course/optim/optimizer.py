@@ -249,7 +249,7 @@ class Optimizer:
             if params:
                 updated = True
                 self._update(group, params)
-                _bump(params, writer)
+                bump(params, writer)
         if not updated:
             self._nothing_to_do()
         return loss
@@ -463,7 +463,7 @@ def _with_gradient(params: list[Any]) -> list[Any]:
     return found
 
 
-def _bump(params: list[Any], writer: str) -> None:
+def bump(params: list[Any], writer: str) -> None:
     """Note that the parameters were written to."""
     tensor: TensorBase
     for param in params:
