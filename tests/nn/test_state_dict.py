@@ -151,6 +151,27 @@ def test_read_only_arrays_can_be_assigned_and_trained():
     assert values.tolist() == [[1.0]]
 
 
+def test_files_from_before_the_counters_of_batch_norm_fit():
+    torch = torch_or_skip()
+    for path, ours, theirs in [("1.", nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+                                torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))),
+                               ("", nn.BatchNorm2d(4), torch.nn.BatchNorm2d(4))]:
+        state = theirs.state_dict()
+        del state[f"{path}num_batches_tracked"]
+        for module, error in ((theirs, RuntimeError), (ours, StateDictError)):  # of the new form: a mistake
+            with pytest.raises(error, match="num_batches_tracked"):
+                module.load_state_dict(state)
+        old = dict(state)
+        counter = ours.get_submodule(path[:-1]).num_batches_tracked
+        counter.fill_(5)
+        assert theirs.load_state_dict(old).missing_keys == ours.load_state_dict(old).missing_keys == []
+        assert counter.item() == 5
+        del old[f"{path}running_mean"]
+        for module, error in ((theirs, RuntimeError), (ours, StateDictError)):
+            with pytest.raises(error, match="running_mean"):
+                module.load_state_dict(old)
+
+
 def test_another_number_of_classes_is_recognised():
     ten, four = (nn.Sequential(nn.Linear(3, 5), nn.Linear(5, classes)) for classes in (10, 4))
     with pytest.raises(StateDictError, match=r"hint: another number of classes\? Make the model with 10, load, then put a "

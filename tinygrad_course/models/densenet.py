@@ -34,7 +34,8 @@ norms in these parts then move twice for each batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_course import nn
@@ -42,9 +43,12 @@ from tinygrad_course.models.images import takes_images
 from tinygrad_course.models.registry import no_download, register_model
 from tinygrad_course.nn import functional as F
 from tinygrad_course.nn.fusion import norm_relu
+from tinygrad_course.nn.module import LoadResult
 from tinygrad_course.ops import cat
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.utils.checkpoint import checkpoint
+
+_OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])(?=\.)")
 
 
 class _DenseLayer(nn.Module):
@@ -133,6 +137,12 @@ class DenseNet(nn.Module):
         self.features.add_module("norm5", nn.BatchNorm2d(channels))
         self.classifier = nn.Linear(channels, num_classes)
         _initialise(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> LoadResult:
+        """As of every module; also under the names norm.1, conv.1, norm.2 and conv.2 that torchvision's files have."""
+        if isinstance(state_dict, Mapping) and any(map(_OLD_NAME.search, state_dict)):
+            state_dict = {_OLD_NAME.sub(r"\1\2", key): value for key, value in state_dict.items()}
+        return super().load_state_dict(state_dict, strict, assign)
 
     @takes_images
     def forward(self, x: Tensor) -> Tensor:

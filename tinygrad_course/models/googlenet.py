@@ -258,7 +258,10 @@ class GoogLeNet2014(GoogLeNet):
 
 @register_model
 def googlenet(*, weights: None = None, progress: bool = True, **kwargs: Any) -> GoogLeNet:
-    """GoogLeNet with batch norm; `kwargs` go to GoogLeNet.  Weights: none are downloaded, see registry.no_download."""
+    """GoogLeNet with batch norm; `kwargs` go to GoogLeNet.  Weights: none are downloaded, see registry.no_download.
+
+    torchvision's file is for googlenet(transform_input=True).  Its auxiliary heads are not trained; to be rid of them, set
+    aux_logits = False, aux1 = None and aux2 = None on the network after loading."""
     no_download("googlenet", weights)
     return GoogLeNet(**kwargs)
 

@@ -60,14 +60,12 @@ def no_download(name: str, weights: Any, in_torchvision: bool = True) -> None:
     """Raise DataError unless `weights` is None: torchvision would download them, this package does not."""
     if weights is None:
         return
-    read = f"    model = {name}()\n    model.load_state_dict(tgc.io.load_file('{name}.safetensors'))"
     if in_torchvision:
-        how = ("torchvision's fit unchanged. Where it is installed, write them to a file, once:\n"
-               f"    model = torchvision.models.{name}(weights='DEFAULT')\n"
-               f"    safetensors.torch.save_file(model.state_dict(), '{name}.safetensors')\n"
-               f"and read that file here:\n{read}")
+        how = ("torchvision's fit unchanged. Get their file, which is at "
+               f"torchvision.models.get_model_weights('{name}').DEFAULT.url, and read it:")
     else:
-        how = f"torchvision has no {name} either. Weights of your own are read like this:\n{read}"
+        how = f"torchvision has no {name} either. Weights of your own are read like this:"
+    how += f"\n    model = {name}()\n    model.load_state_dict(tgc.io.load('{name}.pth'))"
     raise DataError(f"{name}(weights={weights!r}): there is no download here, leave weights=None; {how}")
 
 

@@ -43,7 +43,7 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     for key, shape in wanted.items():
         if key in values and shape is not ANY_SHAPE and tuple(values[key].shape) != shape:
             wrong.append(shape_line(key, tuple(values[key].shape), shape))
-    missing = [key for key in wanted if key not in given]
+    missing = [key for key in wanted if key not in given and not _is_older_than_counter(key, given)]
     unexpected = [key for key in given if key not in wanted]
 
     lines: list[str] = []
@@ -64,6 +64,17 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
         warnings.warn(f"load_state_dict(strict=False): no key of the state dict fits {owner}, nothing was loaded. The "
                       f"file begins with {next(iter(given))!r}, the model with {missing[0]!r}.", stacklevel=3)
     return {key: values[key] for key in wanted if key in values}, missing, unexpected
+
+
+def _is_older_than_counter(key: str, given: Mapping[str, Any]) -> bool:
+    """Whether `key` is a batch norm's counter of batches, and `given` has that norm in the form before there were any.
+
+    torchvision's weights are of that time.  As in PyTorch the module keeps its own counter then."""
+    path, _, name = key.rpartition(".")
+    if name != "num_batches_tracked" or (f"{path}.running_mean" if path else "running_mean") not in given:
+        return False
+    version = getattr(given, "_metadata", {}).get(path, {}).get("version")
+    return version is None or version < 2
 
 
 def as_tensor(value: Any) -> Tensor | None:
