@@ -54,8 +54,9 @@ def test_figures_are_titled_and_whole(name, outcomes, tmp_path):
         assert all(ax.get_title() for ax in figure.axes if ax.get_label() != "<colorbar>"), "a panel without a title"
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [*(name for name in ROWS if name.startswith("E")), "F1", "F9"])
 def test_a_run_is_reproducible(name):
-    """The same seed gives the same numbers; two short runs are enough to see it."""
+    """The same seed gives the same numbers; two short runs are enough to see it, and of chapter F, which shares one loop,
+    two rows."""
     first, second = (ROWS[name].run(Settings(steps=2, seed=5)) for _ in range(2))
     assert [fact.measured for fact in first.facts] == [fact.measured for fact in second.facts]

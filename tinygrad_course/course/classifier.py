@@ -67,7 +67,8 @@ def train(model: nn.Module, images: Images, settings: Settings, *, steps: int, l
           weight_decay: float = 0.05, mirror: bool = True, label: str = "") -> Run:
     """AdamW with a learning rate that falls to zero along a cosine; every other batch is mirrored, unless mirror=False.
 
-    Batches go through the images in random order, each image once per epoch.
+    Batches go through the images in random order, each image once per epoch.  Auxiliary heads count 0.3 each in the
+    gradient (Szegedy et al., CVPR 2015, section 5), not in the losses that are noted.
     """
     steps = steps if settings.steps is None else settings.steps
     rng = np.random.default_rng(settings.seed)
@@ -84,9 +85,12 @@ def train(model: nn.Module, images: Images, settings: Settings, *, steps: int, l
         if mirror and step % 2:
             x = x.flip(-1)
         optimizer.param_groups[0]["lr"] = schedule(step)
-        loss = F.cross_entropy(first_output(model(x)), images.y[index])
+        scores = model(x)
+        loss = total = F.cross_entropy(main_scores(scores), images.y[index])
+        for auxiliary in scores[1:] if isinstance(scores, tuple) else ():  # GoogLeNet, while it trains
+            total = total + 0.3 * F.cross_entropy(auxiliary, images.y[index])
         optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         optimizer.step()
         losses.append(loss.item())
         if step % max(1, steps // 4) == 0:
@@ -97,21 +101,34 @@ def train(model: nn.Module, images: Images, settings: Settings, *, steps: int, l
     return run
 
 
+def he_initialise(model: nn.Module) -> nn.Module:
+    """Variance 2 / fan_in for all weights, biases 0; K. He et al., "Delving deep into rectifiers", ICCV 2015, equation 10.
+
+    Networks from before 2015 start from fixed small deviations, with which they learn nothing for thousands of steps.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
+
+
 def accuracy(model: nn.Module, images: Images, batch: int = 100) -> float:
     """Share of the test images whose largest score is that of their class."""
     model.eval()
     right = 0
     with tgc.no_grad():
         for start in range(0, len(images.y_test), batch):
-            scores = first_output(model(images.x_test[start:start + batch]))
+            scores = main_scores(model(images.x_test[start:start + batch]))
             right += int((scores.argmax(1) == images.y_test[start:start + batch]).sum().item())
     model.train()
     return right / len(images.y_test)
 
 
-def first_output(scores: Tensor | Sequence[Tensor]) -> Tensor:
-    """The scores alone: GoogLeNet also returns those of its auxiliary heads while it trains."""
-    return scores if isinstance(scores, Tensor) else scores[0]
+def main_scores(scores: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """The scores without those of auxiliary heads."""
+    return scores[0] if isinstance(scores, tuple) else scores
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -8,9 +8,22 @@ from tinygrad_course.course import (
     e5_pooling,
     e6_normalisation,
     e7_upsampling,
+    e8_cost,
+    f1_lenet,
+    f2_alexnet,
+    f3_zfnet,
+    f4_vgg,
+    f5_nin,
+    f6_googlenet,
+    f7_resnet,
+    f8_wide_resnet,
+    f9_densenet,
+    f10_mobilenet,
 )
 from tinygrad_course.course.row import Row
 
 ROWS: dict[str, Row] = {module.ROW.id: module.ROW for module in (
     e1_convolution, e2_transposed, e3_im2col, e4_fully_connected, e5_pooling, e6_normalisation, e7_upsampling,
+    e8_cost,
+    f1_lenet, f2_alexnet, f3_zfnet, f4_vgg, f5_nin, f6_googlenet, f7_resnet, f8_wide_resnet, f9_densenet, f10_mobilenet,
 )}
