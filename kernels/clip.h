@@ -2,6 +2,7 @@
 #pragma once
 #include <math.h>
 #include <stddef.h>
+#include "tc_omp.h"
 
 enum { TC_NORM_1, TC_NORM_2, TC_NORM_INF, TC_SCALE, TC_CLAMP, TC_CLIP_JOBS };
 enum { TC_CLIP_STRETCH = 8192 }; /* elements at a time: the unit of work of a thread */
@@ -22,7 +23,7 @@ typedef const tc_clip_job (*tc_clip_jobs)[TC_CLIP_JOBS];
 static const tc_clip_jobs tc_clip_table[2][TC_LEVELS] = {TC_PER_LEVEL(clip_jobs, f32), TC_PER_LEVEL(clip_jobs, f64)};
 
 static void tc_clip_all(int job, double low, double high, tc_clip_piece *all, ptrdiff_t n, int level, int threads) {
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    TC_PARALLEL_FOR(threads)
     for (ptrdiff_t i = 0; i < n; i++)
         all[i].result = (*tc_clip_table[all[i].kind][level])[job](all[i].x, all[i].n, low, high);
 }
