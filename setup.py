@@ -129,9 +129,14 @@ class BuildExt(build_ext):
         python = [extension for extension in self.extensions if extension.sources[0].endswith(".py")]
         written = translated([extension for extension in self.extensions if extension not in python],
                              boundscheck=False, wraparound=False, cdivision=True)
-        # Dead tensors and nodes wait for the next ones.  Said here, because decorators in the .pxd of a .py do nothing.
-        Options.get_directive_defaults()["freelist"] = 256
-        written += translated(python)
+        # Dead tensors and nodes wait for the next ones, and a chain of nodes of any length dies without recursion.  Said
+        # here, because decorators in the .pxd of a .py do nothing.
+        defaults = Options.get_directive_defaults()
+        defaults["freelist"] = 256
+        nodes = [extension for extension in python if extension.name == "tinygrad_course.autograd.node"]
+        written += translated([extension for extension in python if extension not in nodes])
+        defaults["trashcan"] = True
+        written += translated(nodes)
         sources = {extension.name: extension.sources for extension in written}
         for extension in self.extensions:
             extension.sources = sources[extension.name]

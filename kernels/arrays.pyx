@@ -13,7 +13,6 @@ cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_CheckExact(object array)
-    bint PyArray_SAMESHAPE(cnp.ndarray a, cnp.ndarray b)
 
 
 cpdef bint alike(object a, object b):
@@ -26,7 +25,7 @@ cpdef bint alike(object a, object b):
 cpdef bint same_shape(object a, object b):
     """Whether both arrays have one shape."""
     if PyArray_CheckExact(a) and PyArray_CheckExact(b):
-        return PyArray_SAMESHAPE(<cnp.ndarray>a, <cnp.ndarray>b)
+        return same_dims(<cnp.ndarray>a, <cnp.ndarray>b)
     return a.shape == b.shape
 
 

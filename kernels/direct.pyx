@@ -9,6 +9,7 @@ The plain Python twin, which always sends to the usual way, is tinygrad_course/k
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
+from tinygrad_course.kernels.arrays cimport same_dims, size_of
 from tinygrad_course.kernels.door cimport chosen_level
 from tinygrad_course.kernels.elementwise cimport loop_binary, loop_unary
 from tinygrad_course.kernels.memory cimport pool_empty
@@ -21,7 +22,6 @@ cnp.import_array()
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_CheckExact(object array)
     bint PyArray_ISCARRAY_RO(cnp.ndarray)
-    bint PyArray_SAMESHAPE(cnp.ndarray, cnp.ndarray)
 
 cdef extern from "accumulate.h" nogil:
     ctypedef void (*tc_accumulate_fn)(char *total, const char *g, ptrdiff_t n) noexcept nogil
@@ -97,11 +97,11 @@ cpdef bint add_into(object total, object g) except -1:
         return False
     sum, x = <cnp.ndarray>total, <cnp.ndarray>g
     kind = cnp.PyArray_TYPE(sum) - cnp.NPY_FLOAT32   # 0 float32, 1 float64
-    if (kind < 0 or kind > 1 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(sum) or not PyArray_SAMESHAPE(sum, x)
+    if (kind < 0 or kind > 1 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(sum) or not same_dims(sum, x)
             or not cnp.PyArray_ISCARRAY(sum) or not PyArray_ISCARRAY_RO(x)):
         return False
     t, from_ = <char *>cnp.PyArray_DATA(sum), <const char *>cnp.PyArray_DATA(x)
-    n, item = cnp.PyArray_SIZE(sum), cnp.PyArray_ITEMSIZE(sum)
+    n, item = size_of(sum), cnp.PyArray_ITEMSIZE(sum)
     if from_ != t and from_ < t + n * item and t < from_ + n * item:
         return False   # they overlap
     if n < 2 * GRAIN:

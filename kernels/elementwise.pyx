@@ -16,6 +16,7 @@ Design:
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
+from tinygrad_course.kernels.arrays cimport same_dims, size_of
 from tinygrad_course.kernels.copy cimport copied, movable
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
@@ -26,7 +27,6 @@ cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY_RO(cnp.ndarray) nogil
-    bint PyArray_SAMESHAPE(cnp.ndarray, cnp.ndarray) nogil
     bint PyArray_ISNOTSWAPPED(cnp.ndarray) nogil
 
 cdef extern from "elementwise.h" nogil:
@@ -85,7 +85,7 @@ cdef inline cnp.ndarray _new(cnp.ndarray like, int typenum):
 cdef inline void _flat(tc_loop loop, int nin, const char *const *inputs, cnp.ndarray out, ptrdiff_t item, int fixed,
                        Py_ssize_t grain) noexcept:
     """Contiguous operands with `item` bytes per element."""
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(out)
+    cdef ptrdiff_t n = size_of(out)
     cdef ptrdiff_t items[3]
     if n < 2 * grain:
         loop(inputs, <char *>cnp.PyArray_DATA(out), n, fixed)
@@ -172,7 +172,7 @@ cdef inline cnp.ndarray _binary(str name, int which, cnp.ndarray x, cnp.ndarray 
     if kind < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y):
         return None
     if PyArray_ISCARRAY_RO(x) and PyArray_ISCARRAY_RO(y):
-        if PyArray_SAMESHAPE(x, y):
+        if same_dims(x, y):
             shape = x
             fixed = 0
         elif cnp.PyArray_SIZE(y) == 1 and cnp.PyArray_NDIM(y) <= cnp.PyArray_NDIM(x):
@@ -224,17 +224,29 @@ cdef inline Py_ssize_t _grain(int loop) noexcept nogil:
 cdef object loop_unary(int loop, cnp.ndarray x):
     if _float_kind(x) < 0 or not PyArray_ISCARRAY_RO(x):
         return None
-    return _unary("", loop, x, _to_bool(loop), _grain(loop))
+    return _loop(loop, 1, x, x, x, 0)
 
 
 cdef object loop_binary(int loop, cnp.ndarray x, cnp.ndarray y):
     if (_float_kind(x) < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or not PyArray_ISCARRAY_RO(x)
             or not PyArray_ISCARRAY_RO(y)):
         return None
-    if not (PyArray_SAMESHAPE(x, y) or (cnp.PyArray_SIZE(y) == 1 and cnp.PyArray_NDIM(y) <= cnp.PyArray_NDIM(x))
-            or (cnp.PyArray_SIZE(x) == 1 and cnp.PyArray_NDIM(x) <= cnp.PyArray_NDIM(y))):
-        return None
-    return _binary("", loop, x, y, _to_bool(loop), _grain(loop))
+    if same_dims(x, y):
+        return _loop(loop, 2, x, y, x, 0)
+    if size_of(y) == 1 and cnp.PyArray_NDIM(y) <= cnp.PyArray_NDIM(x):
+        return _loop(loop, 2, x, y, x, 2)
+    if size_of(x) == 1 and cnp.PyArray_NDIM(x) <= cnp.PyArray_NDIM(y):
+        return _loop(loop, 2, x, y, y, 1)
+    return None
+
+
+cdef inline cnp.ndarray _loop(int loop, int nin, cnp.ndarray x, cnp.ndarray y, cnp.ndarray like, int fixed):
+    cdef cnp.ndarray out = _new(like, cnp.NPY_BOOL if _to_bool(loop) else cnp.PyArray_TYPE(x))
+    cdef const char *inputs[2]
+    inputs[0] = <const char *>cnp.PyArray_DATA(x)
+    inputs[1] = <const char *>cnp.PyArray_DATA(y)
+    _flat(tc_chosen[_float_kind(x)][loop], nin, inputs, out, cnp.PyArray_ITEMSIZE(x), fixed, _grain(loop))
+    return out
 
 
 # ---- arithmetic
@@ -433,7 +445,7 @@ def where(cnp.ndarray cond not None, cnp.ndarray x not None, cnp.ndarray y not N
     cdef cnp.ndarray z
     if kind < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or cnp.PyArray_TYPE(cond) != cnp.NPY_BOOL:
         return np.asarray(np.where(cond, x, y))
-    if (cnp.PyArray_SIZE(x) < 2 * LIGHT and PyArray_SAMESHAPE(x, y) and PyArray_SAMESHAPE(x, cond)
+    if (cnp.PyArray_SIZE(x) < 2 * LIGHT and same_dims(x, y) and same_dims(x, cond)
             and PyArray_ISCARRAY_RO(x) and PyArray_ISCARRAY_RO(y) and PyArray_ISCARRAY_RO(cond)):
         z = _new(x, cnp.PyArray_TYPE(x))
         inputs[0] = <const char *>cnp.PyArray_DATA(cond)

@@ -17,10 +17,12 @@ Design:
 """
 
 cimport numpy as cnp
-from cpython.object cimport PyTypeObject
+from cpython.object cimport Py_TPFLAGS_HEAPTYPE, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, PyObject
 from libc.string cimport memcmp, strcpy
+
+from tinygrad_course.kernels.arrays cimport size_of
 
 cnp.import_array()
 
@@ -103,8 +105,9 @@ cdef void tc_free(void *p) noexcept nogil:
 
 cdef enum:
     BUCKETS = 128      # a power of two; all arrays in one have the same shape and type
-    DEPTH = 64         # arrays that wait in a bucket at most
+    DEPTH = 256        # arrays that wait in a bucket at most
     TINY = 1024        # bytes of the largest array that is kept
+    WAITING = 1 << 16  # bytes of all arrays that wait in a bucket
 
 cdef struct Bucket:
     int count
@@ -145,6 +148,7 @@ cpdef recycle(object array):
     cdef cnp.ndarray x
     cdef Bucket *bucket
     cdef int typenum
+    cdef Py_ssize_t nbytes
     cdef PyObject *descr
     if not PyArray_CheckExact(array) or Py_REFCNT(array) != 1 or fields.base != NULL or fields.weakreflist != NULL:
         return
@@ -152,13 +156,15 @@ cpdef recycle(object array):
     typenum = cnp.PyArray_TYPE(x)
     descr = <PyObject *>fields.descr
     if (descr != <PyObject *>_float32 and descr != <PyObject *>_float64 and descr != <PyObject *>_bool
-            or fields.flags & ~cnp.NPY_ARRAY_F_CONTIGUOUS != cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_OWNDATA
-            or cnp.PyArray_NBYTES(x) > TINY or cnp.PyArray_SIZE(x) == 0):
+            or fields.flags & ~cnp.NPY_ARRAY_F_CONTIGUOUS != cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_OWNDATA):
+        return
+    nbytes = size_of(x) * cnp.PyArray_ITEMSIZE(x)
+    if nbytes > TINY or nbytes == 0:
         return
     bucket = _bucket(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum)
     if bucket.count and not _fits(bucket.arrays[0], cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum):
         _drop(bucket)
-    if bucket.count < DEPTH:
+    if bucket.count < DEPTH and bucket.count * nbytes < WAITING:
         Py_INCREF(array)
         bucket.arrays[bucket.count] = <PyObject *>array
         bucket.count += 1
@@ -198,6 +204,25 @@ cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum):
     cnp.PyArray_ENABLEFLAGS(out, cnp.NPY_ARRAY_OWNDATA)
     PyTraceMalloc_Track(TRACE_DOMAIN, <size_t>data, nbytes)   # NumPy untracks it when the array dies
     return out
+
+
+# ---- tensors and nodes, which are made and die with every op
+
+cdef tuple _nothing = ()
+
+
+cpdef object blank(type kind):
+    """A new object of a compiled class, all of whose fields are None, 0 or False."""
+    return (<PyTypeObject *>kind).tp_new(kind, <PyObject *>_nothing, NULL)
+
+
+cpdef die_like(type kind, type base):
+    """Let objects of `kind`, a compiled class, be freed by the code of `base`, from which it inherits all that it has.
+
+    Otherwise each class on the way from one to the other takes the object out of the collector's list and puts it back."""
+    cdef PyTypeObject *derived = <PyTypeObject *>kind
+    if not (derived.tp_flags & Py_TPFLAGS_HEAPTYPE) and derived.tp_basicsize == (<PyTypeObject *>base).tp_basicsize:
+        derived.tp_dealloc = (<PyTypeObject *>base).tp_dealloc
 
 
 def empty(shape, dtype="float32"):

@@ -1,6 +1,6 @@
 cimport cython
 
-from tinygrad_course.kernels.memory cimport recycle
+from tinygrad_course.kernels.memory cimport blank, die_like, recycle
 
 
 @cython.final

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinygrad_course.kernels.memory import recycle
+from tinygrad_course.kernels.memory import blank, die_like, recycle
 
 Shape = tuple[int, ...]
 
@@ -104,19 +104,13 @@ def set_tensor_type(kind: type) -> None:
     Called once, by tinygrad_course/tensor.py."""
     global tensor_type
     tensor_type = kind
+    die_like(kind, TensorBase)
 
 
 def new_tensor(array: Any, node: Any = None) -> Any:
     """A tensor around `array`, without copying; tracked if a node made it."""
-    tensor: TensorBase = tensor_type.__new__(tensor_type)  # type: ignore[call-overload]
+    tensor: TensorBase = blank(tensor_type)
     tensor.array = array
     tensor.node = node
     tensor.track = node is not None
-    tensor._grad = None
-    tensor.version = None
-    tensor.hooks = None
-    tensor.post_hooks = None
-    tensor.base = None
-    tensor.seen = 0
-    tensor._hash = 0
     return tensor

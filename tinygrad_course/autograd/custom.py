@@ -13,6 +13,7 @@ from tinygrad_course.autograd.grad_mode import is_grad_enabled, switch_grad
 from tinygrad_course.autograd.node import Node, new_node, new_output, saved_output, start_node, without_base
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import GraphError, ShapeError
+from tinygrad_course.kernels.memory import blank
 
 
 class Function:
@@ -76,7 +77,10 @@ class Function:
             if not isinstance(value, TensorBase):
                 raise GraphError(f"{cls.name}.forward must return a Tensor or a tuple of Tensors, it returned "
                                  f"{type(value).__name__}")
-        node = FunctionNode(cls, inputs, ctx, given) if any(ctx.needs_input_grad) else None
+        node: FunctionNode | None = None
+        if any(ctx.needs_input_grad):
+            node = blank(FunctionNode)
+            node.start(cls, inputs, ctx, given)
         if watch.watcher is not None and node is not None:
             watch.watcher.forward(cls, node, inputs, [None if value is None else value.array for value in inputs],
                                   (), tuple([value.array for value in given]))
@@ -147,7 +151,8 @@ class FunctionNode(Node):
     once: bool
     xp: Any
 
-    def __init__(self, op: Any, inputs: tuple[Any, ...], ctx: FunctionCtx, outputs: tuple[Any, ...]) -> None:
+    def start(self, op: Any, inputs: tuple[Any, ...], ctx: FunctionCtx, outputs: tuple[Any, ...]) -> None:
+        """Fill a blank node."""
         start_node(self, op, inputs, ())
         self.ctx = ctx
         self.input_types = tuple([None if t is None else (t.array.shape, t.array.dtype) for t in inputs])

@@ -7,6 +7,7 @@ from tinygrad_course.autograd.node cimport Node, Output
 from tinygrad_course.autograd.watch cimport Watch
 from tinygrad_course.kernels.arrays cimport alike, has_shape, same_shape
 from tinygrad_course.kernels.direct cimport add_into, number
+from tinygrad_course.kernels.memory cimport blank
 
 cdef object _cpu_kernels
 cdef Watch watch
@@ -24,13 +25,13 @@ cdef class _Sum:
 @cython.final
 cdef class _Pending:
     cdef public object ahead
-    cdef public object gathered
+    cdef public _Sum gathered
     cdef public list heap
     cdef public dict sums
     cdef public dict leaves
 
     cdef deliver(self, edge, g, source)
-    cdef push(self, value, total)
+    cdef push(self, value, g)
     cdef take(self)
     cpdef list nodes(self)
 

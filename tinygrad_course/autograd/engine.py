@@ -24,6 +24,7 @@ from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
 from tinygrad_course.kernels.direct import add_into, number
+from tinygrad_course.kernels.memory import blank
 
 _cpu_kernels = backend.cpu_kernels
 _lock = threading.RLock()
@@ -73,19 +74,19 @@ class _Sum:
 
 
 def _new_sum(g: Any) -> Any:
-    fresh: _Sum = _Sum.__new__(_Sum)
+    fresh: _Sum = blank(_Sum)
     fresh.total = g
-    fresh.own = False
     return fresh
 
 
 class _Pending:
     """The nodes that a gradient has arrived at, and the leaves.
 
-    ahead   the newest node, apart from the others: in a chain there is never another one, and the heap stays empty
-    heap    the other nodes
-    sums    node -> _Sum, for those in the heap
-    leaves  leaf -> _Sum
+    ahead     the newest node, apart from the others: in a chain there is never another one, and the heap stays empty
+    gathered  its _Sum, or that of the node taken last
+    heap      the other nodes
+    sums      node -> _Sum, for those in the heap
+    leaves    leaf -> _Sum
     """
 
     __slots__ = ("ahead", "gathered", "heap", "leaves", "sums")
@@ -98,7 +99,7 @@ class _Pending:
 
     def __init__(self) -> None:
         self.ahead = None
-        self.gathered = None  # the _Sum of `ahead`
+        self.gathered = _new_sum(None)
         self.heap = []
         self.sums = {}
         self.leaves = {}
@@ -124,7 +125,7 @@ class _Pending:
                 total = self.sums[node]
                 total.add(g)
             else:
-                self.push(node, _new_sum(g))
+                self.push(node, g)
             return
         tensor = edge
         if not same_shape(gradient.array, tensor.array):
@@ -139,28 +140,31 @@ class _Pending:
             total = found
             total.add(g)
 
-    def push(self, value: Any, total: Any) -> None:
+    def push(self, value: Any, g: Any) -> None:
         """Put in a node that is not there yet."""
         node: Node = value
         ahead: Node = self.ahead
+        total: _Sum
         if ahead is None and self.heap:
             ahead = heappop(self.heap)
             self.ahead = ahead
             self.gathered = self.sums.pop(ahead)
         if ahead is None:
             self.ahead = node
-            self.gathered = total
+            total = self.gathered  # of a node that has been done
+            total.total = g
+            total.own = False
         elif node.order > ahead.order:
             heappush(self.heap, ahead)
             self.sums[ahead] = self.gathered
             self.ahead = node
-            self.gathered = total
+            self.gathered = _new_sum(g)
         else:
             heappush(self.heap, node)
-            self.sums[node] = total
+            self.sums[node] = _new_sum(g)
 
     def take(self) -> Any:
-        """The newest node, None if there is none left; its gradient is in `gathered`."""
+        """The newest node, None if there is none left; its gradient is in `gathered` until the next one is put in."""
         node = self.ahead
         if node is not None:
             self.ahead = None
@@ -243,9 +247,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     active: Node
     parent: Node
     output: Output
-    total: _Sum | None
+    total: _Sum
     leaf: TensorBase
-    edges: tuple[Any, ...]
     answer: Any
     arrived: Any
     pending: _Pending = _Pending()
@@ -271,6 +274,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             node = found
             total = pending.gathered
             g = total.total
+            total.total = None
             if node.hooks is not None and g is not None:
                 g = call_hooks(node.hooks, g)
             if node.retained is not None:
@@ -287,17 +291,17 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 parent = output.edges[0]
                 if parent not in slots:
                     slots[parent] = [None] * len(parent.shape)
-                    pending.push(parent, _new_sum(None))
+                    pending.push(parent, None)
                 gathered = slots[parent]  # a saved output has an Output of its own: their gradients add up
                 gathered[output.index] = g if gathered[output.index] is None else gathered[output.index] + g
                 continue
             several = slots.pop(node, None) if slots else None
             if several is not None and node.hooks is not None:
                 several = _call_pre_hooks(node, several)
-            edges = node.edges
+            first, second, more = node._edge0, node._edge1, node._edges
             active = node if run is None else node.narrowed(wanted)
             arrived = (g,) if several is None else tuple(several)
-            pending.gathered = total = g = several = None  # `arrived` alone holds the gradient now
+            g = several = None  # `arrived` alone holds the gradient now
             answer = active.run(arrived, create_graph)
             if watch.watcher is not None:
                 watch.watcher.backward(node, arrived, answer)
@@ -306,10 +310,17 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             arrived = None
             if not keep:
                 node.release()
-            for index, edge in enumerate(edges):
-                if edge is not None:
-                    g = answer[index]
-                    if g is not None:
+            if first is not None:
+                g = answer[0]
+                if g is not None:
+                    pending.deliver(first, g, node)
+            if second is not None:
+                g = answer[1]
+                if g is not None:
+                    pending.deliver(second, g, node)
+            if more is not None:
+                for edge, g in zip(more, answer, strict=True):
+                    if edge is not None and g is not None:
                         pending.deliver(edge, g, node)
             answer = g = None  # what was added to a sum is not kept until the next node has run
         done = []

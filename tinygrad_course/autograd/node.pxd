@@ -5,6 +5,7 @@ from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.kernels.arrays cimport fingerprint
 from tinygrad_course.kernels.direct cimport shape_of
 from tinygrad_course.kernels.local cimport recording, scope
+from tinygrad_course.kernels.memory cimport blank
 
 cdef int OUTPUT, OPERANDS
 
@@ -22,7 +23,6 @@ cdef tuple _NO
 cdef class Node:
     cdef public object op
     cdef public Rule rule
-    cdef public tuple edges
     cdef public tuple needs
     cdef public tuple args
     cdef public object constants
@@ -37,8 +37,14 @@ cdef class Node:
     cdef public bint freed
     cdef public bint closed
     cdef public bint _outputs_saved
+    cdef public int count
+    cdef public object _edge0
+    cdef public object _edge1
+    cdef public tuple _edges
+    cdef public object _link0
+    cdef public object _link1
+    cdef public tuple _links
     cdef public tuple _inputs
-    cdef public tuple _saved
     cdef public object _versions
 
     cpdef save(self, first, second=*, third=*, fourth=*)
@@ -63,6 +69,7 @@ cpdef new_node(op, tuple inputs, tuple args)
 cpdef start_node(node, op, tuple inputs, tuple args)
 cpdef record(rule, result, first, second)
 cdef _kept(value)
+cdef bint _may_be_written(link)
 cpdef saved_output(array, Py_ssize_t index, bint shared, version)
 
 

@@ -21,6 +21,7 @@ from tinygrad_course.errors import GraphError
 from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.kernels.direct import shape_of
 from tinygrad_course.kernels.local import recording, scope
+from tinygrad_course.kernels.memory import blank
 
 
 class _Counter:
@@ -45,7 +46,6 @@ class Node:
     op          the Op (or Function) class
     rule        its Rule, None if it has none
     needs       per input: whether its gradient is wanted; backward returns None where it is not
-    edges       per input: the Node that made it, the leaf tensor itself, or None where no gradient is wanted
     args        arguments that are not tensors
     order       number in order of creation
     shape       shape of the output, so that a gradient of another shape is refused
@@ -57,16 +57,19 @@ class Node:
     closed      whether save() forgets what it is given: nothing is being recorded
     scope       the module whose forward made it, None outside of modules
     origin      (file, line) of the user's program that made it, known in anomaly mode only
+    count       number of inputs
+
+    Most ops have one or two inputs and save as many values.  Those lie in fields of the node, because a tuple around them
+    costs as much as the node itself; `edges` and `_saved` make the tuple for those who want it.
     """
 
-    __slots__ = ("_inputs", "_outputs_saved", "_saved", "_versions", "args", "closed", "constants", "edges",
-                 "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks", "retained", "rule", "scope",
-                 "shape")
+    __slots__ = ("_edge0", "_edge1", "_edges", "_inputs", "_link0", "_link1", "_links", "_outputs_saved", "_versions", "args",
+                 "closed", "constants", "count", "freed", "hooks", "needs", "op", "order", "origin", "outputs", "post_hooks",
+                 "retained", "rule", "scope", "shape")
 
     op: Any
     rule: Rule | None
     needs: tuple[bool, ...]
-    edges: tuple[Any, ...]
     args: tuple[Any, ...]
     order: int
     shape: Any
@@ -79,8 +82,14 @@ class Node:
     origin: Any
     freed: bool
     closed: bool
+    count: int
+    _edge0: Any
+    _edge1: Any
+    _edges: Any  # all of them where there are more than two, else None
+    _link0: Any  # what is saved: input tensors and `SavedOutput`s
+    _link1: Any
+    _links: Any  # all of it where there is more than two, else None
     _inputs: Any
-    _saved: Any
     _versions: Any
     _outputs_saved: bool
 
@@ -90,17 +99,17 @@ class Node:
         """Keep inputs or outputs of forward for backward, where `saved` gives them back as tensors; None is left out."""
         if self.closed:
             return
-        if second is None:
-            self._saved = (self._link(first),)
-        elif third is None:
-            self._saved = (self._link(first), self._link(second))
+        if third is None:
+            self._link0 = self._link(first)
+            if second is not None:
+                self._link1 = self._link(second)
         else:
-            self._saved = tuple([self._link(array) for array in (first, second, third, fourth) if array is not None])
+            self._links = tuple([self._link(array) for array in (first, second, third, fourth) if array is not None])
 
     def save_all(self, arrays: Any) -> None:
         """`save` for any number of arrays."""
         if not self.closed:
-            self._saved = tuple([self._link(array) for array in arrays if array is not None])
+            self._links = tuple([self._link(array) for array in arrays if array is not None])
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -112,19 +121,24 @@ class Node:
 
     def load(self) -> tuple[Any, ...]:
         """The same as a method, which compiled code calls without a look-up."""
-        if self._saved is None:
+        if self._links is not None:
+            self._check_versions()
+            return tuple([self._restore(value) for value in self._links]) if self._outputs_saved else self._links
+        if self._link0 is None:
             return ()
-        self._check_versions()
-        if not self._outputs_saved:
-            saved: tuple[Any, ...] = self._saved
-            return saved
-        return tuple([self._restore(value) for value in self._saved])
+        if self._versions is not None or _may_be_written(self._link0) or _may_be_written(self._link1):
+            self._check_versions()
+        if self._outputs_saved:
+            return tuple([self._restore(value) for value in self._saved])
+        return (self._link0,) if self._link1 is None else (self._link0, self._link1)
 
     def input_shape(self, index: Any) -> Any:
         """Shape of an input whose gradient is wanted."""
         tensor: TensorBase
         node: Node
-        edge = self.edges[index]
+        edge = self._edge1 if index else self._edge0
+        if self._edges is not None:
+            edge = self._edges[index]
         if isinstance(edge, Node):
             node = edge
             return node.shape
@@ -132,6 +146,34 @@ class Node:
         return shape_of(tensor.array)
 
     # -- what the engine uses ------------------------------------------------------------------------------------------
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        """Per input: the Node that made it, the leaf tensor itself, or None where no gradient is wanted."""
+        if self._edges is not None:
+            edges: tuple[Any, ...] = self._edges
+            return edges
+        return (self._edge0, self._edge1)[: self.count]
+
+    @edges.setter
+    def edges(self, edges: tuple[Any, ...]) -> None:
+        self.count = len(edges)
+        self._edges = edges if len(edges) > 2 else None
+        self._edge0, self._edge1 = (*edges, None, None)[:2] if len(edges) < 3 else (None, None)
+
+    @property
+    def _saved(self) -> Any:
+        """The saved values, None if there are none."""
+        if self._links is not None:
+            return self._links
+        if self._link0 is None:
+            return None
+        return (self._link0,) if self._link1 is None else (self._link0, self._link1)
+
+    @_saved.setter
+    def _saved(self, links: Any) -> None:
+        self._link0 = self._link1 = None
+        self._links = links
 
     @property
     def name(self) -> str:
@@ -185,18 +227,17 @@ class Node:
         """After forward: turn the inputs into edges, and saved outputs into links that make no cycle."""
         inputs = self._inputs
         self._inputs = None
+        self.count = len(inputs)
         if len(inputs) == 2:
-            first, second = _edge(inputs[0]), _edge(inputs[1])
-            self.edges = (first, second)
-            self.needs = PAIRS[2 * (first is not None) + (second is not None)]
+            self._edge0, self._edge1 = _edge(inputs[0]), _edge(inputs[1])
+            self.needs = PAIRS[2 * (self._edge0 is not None) + (self._edge1 is not None)]
         elif len(inputs) == 1:
-            first = _edge(inputs[0])
-            self.edges = (first,)
-            self.needs = _NO if first is None else _YES
+            self._edge0 = _edge(inputs[0])
+            self.needs = _NO if self._edge0 is None else _YES
         else:
-            self.edges = tuple([_edge(value) for value in inputs])
-            self.needs = tuple([edge is not None for edge in self.edges])
-        if self._saved is None:
+            self._edges = tuple([_edge(value) for value in inputs])
+            self.needs = tuple([edge is not None for edge in self._edges])
+        if self._links is None and self._link0 is None:
             return
         if self._outputs_saved:
             self._saved = tuple([value if isinstance(value, TensorBase) else self._link_to_output(value, outputs)
@@ -220,7 +261,8 @@ class Node:
         saved: SavedOutput
         version: Version | None
         marks: Any = None
-        for index, link in enumerate(self._saved):
+        links = self._saved
+        for index, link in enumerate(links):
             if isinstance(link, TensorBase):
                 tensor = link
                 version = tensor.version
@@ -229,7 +271,7 @@ class Node:
                 version = saved.version
             if version is not None and (version.count or version.outside is not None):
                 if marks is None:
-                    marks = [0] * len(self._saved)
+                    marks = [0] * len(links)
                 marks[index] = version.count if version.outside is None else (version.count, fingerprint(link.array))
         return marks
 
@@ -243,10 +285,10 @@ class Node:
         rule: Rule | None = self.rule
         backward = rule.backward if rule is not None and rule.op is self.op else self.op.backward
         answer = backward(self, gradients[0]) if len(gradients) == 1 else backward(self, *gradients)
-        if type(answer) is not tuple or len(answer) != len(self.edges):
+        if type(answer) is not tuple or len(answer) != self.count:
             what = f"{len(answer)} gradients" if type(answer) is tuple else type(answer).__name__
             raise GraphError(f"{self.name}.backward returned {what}; it must return a tuple with one Tensor or None for each "
-                             f"of its {len(self.edges)} inputs")
+                             f"of its {self.count} inputs")
         return answer
 
     def narrowed(self, wanted: Any) -> Any:
@@ -256,7 +298,7 @@ class Node:
         needs = tuple([edge is not None and edge in wanted for edge in self.edges])
         if needs == self.needs:
             return self
-        copy: Node = type(self).__new__(type(self))
+        copy: Node = blank(type(self))
         self._copy_to(copy)
         copy.needs = needs
         return copy
@@ -264,7 +306,10 @@ class Node:
     def _copy_to(self, other: Any) -> None:
         copy: Node = start_node(other, self.op, (), self.args)
         copy.rule = self.rule
-        copy.edges = self.edges
+        copy.count = self.count
+        copy._edge0 = self._edge0
+        copy._edge1 = self._edge1
+        copy._edges = self._edges
         copy.constants = self.constants
         copy.outputs = self.outputs
         copy.scope = self.scope
@@ -272,14 +317,16 @@ class Node:
         copy.shape = self.shape
         copy.freed = self.freed
         copy._inputs = None
-        copy._saved = self._saved
+        copy._link0 = self._link0
+        copy._link1 = self._link1
+        copy._links = self._links
         copy._versions = self._versions
         copy._outputs_saved = self._outputs_saved
 
     def release(self) -> None:
         """Drop what forward saved.  A node that saved nothing can be walked again, as in PyTorch."""
-        if self._saved is not None or self.constants is not None:
-            self._saved = None
+        if self._link0 is not None or self._links is not None or self.constants is not None:
+            self._link0 = self._link1 = self._links = None
             self.constants = None
             self.freed = True
 
@@ -299,8 +346,9 @@ class Node:
         now = self._current_versions()
         if now is None and self._versions is None:
             return
-        none = [0] * len(self._saved)
-        for link, before, after in zip(self._saved, self._versions or none, now or none, strict=True):
+        links = self._saved
+        none = [0] * len(links)
+        for link, before, after in zip(links, self._versions or none, now or none, strict=True):
             if before == after:
                 continue
             writes_before = before[0] if isinstance(before, tuple) else before
@@ -377,34 +425,19 @@ def _edge(value: Any) -> Any:
 
 def new_node(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
     """A node for `op`.  A function and not __init__, because compiled it costs a third."""
-    node: Node = Node.__new__(Node)
-    return start_node(node, op, inputs, args)
+    return start_node(blank(Node), op, inputs, args)
 
 
 def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
-    """Give a blank node its number and its fields."""
+    """Give a blank node its number and what else is not None, 0 or False."""
     fresh: Node = node
     _counter.last += 1
     fresh.order = _counter.last
     fresh.scope = scope()
-    fresh.origin = None
-    fresh.outputs = None
     fresh.op = op
-    fresh.rule = None
     fresh.args = args
-    fresh._inputs = inputs  # until seal()
-    fresh._saved = None
-    fresh._outputs_saved = False
-    fresh._versions = None
-    fresh.edges = ()
     fresh.needs = ()
-    fresh.constants = None
-    fresh.shape = None
-    fresh.hooks = None
-    fresh.post_hooks = None
-    fresh.retained = None
-    fresh.freed = False
-    fresh.closed = False
+    fresh._inputs = inputs  # until seal()
     return fresh
 
 
@@ -416,30 +449,48 @@ def record(rule: Any, result: Any, first: Any, second: Any) -> None:
     x: TensorBase = first
     y: TensorBase = second
     known: Rule = rule
-    node: Node = new_node(known.op, (), ())
+    node: Node = blank(Node)
+    _counter.last += 1
+    node.order = _counter.last
+    node.scope = scope()
+    node.op = known.op
     node.rule = known
-    node._inputs = None
-    left, right = _edge(x), _edge(y)
+    node.args = ()
+    node._edge0 = _edge(x)
     if y is None:
-        node.edges = (left,)
+        node.count = 1
         node.needs = _YES
     else:
-        node.edges = (left, right)
-        node.needs = PAIRS[2 * (left is not None) + (right is not None)]
+        node.count = 2
+        node._edge1 = _edge(y)
+        node.needs = PAIRS[2 * (node._edge0 is not None) + (node._edge1 is not None)]
     if known.saves == OPERANDS:
-        if y is None or left is None:  # constant * y need not keep y
-            node._saved = (_kept(x),)
-        elif right is None:
-            node._saved = (_kept(y),)
+        if y is None or node._edge0 is None:  # constant * y need not keep y
+            node._link0 = _kept(x)
+        elif node._edge1 is None:
+            node._link0 = _kept(y)
         else:
-            node._saved = (_kept(x), _kept(y))
-        node._versions = node._current_versions()
+            node._link0 = _kept(x)
+            node._link1 = _kept(y)
+        if _may_be_written(node._link0) or _may_be_written(node._link1):
+            node._versions = node._current_versions()
     elif known.saves == OUTPUT:
-        node._saved = (saved_output(tensor.array, 0, False, tensor._shared_version()),)
+        node._link0 = saved_output(tensor.array, 0, False, tensor._shared_version())
         node._outputs_saved = True
     node.shape = shape_of(tensor.array)
     tensor.node = node
     tensor.track = True
+
+
+def _may_be_written(link: Any) -> bool:
+    """Whether a saved value has a write counter: others, and most have none, cannot have been changed."""
+    tensor: TensorBase
+    if link is None:
+        return False
+    if not isinstance(link, TensorBase):
+        return True
+    tensor = link
+    return tensor.version is not None
 
 
 def _kept(value: Any) -> Any:
@@ -479,9 +530,10 @@ class Output(Node):
 def new_output(node: Any, index: Any, shape: Any) -> Any:
     """The Output behind one of the outputs of `node`."""
     parent: Node = node
-    output: Output = Output.__new__(Output)
+    output: Output = blank(Output)
     start_node(output, parent.op, (), ())
-    output.edges = (parent,)
+    output.count = 1
+    output._edge0 = parent
     output.scope = parent.scope
     output.index = index
     output.shape = shape

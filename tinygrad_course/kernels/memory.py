@@ -8,3 +8,20 @@ from typing import Any
 
 def recycle(array: Any) -> None:
     """Keep the array of a dead tensor for a later result: without a pool it dies."""
+
+
+_ZERO = {bool: False, int: 0}
+
+
+def blank(kind: Any) -> Any:
+    """A new object, all of whose slots are None, 0 or False: what a compiled class begins with."""
+    thing = kind.__new__(kind)
+    for owner in kind.__mro__:
+        for name in getattr(owner, "__slots__", ()):
+            if name != "__weakref__":
+                setattr(thing, name, _ZERO.get(owner.__annotations__.get(name)))
+    return thing
+
+
+def die_like(kind: type, base: type) -> None:
+    """Let objects of `kind` be freed by the code of `base`: nothing to do, Python frees all in one way."""
