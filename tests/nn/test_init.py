@@ -1,5 +1,6 @@
 """Initialisers: range and moments by the formulas, the same formulas as PyTorch's, generators."""
 
+import inspect
 import math
 
 import numpy as np
@@ -86,3 +87,102 @@ def test_misuse(call, error, match):
 def test_empty_tensors_warn(fill):
     with pytest.warns(UserWarning, match="zero-element"):
         fill(tgc.empty(0, 3))
+
+
+# ---- the rest of torch.nn.init --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mean", "std", "a", "b"), [(0.0, 1.0, -2.0, 2.0), (0.5, 0.1, 0.3, 0.6), (-3.0, 1.0, 2.0, 4.0),
+                                                     (0.0, 1.0, -math.inf, -1.0), (3.0, 1.0, -4.0, -3.0)])
+@pytest.mark.filterwarnings("ignore:mean is more than 2 std")
+def test_truncated_normal(mean, std, a, b):
+    from scipy import stats
+    values = init.trunc_normal_(tgc.empty(20_000, dtype=tgc.float64), mean, std, a, b, tgc.Generator().manual_seed(3)).numpy()
+    assert a <= values.min()
+    assert values.max() <= b
+    expected = stats.truncnorm((a - mean) / std, (b - mean) / std, mean, std)
+    assert stats.kstest(values, expected.cdf).statistic < 1.63 / math.sqrt(values.size)  # 1 % level
+    assert init.trunc_normal_(tgc.empty(3, 2)).dtype == tgc.float32
+    with pytest.warns(UserWarning, match=r"mean is more than 2 std from \[a, b\]"):
+        init.trunc_normal_(tgc.empty(3), 9.0)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (0, 3)])
+def test_eye_is_that_of_torch(shape):
+    torch = torch_or_skip()
+    assert init.eye_(tgc.ones(shape)).tolist() == torch.nn.init.eye_(torch.ones(shape)).tolist()
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((4, 2, 3), 1), ((4, 2, 3), 2), ((6, 3, 2, 3), 1), ((6, 3, 5, 4), 3),
+                                               ((2, 4, 3, 3, 2), 2)])
+def test_dirac_is_that_of_torch(shape, groups):
+    torch = torch_or_skip()
+    assert init.dirac_(tgc.ones(shape), groups).tolist() == torch.nn.init.dirac_(torch.ones(shape), groups).tolist()
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (4, 3, 2, 2)])
+def test_orthogonal(shape):
+    w = init.orthogonal_(tgc.empty(shape, dtype=tgc.float64), 1.5, tgc.Generator().manual_seed(2))
+    matrix = w.numpy().reshape(shape[0], -1)
+    product = matrix @ matrix.T if shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    np.testing.assert_allclose(product, 1.5**2 * np.eye(len(product)), atol=1e-12)
+    again = init.orthogonal_(tgc.empty(shape, dtype=tgc.float64), 1.5, tgc.Generator().manual_seed(2))
+    assert again.tolist() == w.tolist()
+    assert init.orthogonal_(tgc.empty(0, 3)).shape == (0, 3)
+
+
+def test_orthogonal_matrices_are_uniform():
+    """Without the signs of R the first entry would never be negative, or always."""
+    g = tgc.Generator().manual_seed(4)
+    first = [init.orthogonal_(tgc.empty(2, 2), generator=g)[0, 0].item() for _ in range(400)]
+    assert abs(np.mean(first)) < 3 / math.sqrt(2 * 400)
+
+
+def test_sparse():
+    w = init.sparse_(tgc.empty(50, 40), 0.25, 2.0, tgc.Generator().manual_seed(5)).numpy()
+    assert ((w == 0).sum(0) == 13).all()
+    assert len({tuple(column) for column in (w == 0).T}) > 30
+    assert abs(w[w != 0].std() / 2.0 - 1) < 0.05
+    again = init.sparse_(tgc.empty(50, 40), 0.25, 2.0, tgc.Generator().manual_seed(5))
+    assert again.tolist() == w.tolist()
+
+
+@pytest.mark.parametrize(("call", "match"), [
+    (lambda: init.eye_(tgc.empty(3)), "Only tensors with 2 dimensions are supported"),
+    (lambda: init.sparse_(tgc.empty(3, 3, 3), 0.1), "Only tensors with 2 dimensions are supported"),
+    (lambda: init.orthogonal_(tgc.empty(3)), "Only tensors with 2 or more dimensions are supported"),
+    (lambda: init.dirac_(tgc.empty(3, 3)), "Only tensors with 3, 4, or 5 dimensions are supported"),
+    (lambda: init.dirac_(tgc.empty(3, 3, 3), 2), "dim 0 must be divisible by groups"),
+])
+def test_shapes_that_do_not_fit(call, match):
+    with pytest.raises(ShapeError, match=match):
+        call()
+
+
+def public(module):
+    return {name: f for name, f in vars(module).items()
+            if inspect.isfunction(f) and not name.startswith("_") and f.__module__ == module.__name__}
+
+
+def test_names_and_signatures_are_those_of_torch():
+    torch = torch_or_skip()
+    ours, theirs = public(init), public(torch.nn.init)
+    assert ours.keys() == theirs.keys()
+    for name, function in theirs.items():
+        if name.endswith("_") or name == "calculate_gain":
+            assert [(p.name, p.default) for p in inspect.signature(ours[name]).parameters.values()] == \
+                [(p.name, p.default) for p in inspect.signature(function).parameters.values()], name
+
+
+@pytest.mark.parametrize("name", ["uniform", "normal", "constant", "eye", "dirac", "xavier_uniform", "xavier_normal",
+                                  "kaiming_uniform", "kaiming_normal", "orthogonal", "sparse"])
+def test_old_names_warn_as_in_torch(name):
+    torch = torch_or_skip()
+    args = {"constant": (2.0,), "sparse": (0.5,)}.get(name, ())
+    messages = []
+    for lib in (tgc, torch):
+        tensor = lib.empty((2, 2, 3) if name == "dirac" else (2, 2))
+        with pytest.warns(FutureWarning) as caught:
+            assert getattr(lib.nn.init, name)(tensor, *args) is tensor
+        messages.append((str(caught[0].message), caught[0].filename))
+    assert messages[0] == messages[1]

@@ -6,13 +6,23 @@ generator, which `manual_seed` sets.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
+from tinygrad_course import ops
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops import special
+from tinygrad_course.ops.creation import rand, randn
+from tinygrad_course.ops.factor import qr
 from tinygrad_course.ops.random import Generator
 from tinygrad_course.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
            "sigmoid")
@@ -115,3 +125,104 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
         return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+                  generator: Generator | None = None) -> Tensor:
+    """Values from N(mean, std^2), conditioned on lying in [a, b].
+
+    By the inverse of the distribution function: mean + std Phi^-1(u), u from U(Phi((a - mean) / std), Phi((b - mean) / std)).
+    """
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+                      "incorrect.", stacklevel=2)
+    low, high, sign = (a - mean) / std, (b - mean) / std, 1.0
+    if low > 0:  # below the mean, where Phi is tiny instead of nearly 1, it keeps its digits
+        low, high, sign = -high, -low, -1.0
+    from_, to = math.erfc(-low / math.sqrt(2)) / 2, math.erfc(-high / math.sqrt(2)) / 2
+    with no_grad():
+        u = rand(tensor.shape, generator=generator, dtype="float64") * (to - from_) + from_
+        return tensor.copy_((special.ndtri(u) * (sign * std) + mean).clamp(a, b))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix, as far as a matrix that is not square can be one."""
+    if tensor.ndim != 2:
+        raise ShapeError(f"Only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+    with no_grad():
+        return tensor.zero_().fill_diagonal_(1)
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution weight (O, C / groups, *kernel) that hands each channel through: 1 in the middle of its own kernel.
+
+    In every group of outputs, as many as it has inputs; further outputs are 0.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(f"Only tensors with 3, 4, or 5 dimensions are supported, got shape {tensor.shape}")
+    if tensor.shape[0] % groups:
+        raise ShapeError(f"dim 0 must be divisible by groups, got shape {tensor.shape} and groups={groups}")
+    outputs = tensor.shape[0] // groups
+    middle = tuple([size // 2 for size in tensor.shape[2:]])
+    with no_grad():
+        tensor.zero_()
+        for group in range(groups):
+            for channel in range(min(outputs, tensor.shape[1])):
+                tensor[(group * outputs + channel, channel, *middle)] = 1
+    return tensor
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """gain times a random matrix (dim 0, the others together) whose rows, or if there are more of them columns, are
+    orthonormal.  Saxe et al. 2013, arXiv:1312.6120.
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"Only tensors with 2 or more dimensions are supported, got shape {tensor.shape}")
+    if tensor.numel() == 0:
+        return tensor
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    with no_grad():
+        drawn = randn(rows, columns, generator=generator, dtype="float64")
+        q, r = qr(drawn.mT if rows < columns else drawn)
+        q = q * ops.sign(ops.diagonal(r))  # uniform among all such matrices: Mezzadri 2006, arXiv:math-ph/0609050
+        return tensor.copy_((q.mT if rows < columns else q).reshape(tensor.shape) * gain)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """A matrix from N(0, std^2) in each of whose columns ceil(sparsity * rows) places are 0.
+
+    Martens 2010, "Deep learning via Hessian-free optimization", section 5.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"Only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+    rows, columns = tensor.shape
+    with no_grad():
+        normal_(tensor, 0.0, std, generator)
+        order = ops.argsort(ops.argsort(rand(rows, columns, generator=generator), 0), 0)  # a permutation in each column
+        return tensor.copy_(ops.where(order < math.ceil(sparsity * rows), 0.0, tensor))
+
+
+def _deprecated(new: Callable[P, R]) -> Callable[P, R]:
+    """The function under the name it had before it ended in an underscore."""
+    name = new.__name__.removesuffix("_")
+
+    @functools.wraps(new)
+    def old(*args: P.args, **kwargs: P.kwargs) -> R:
+        warnings.warn(f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.", FutureWarning, stacklevel=2)
+        return new(*args, **kwargs)
+
+    old.__name__ = name
+    return old
+
+
+uniform = _deprecated(uniform_)
+normal = _deprecated(normal_)
+constant = _deprecated(constant_)
+eye = _deprecated(eye_)
+dirac = _deprecated(dirac_)
+xavier_uniform = _deprecated(xavier_uniform_)
+xavier_normal = _deprecated(xavier_normal_)
+kaiming_uniform = _deprecated(kaiming_uniform_)
+kaiming_normal = _deprecated(kaiming_normal_)
+orthogonal = _deprecated(orthogonal_)
+sparse = _deprecated(sparse_)
