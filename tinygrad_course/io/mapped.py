@@ -5,13 +5,40 @@ another program must not shorten the file in place: reading a page that is gone 
 package writes are replaced, not rewritten (see `atomic`), which is safe.
 """
 
+from __future__ import annotations
+
 import mmap
 import os
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from tinygrad_course.errors import DataError
+
+
+class Stream:
+    """Reads a part of a mapped file from front to back, never more than it is asked for."""
+
+    def __init__(self, file: MappedFile, start: int, end: int) -> None:
+        self._file, self._at, self._end = file, start, end
+
+    def tell(self) -> int:
+        """The byte of the file that comes next."""
+        return self._at
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end."""
+        content = self._file.read(self._at, min(count, self._end - self._at))
+        self._at += len(content)
+        return content
+
+    def read_line(self, most: int) -> bytes:
+        """The next bytes up to a line feed, which is included; without one after `most` bytes."""
+        start = self._at
+        content = self.read(most)
+        line, feed, _ = content.partition(b"\n")
+        self._at = start + len(line) + len(feed)
+        return line + feed
 
 
 class MappedFile:
@@ -34,10 +61,9 @@ class MappedFile:
         """A copy of at most `count` bytes from `start` on."""
         return self._memory[start:start + count]
 
-    def stream(self, start: int) -> BinaryIO:
-        """The content as a file to read from, from byte `start` on.  There is one position: use one stream at a time."""
-        self._memory.seek(start)
-        return self._memory  # type: ignore[return-value]
+    def stream(self, start: int = 0, count: int | None = None) -> Stream:
+        """Reads `count` bytes, or all, from byte `start` on, one after the other."""
+        return Stream(self, start, self.size if count is None else start + count)
 
     def array(self, dtype: Any, count: int, start: int) -> np.ndarray:
         """`count` numbers from byte `start` on, in the machine's byte order; on the file's memory where that is possible."""

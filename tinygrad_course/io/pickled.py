@@ -3,23 +3,34 @@
 A pickle is a program for a stack machine.  Python's `pickle` gives it the power to import any name and to call it, which is
 why it must not open files from strangers.  This machine has instructions for numbers, texts, lists, tuples and dicts, and
 may call only what its user hands it by name; every other instruction ends in DataError before anything happens.  Nothing is
-ever imported or looked up outside of that table.  `pickletools` splits the bytes into instructions; it executes none.
+ever imported or looked up outside of that table.
+
+The instructions are described in Lib/pickletools.py of Python, and by A. Pitrou, PEP 3154, for protocol 4.
 """
 
 import collections
 import pickletools
+import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from tinygrad_course.errors import DataError
+from tinygrad_course.io.mapped import Stream
 from tinygrad_course.tensor import Tensor
 
 DEEPEST = 100  # containers within containers
 _MARK = object()
+_NAMES = {opcode.code.encode("latin-1"): opcode.name for opcode in pickletools.opcodes}
 _IGNORED = ("PROTO", "FRAME")
-_NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT")
-_TEXTS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_FIXED = {  # instructions whose argument is one number, as `struct` has it
+    "PROTO": "<B", "FRAME": "<Q", "BININT": "<i", "BININT1": "<B", "BININT2": "<H", "BINFLOAT": ">d", "BINPUT": "<B",
+    "LONG_BINPUT": "<I", "BINGET": "<B", "LONG_BINGET": "<I",
+}
+_COUNTED = {  # those whose argument is bytes, behind their number
+    "LONG1": "<B", "LONG4": "<i", "BINUNICODE": "<I", "SHORT_BINUNICODE": "<B", "BINUNICODE8": "<Q",
+}
+_LONGEST_NAME = 1000  # bytes of a module's or an attribute's name
 
 
 class Global(NamedTuple):
@@ -47,22 +58,20 @@ class Machine:
         self.names = names
         self.persistent = persistent
 
-    def run(self, file: BinaryIO) -> Any:
+    def run(self, file: Stream) -> Any:
         """The object that the pickle at the file's position describes; the position is then behind it."""
         try:
             return self._run(file)
-        except (ValueError, IndexError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, struct.error) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{self.what} is damaged: its pickle cannot be followed ({error}). Save or download it "
                             "again.") from error
 
-    def _run(self, file: BinaryIO) -> Any:
+    def _run(self, file: Stream) -> Any:
         stack: list[Any] = []
         memo: dict[int, Any] = {}
-        instructions: Iterator[tuple[Any, Any, Any]] = pickletools.genops(file)
-        for instruction, argument, position in instructions:
-            name: str = instruction.name
+        for name, argument, position in self._instructions(file):
             if name in _IGNORED:
                 continue
             if name == "STOP":
@@ -74,9 +83,7 @@ class Machine:
                 stack.append(_MARK)
             elif name in _CONSTANTS:
                 stack.append(_CONSTANTS[name])
-            elif name in _NUMBERS or name in _TEXTS:
-                if isinstance(argument, int) and argument.bit_length() > 64:
-                    raise ValueError(f"an integer of {argument.bit_length():,} bits at byte {position}")
+            elif name in ("BININT", "BININT1", "BININT2", "BINFLOAT") or name in _COUNTED:
                 stack.append(argument)
             elif name in ("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT"):
                 stack.append(() if name == "EMPTY_TUPLE" else [] if name == "EMPTY_LIST" else {})
@@ -104,7 +111,7 @@ class Machine:
                     raise ValueError(f"entry {argument} of the memo is read at byte {position} before it is written")
                 stack.append(memo[argument])
             elif name == "GLOBAL":
-                stack.append(self._allowed(Global(*argument.split(" ", 1))))
+                stack.append(self._allowed(Global(*argument)))
             elif name == "STACK_GLOBAL":
                 module, attribute = _take(stack, len(stack) - 2)
                 if not isinstance(module, str) or not isinstance(attribute, str):
@@ -123,7 +130,36 @@ class Machine:
             else:
                 raise self._refused(f"it has the instruction {name} at byte {position}, which tensors, numbers, texts, "
                                     "lists, tuples and dicts do not need")
-        raise ValueError("it has no end")
+
+    def _instructions(self, file: Stream) -> Iterator[tuple[str, Any, int]]:
+        """(name, argument, byte where it stands) of each instruction.  ValueError where there is none.
+
+        Arguments of instructions that are not followed are not read."""
+        start = file.tell()
+        while True:
+            position = file.tell() - start
+            code = file.read(1)
+            if not code:
+                raise ValueError("it ends without STOP")
+            name, argument = _NAMES.get(code), None
+            if name is None:
+                raise ValueError(f"byte {position} is no instruction")
+            if name in _FIXED:
+                argument, = struct.unpack(_FIXED[name], _read(file, struct.calcsize(_FIXED[name])))
+            elif name in _COUNTED:
+                count, = struct.unpack(_COUNTED[name], _read(file, struct.calcsize(_COUNTED[name])))
+                if name in ("LONG1", "LONG4"):
+                    if not 0 <= count <= 8:
+                        raise ValueError(f"an integer of {count:,} bytes at byte {position}")
+                    argument = int.from_bytes(_read(file, count), "little", signed=True)
+                else:
+                    argument = _read(file, count).decode("utf-8", "surrogatepass")
+            elif name == "GLOBAL":
+                lines = [file.read_line(_LONGEST_NAME) for _ in range(2)]
+                if not all(line.endswith(b"\n") for line in lines):
+                    raise ValueError(f"a global at byte {position} has names that do not end")
+                argument = tuple([line[:-1].decode() for line in lines])
+            yield name, argument, position
 
     def _allowed(self, wanted: Global) -> Global:
         if str(wanted) not in self.calls and not self.names(wanted):
@@ -173,6 +209,13 @@ def check_data(root: Any, what: str) -> None:
         open_.add(id(value))
         waiting.append((value, True))
         waiting += [(part, False) for part in (value.values() if isinstance(value, dict) else value)]
+
+
+def _read(file: Stream, count: int) -> bytes:
+    content = file.read(count)
+    if len(content) < count:
+        raise ValueError(f"{count:,} bytes are needed, {len(content):,} are left")
+    return content
 
 
 def _shown(name: str) -> str:

@@ -15,7 +15,6 @@ are read when they are used.  Several tensors on one storage share memory, as th
 """
 
 import collections
-import io
 import os
 import struct
 import zipfile
@@ -127,14 +126,25 @@ class _Reader:
         return self.storages[form, key]
 
     def _rebuild(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, hooks: Any = None,
-                 metadata: Any = None, form: str | None = None) -> Any:
-        """The tensor with these sizes and strides, in elements, on a storage."""
+                 metadata: Any = None) -> Any:
+        form = storage.form if isinstance(storage, _Storage) else ""
+        return self._tensor(storage, form, offset, size, stride, requires_grad, metadata)
+
+    def _rebuild_v3(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any,
+                    metadata: Any = None) -> Any:
+        form = _DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
+        if form is None:
+            raise DataError(f"{self.file.path}: a tensor has the type {str(dtype)[:100]}, which tensors here cannot have. "
+                            "Convert it to float32 where the file was made.")
+        return self._tensor(storage, form, offset, size, stride, requires_grad, metadata)
+
+    def _tensor(self, storage: Any, form: str, offset: Any, size: Any, stride: Any, requires_grad: Any, metadata: Any) -> Any:
+        """The tensor with these sizes and strides, in elements, on a storage of numbers of a form."""
         if not isinstance(storage, _Storage):
             raise self.damaged("a tensor has no storage")
         if not all(isinstance(numbers, tuple) and all(type(n) is int and n >= 0 for n in numbers)
                    for numbers in (size, stride, (offset,))) or len(size) != len(stride) or len(size) > 32:
             raise self.damaged("sizes, strides or offset of a tensor are no whole numbers")
-        form = form or storage.form
         if metadata:
             raise DataError(f"{self.file.path}: a tensor is stored conjugated or negated. Save tensor.resolve_conj()"
                             ".resolve_neg() instead.")
@@ -149,14 +159,6 @@ class _Reader:
         with no_grad():
             tensor: Tensor = as_strided(storage.numbers(form), size, stride, offset)
         return tensor.requires_grad_() if requires_grad is True and tensor.dtype.kind == "f" else tensor
-
-    def _rebuild_v3(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any,
-                    metadata: Any = None) -> Any:
-        form = _DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
-        if form is None:
-            raise DataError(f"{self.file.path}: a tensor has the type {dtype}, which tensors here cannot have. Convert it to "
-                            "float32 where the file was made.")
-        return self._rebuild(storage, offset, size, stride, requires_grad, hooks, metadata, form)
 
     def _rebuild_parameter(self, data: Any, requires_grad: Any, hooks: Any = None) -> Any:
         if self.dry:
@@ -180,8 +182,9 @@ class _Zip(_Reader):
             raise DataError(f"{self.file.path} is a TorchScript program, not a file of weights. In PyTorch: "
                             "torch.save(torch.jit.load(path).state_dict(), new_path).")
         if f"{self.root}byteorder" in self.records:
-            self.big_endian = self._content("byteorder") == b"big"
-        return self.machine.run(io.BytesIO(self._content("data.pkl")))
+            self.big_endian = self.file.read(*self._record("byteorder")) == b"big"
+        start, size = self._record("data.pkl")
+        return self.machine.run(self.file.stream(start, size))
 
     def place(self, form: str, key: str, n_bytes: int) -> int:
         """The byte where the record of a storage begins."""
@@ -191,11 +194,11 @@ class _Zip(_Reader):
             raise self.damaged(f"the record of storage {key[:100]!r} {what}")
         return start
 
-    def _content(self, name: str) -> bytes:
+    def _record(self, name: str) -> tuple[int, int]:
         start, size = self.records[self.root + name]
         if size > _LARGEST_PICKLE:
             raise self.damaged(f"{name} has {size:,} bytes, {_LARGEST_PICKLE:,} are the most")
-        return self.file.read(start, size)
+        return start, size
 
     def _find_records(self) -> dict[str, tuple[int, int]]:
         """(first byte, size) of each record.
@@ -260,6 +263,8 @@ class _Legacy(_Reader):
     def place(self, form: str, key: str, n_bytes: int) -> int:
         """The byte where a storage begins; in the first run, note that it is needed."""
         if not self.dry:
+            if key not in self.starts:
+                raise self.damaged(f"storage {key[:100]!r} is needed before the list of storages")
             return self.starts[key]
         if form == _BYTES or self.wanted.setdefault(key, (form, n_bytes)) != (form, n_bytes):
             raise self.damaged(f"storage {key[:100]!r} has no type, or two")
