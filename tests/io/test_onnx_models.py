@@ -12,6 +12,7 @@ import tinygrad_course as tgc
 from tests.io.onnx_oracle import check
 from tinygrad_course import nn
 from tinygrad_course.bench.models import REGISTRY
+from tinygrad_course.models import get_model
 from tinygrad_course.models.lenet import LeNet5
 
 RNG = np.random.default_rng(5)
@@ -49,6 +50,15 @@ def test_lenet() -> None:
 def test_benchmark_model(name: str, shape: tuple[int, ...]) -> None:
     model, = built(name, normal(2, *shape), np.zeros(2, np.int64))
     check(settled(model), normal(2, *shape), others=((normal(3, *shape),),))
+
+
+@pytest.mark.parametrize("name", ["densenet121", "googlenet2014", "mobilenet_v2", "resnet18", "squeezenet1_1"])
+def test_zoo(name: str) -> None:
+    """Small images and few classes; their backward passes are those of the layers above."""
+    tgc.manual_seed(0)
+    model = settled(get_model(name, num_classes=5))
+    size = 224 if name == "googlenet2014" else 64
+    check(model, normal(2, 3, size, size), others=((normal(3, 3, size, size),),), gradients=False)
 
 
 def test_generator_and_discriminator() -> None:

@@ -72,12 +72,14 @@ UNARY |= {
     "rsqrt": uniform(0.1, 3, 4),
     "reciprocal": uniform(0.1, 3, 4),
     "square": X,
+    "entr": uniform(0.1, 3, 4),
 }
 BINARY = dict.fromkeys((
     "add", "sub", "mul", "div", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "floor_divide", "fmod", "remainder",
     "hypot", "logaddexp"), (X, normal(1, 5)))
 BINARY |= {
     "pow": (uniform(0.1, 3, 4), normal(4)),
+    "xlogy": (whole(0, 2, 4), uniform(0.1, 3, 4)),
     "logical_and": (truths(4), truths(4)),
     "logical_or": (truths(4), truths(4)),
     "logical_xor": (truths(4), truths(4)),
@@ -163,6 +165,8 @@ SHAPES: dict[str, Any] = {
     "block": lambda x: F.pixel_shuffle(x.reshape(-1, 4, 5, 1), 2),
     "meshgrid": lambda x: x + tgc.meshgrid(tgc.arange(4), tgc.arange(5), indexing="ij")[0],
     "one_hot": lambda x: F.one_hot(x.argmax(1), 4),
+    "diagonal": lambda x: x.diagonal(1, 1, 2),
+    "lower diagonal": lambda x: x.diagonal(-2, 2, 1),
 }
 
 
@@ -202,6 +206,8 @@ REDUCTIONS: dict[str, Any] = {
     "smallest": lambda x: x.topk(2, 1, largest=False),
     "aminmax": lambda x: x.aminmax(dim=1),
     "nansum": lambda x: x.nansum(1),
+    "median": lambda x: x.median(1),
+    "kthvalue": lambda x: x.kthvalue(2, 2, keepdim=True),
 }
 PRODUCTS: dict[str, tuple[Any, Any]] = {
     "matmul": (lambda x, square: x @ square, ["square"]),
@@ -286,7 +292,7 @@ def prove(function: Any, makers: tuple[Any, ...], **options: Any) -> bytes:
 
 @pytest.mark.parametrize("name", UNARY)
 def test_unary(name: str) -> None:
-    prove(getattr(tgc, name), (UNARY[name],))
+    prove(getattr(tgc, name, None) or getattr(tgc.special, name), (UNARY[name],))
 
 
 @pytest.mark.parametrize("name", BINARY)

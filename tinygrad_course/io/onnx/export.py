@@ -78,8 +78,8 @@ def export_onnx(model: Module, inputs: Any, path: Any, *, input_names: Sequence[
     finally:
         for module, training in modes:
             module.training = training
-    package.checker.check_model(proto, full_check=True)
     content = proto.SerializeToString()
+    package.checker.check_model(content, full_check=True)
     if hasattr(path, "write"):
         path.write(content)
     else:

@@ -243,3 +243,11 @@ def isfinite(g: Any, call: Any, x: str) -> Any:
     if call.inputs[0].dtype.kind != "f":
         raise ExportError("isfinite of integers is always true; leave it out")
     return g.node("Not", g.node("Or", g.node("IsNaN", x), g.node("IsInf", x)))
+
+
+@writes("xlogy", "entr")
+def xlogy(g: Any, call: Any, x: str, y: str | None = None) -> Any:
+    """x ln y, and -x ln x: 0 where x is 0."""
+    zero = g.constant(0, call.inputs[0].dtype)
+    product = g.node("Mul", x if y is not None else g.node("Neg", x), g.node("Log", x if y is None else y))
+    return g.node("Where", g.node("Equal", x, zero), zero, product)

@@ -125,3 +125,16 @@ def sort(g: Any, call: Any, x: str, axis: int, descending: bool) -> Any:
 def topk(g: Any, call: Any, x: str, axis: int, count: Any, largest: bool) -> Any:
     """TopK."""
     return g.node("TopK", x, g.ints([count]), outputs=2, axis=axis, largest=int(largest), sorted=1)
+
+
+@writes("kthvalue", "median")
+def ranked(g: Any, call: Any, x: str, axis: int, choice: Any) -> Any:
+    """The last of the k smallest; the lower median is the ((n + 1) / 2)-th smallest."""
+    if call.op == "median" and choice:
+        raise ExportError("a median that leaves nan out has no ONNX counterpart")
+    size = call.inputs[0].shape[axis]
+    if isinstance(size, Size):
+        raise VaryingError("the rank along a dynamic axis depends on its length")
+    place = (size + 1) // 2 if call.op == "median" else choice
+    found = g.node("TopK", x, g.ints([place]), outputs=2, axis=axis, largest=0, sorted=1)
+    return tuple([g.node("Gather", part, g.constant([place - 1], np.int64), axis=axis) for part in found])

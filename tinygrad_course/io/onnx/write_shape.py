@@ -69,6 +69,19 @@ def windows(g: Any, call: Any, x: str, axis: int, size: int, step: int) -> Any:
     return g.node("Transpose", y, perm=[*(i for i in range(ndim + 1) if i != axis + 1), axis + 1])
 
 
+@writes("diagonal")
+def diagonal(g: Any, call: Any, x: str, offset: int, dim1: int, dim2: int) -> Any:
+    """Gather from the two axes as one, i columns + i + offset."""
+    shape = call.inputs[0].shape
+    count, columns = call.outputs[0].shape[-1], shape[dim2]
+    if isinstance(count, Size) or isinstance(columns, Size):
+        raise VaryingError("the diagonal of a dynamic axis")
+    rest = [axis for axis in range(len(shape)) if axis not in (dim1, dim2)]
+    flat = g.node("Reshape", g.node("Transpose", x, perm=[*rest, dim1, dim2]), g.constant([*[0] * len(rest), -1], np.int64))
+    places = np.arange(count) * (columns + 1) + max(offset, 0) + max(-offset, 0) * columns
+    return g.node("Gather", flat, g.constant(places, np.int64), axis=len(rest))
+
+
 # ---- indexing --------------------------------------------------------------------------------------------------------
 
 
