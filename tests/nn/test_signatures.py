@@ -15,6 +15,20 @@ MISSING = {
     "DataParallel": "splits a batch over several GPUs",
 }
 
+# The same for torch.nn.functional.
+MISSING_FUNCTIONS = {
+    "conv_tbc": "a convolution for (T, N, C); Conv1d takes (N, C, T)",
+    "grouped_mm": "for float8 and bfloat16 on a GPU",
+    "scaled_grouped_mm": "for float8 and bfloat16 on a GPU",
+    "scaled_mm": "for float8 and bfloat16 on a GPU",
+    "assert_int_or_pair": "internal to PyTorch",
+    "boolean_dispatch": "internal to PyTorch",
+    "handle_torch_function": "internal to PyTorch",
+    "has_torch_function": "internal to PyTorch",
+    "has_torch_function_unary": "internal to PyTorch",
+    "has_torch_function_variadic": "internal to PyTorch",
+}
+
 pad1, pad2, pad3 = (1, 2), (1, 2, 3, 4), (1, 2, 3, 4, 5, 6)
 # Arguments to build and print each class with; those without an entry are built without arguments.
 SAMPLES = {
@@ -186,6 +200,24 @@ def test_signature(name):
         assert parameters(ours) == wanted
     if name != "Module" and "forward" in vars(theirs) and parameters(theirs.forward) is not None:
         assert parameters(ours.forward) == parameters(theirs.forward)
+
+
+def test_all_functions_are_there_with_their_signatures():
+    """Ours may take a generator besides."""
+    torch = torch_or_skip()
+    theirs = {name: value for name, value in vars(torch.nn.functional).items()
+              if not name.startswith("_") and callable(value) and not hasattr(value, "__mro__")
+              and not str(getattr(value, "__module__", "")).startswith("typing")}
+    assert {name for name in theirs if not hasattr(nn.functional, name)} == set(MISSING_FUNCTIONS)
+    compared = 0
+    for name, function in theirs.items():
+        if name in MISSING_FUNCTIONS or not inspect.isfunction(function) or parameters(function) is None:
+            continue  # written in C++, or hidden by PyTorch behind *args, **kwargs
+        wanted, found = parameters(function), parameters(getattr(nn.functional, name))
+        if not name.endswith("_with_indices"):  # whose return_indices=False means nothing in PyTorch
+            assert [p for p in found if p[0] != "generator"] == wanted, name
+            compared += 1
+    assert compared > 60
 
 
 @pytest.mark.parametrize("name", sorted(set(shared()) - NO_SAMPLES))
