@@ -91,7 +91,10 @@ class Module(SavesAndLoads):
         state = self.__dict__
         kinds = state.get("_kinds")
         if isinstance(value, Parameter):
-            self._register(PARAMETER, name, value)
+            if isinstance(getattr(type(self), name, None), property):  # as of a parametrized weight
+                super().__setattr__(name, value)
+            else:
+                self._register(PARAMETER, name, value)
         elif isinstance(value, Module):
             self._register(MODULE, name, value)
         elif isinstance(value, Buffer) and (kinds is None or kinds.get(name, BUFFER) == BUFFER):

@@ -1,6 +1,6 @@
 """Helpers for modules, under PyTorch's names."""
 
-from tinygrad_course.nn.utils import fusion, rnn
+from tinygrad_course.nn.utils import fusion, parametrizations, parametrize, rnn, stateless
 from tinygrad_course.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -15,6 +15,9 @@ from tinygrad_course.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from tinygrad_course.nn.utils.init import skip_init
+from tinygrad_course.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
+from tinygrad_course.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm",
@@ -28,6 +31,14 @@ __all__ = [
     "fusion",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
     "rnn",
+    "skip_init",
+    "spectral_norm",
+    "stateless",
     "vector_to_parameters",
+    "weight_norm",
 ]
