@@ -244,6 +244,8 @@ def test_parametrized_buffers_and_several_originals():
         module = lib.nn.BatchNorm1d(2)
         p.register_parametrization(module, "running_mean", doubled(lib))
         log.append([list(module.state_dict()), [n for n, _ in module.named_buffers()]])
+        p.register_parametrization(module, "weight", doubled(lib))
+        log.append(plain(module.eval()(lib.zeros(3, 2))))
         module = lib.nn.Linear(1, 1, bias=False)
         p.register_parametrization(module, "weight", Halves())
         log.append([list(module.state_dict()), repr(module)])

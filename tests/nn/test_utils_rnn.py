@@ -106,3 +106,14 @@ def test_mistakes(number):
     call, kind, message = MISTAKES[number]
     with pytest.raises(kind, match=message):
         call(tgc.ones(4, 2, 3))
+
+
+def test_types_of_packed_sequences_are_those_of_torch():
+    torch = torch_or_skip()
+    found = []
+    for lib in (tgc, torch):
+        packed = lib.nn.utils.rnn.pack_sequence([lib.ones(3, 2), lib.ones(1, 2)])
+        types = [str(getattr(packed, name)().data.dtype).removeprefix("torch.")
+                 for name in ("half", "float", "double", "long", "int", "short", "char", "byte", "cpu")]
+        found.append([types, packed.is_cuda, packed.long().batch_sizes.tolist()])
+    assert found[0] == found[1]

@@ -81,6 +81,9 @@ class _BatchNorm(_RunningNorm):
         momentum None: the running statistics are the plain mean over all batches, each moves them by 1 / count."""
         self._check_input(input)
         state = self.__dict__
+        if "parametrizations" in state:  # some of them are computed: nn.utils.parametrize
+            state = {name: getattr(self, name) for name in ("weight", "bias", "running_mean", "running_var",
+                                                            "num_batches_tracked")}
         mean, var, counter = state["running_mean"], state["running_var"], state["num_batches_tracked"]
         momentum, training = self.momentum, self.training
         if training and self.track_running_stats and counter is not None:

@@ -61,6 +61,43 @@ class PackedSequence(_Fields):
         """The same in float64."""
         return self._with(self.data.double())
 
+    def half(self) -> PackedSequence:
+        """The same in float16."""
+        return self._with(self.data.half())
+
+    def long(self) -> PackedSequence:
+        """The same in int64."""
+        return self._with(self.data.long())
+
+    def int(self) -> PackedSequence:
+        """The same in int32."""
+        return self._with(self.data.int())
+
+    def short(self) -> PackedSequence:
+        """The same in int16."""
+        return self._with(self.data.short())
+
+    def char(self) -> PackedSequence:
+        """The same in int8."""
+        return self._with(self.data.char())
+
+    def byte(self) -> PackedSequence:
+        """The same in uint8."""
+        return self._with(self.data.byte())
+
+    def cpu(self) -> PackedSequence:
+        """The same on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> PackedSequence:
+        """The same on the GPU."""
+        return self.to("cuda")
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the rows are on a GPU."""
+        return bool(self.data.is_cuda)
+
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The order that undoes `permutation`."""
