@@ -9,7 +9,7 @@ import tinygrad_course as tgc
 from tinygrad_course import nn
 from tinygrad_course.data import DataLoader, TensorDataset
 from tinygrad_course.errors import StateDictError
-from tinygrad_course.optim import SGD, AdamW
+from tinygrad_course.optim import SGD, AdamW, lr_scheduler
 from tinygrad_course.train import (
     DivergenceError,
     EarlyStopping,
@@ -42,6 +42,50 @@ def make_trainer(seed=0, *, epochs=EPOCHS, patience=EPOCHS, lr=0.05, optimizer=A
         patience=patience, schedule=cosine(lr, epochs * STEPS_PER_EPOCH),
         augment=lambda x: x + 0.1 * tgc.randn(*x.shape, generator=noise),
         generators={"default": tgc.default_generator, "noise": noise})
+
+
+def scheduled(make, every="epoch", seed=0):
+    trainer = make_trainer(seed)
+    trainer.schedule, trainer.scheduler, trainer.scheduler_every = None, make(trainer.optimizer), every
+    return trainer
+
+
+SCHEDULERS = {
+    "epochs": (lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.5), "epoch"),
+    "steps": (lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.1, EPOCHS * STEPS_PER_EPOCH), "step"),
+    "plateau": (lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.5), "epoch"),
+}
+
+
+@pytest.mark.parametrize(("make", "every"), SCHEDULERS.values(), ids=SCHEDULERS)
+@pytest.mark.parametrize("steps", [4, STEPS_PER_EPOCH, 20])
+def test_schedulers_work_and_are_continued_from_a_file(tmp_path, make, every, steps):
+    whole = scheduled(make, every)
+    whole.fit()
+    if every == "step":
+        assert whole.scheduler.last_epoch == EPOCHS * STEPS_PER_EPOCH
+    else:
+        halves = [0.05 / 2**epoch for epoch in range(EPOCHS)]  # the plateau's threshold is never reached
+        plateau = isinstance(whole.scheduler, lr_scheduler.ReduceLROnPlateau)
+        assert whole.history["learning_rate"] == ([0.05, *halves[:-1]] if plateau else halves)
+    first = scheduled(make, every)
+    first.fit(max_steps=steps)
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    second = scheduled(make, every, seed=99)
+    second.load_state_dict(load_checkpoint(tmp_path / "c"))
+    second.fit()
+    assert outcome(second) == outcome(whole)
+
+
+def test_two_schedules_are_refused():
+    trainer = make_trainer()
+    needed = (trainer.model, trainer.optimizer, trainer.loss_fn, trainer.train_loader, trainer.val_loader)
+    scheduler = lr_scheduler.ReduceLROnPlateau(trainer.optimizer)
+    for options, match in (({"schedule": cosine(0.1, 5), "scheduler": scheduler}, "give one of them"),
+                           ({"scheduler": scheduler, "scheduler_every": "step"}, "once per epoch"),
+                           ({"scheduler_every": "batch"}, "scheduler_every is 'epoch' or 'step', got 'batch'")):
+        with pytest.raises(ValueError, match=match):
+            Trainer(*needed, epochs=1, patience=1, **options)
 
 
 def outcome(trainer):

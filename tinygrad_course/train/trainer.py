@@ -14,6 +14,7 @@ from tinygrad_course.errors import StateDictError, TgcError
 from tinygrad_course.nn import Module
 from tinygrad_course.ops.random import Generator
 from tinygrad_course.optim import Optimizer
+from tinygrad_course.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.train.progress import Progress
 
@@ -94,6 +95,8 @@ class Trainer:
     loss_fn     (scores, target) -> mean over the batch
     epochs      passes over the training data at most;  patience: see EarlyStopping
     schedule    step number (from 0) -> learning rate; the optimiser's own rate without it
+    scheduler   one of optim.lr_scheduler instead; its step() is called after every epoch, or every step if scheduler_every
+                is "step" (OneCycleLR, CyclicLR).  ReduceLROnPlateau is given the validation loss
     augment     distorts a batch of inputs before it is used
     generators  sources of random numbers that `augment` and the model draw from (the loader brings its own): their
                 positions are part of the state
@@ -104,10 +107,20 @@ class Trainer:
 
     def __init__(self, model: Module, optimizer: Optimizer, loss_fn: LossFunction, train_loader: DataLoader,
                  val_loader: DataLoader, *, epochs: int, patience: int,
-                 schedule: Callable[[int], float] | None = None, augment: Callable[[Tensor], Tensor] | None = None,
+                 schedule: Callable[[int], float] | None = None, scheduler: LRScheduler | None = None,
+                 scheduler_every: str = "epoch", augment: Callable[[Tensor], Tensor] | None = None,
                  generators: Mapping[str, Generator] | None = None) -> None:
+        if scheduler_every not in ("epoch", "step"):
+            raise ValueError(f"Trainer: scheduler_every is 'epoch' or 'step', got {scheduler_every!r}")
+        if schedule is not None and scheduler is not None:
+            raise ValueError("Trainer: schedule and scheduler both set the learning rate: give one of them")
+        if scheduler_every == "step" and isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError("Trainer: ReduceLROnPlateau watches the validation loss, which there is once per epoch: leave "
+                             "scheduler_every at 'epoch'")
         self.model = model
         self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.scheduler_every = scheduler_every
         self.loss_fn = loss_fn
         self.train_loader = train_loader
         self.val_loader = val_loader
@@ -171,6 +184,8 @@ class Trainer:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            if self.scheduler is not None and self.scheduler_every == "step":
+                self.scheduler.step()
             self._count(loss.item(), scores, y)
             progress.step(len(y), self._loss_sum / self._seen, self._right / self._seen)
             if enough():
@@ -199,6 +214,10 @@ class Trainer:
             "val_loss": result.loss, "val_accuracy": result.accuracy}
         for column, value in row.items():
             self.history[column].append(value)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(result.loss)
+        elif self.scheduler is not None and self.scheduler_every == "epoch":
+            self.scheduler.step()
         self._loss_sum, self._right, self._seen = 0.0, 0, 0
         best = self.stopping.update(self.epoch, result.loss)
         if best:
@@ -212,7 +231,7 @@ class Trainer:
         return self._seen > 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Model, optimiser, loader, generators, best weights, early stopping, history and position.
+        """Model, optimiser, scheduler, loader, generators, best weights, early stopping, history and position.
 
         Its tensors are those of the model and the optimiser: save or copy them before the next step.
         """
@@ -221,7 +240,8 @@ class Trainer:
             "loader": self.train_loader.state_dict(), "best_weights": self.best_weights,
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
             "stopping": asdict(self.stopping), "history": self.history, "epochs": self.epochs, "steps": self.steps,
-            "running": [self._loss_sum, self._right, self._seen]}
+            "running": [self._loss_sum, self._right, self._seen],
+            **({} if self.scheduler is None else {"scheduler": self.scheduler.state_dict()})}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where `state_dict()` was called, in a Trainer made with the same arguments.
@@ -239,6 +259,8 @@ class Trainer:
                 raise StateDictError(f"Trainer.load_state_dict: {what} was {other} when the state was saved and is "
                                      f"{own} now. Continue with the same settings.")
         self.model.load_state_dict(state_dict["model"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state_dict["scheduler"])
         self.optimizer.load_state_dict(state_dict["optimizer"])
         self.train_loader.load_state_dict(state_dict["loader"])
         for name, generator in self.generators.items():

@@ -116,6 +116,7 @@ class LRScheduler:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over the state of a scheduler of the same kind."""
         self.__dict__.update({key: _own(value) for key, value in state_dict.items() if key not in self._not_saved})
+        self.optimizer._opt_called = True  # a run that goes on: its last optimizer.step() was before the state was saved
 
 
 class OfFunctions(LRScheduler):
