@@ -1,4 +1,4 @@
-"""Optimisers, under PyTorch's names."""
+"""Optimisers, under PyTorch's names; docs/optimisers.md has a table of their equations."""
 
 from tinygrad_course.optim import lr_scheduler, swa_utils
 from tinygrad_course.optim.adadelta import Adadelta
