@@ -149,7 +149,8 @@ class ONNXModule(Module):
         own = "tinygrad_course.parameters" in lists
         trained = set(json.loads(lists["tinygrad_course.parameters"])) if own else None
         kept = set(json.loads(lists.get("tinygrad_course.buffers", "[]")))
-        kept |= {name for node in self._nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
+        if not own:
+            kept = {name for node in self._nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
         settings = {name for node in self._nodes for place in _SETTINGS.get(node.kind, ())
                     for name in node.inputs[place:place + 1]}
         constants = Branch()

@@ -35,12 +35,12 @@ def local_response(call: Call) -> dict[str, Any] | None:
         if part.inputs[0] is not slices[0].inputs[0]:  # type: ignore[union-attr]
             return None
     joined = _maker(slices[0].inputs[0], "cat")  # type: ignore[union-attr]
-    if size % 2 == 0 or joined is None or joined.args != (1,) or len(joined.inputs) != 3:
+    if joined is None or joined.args != (1,) or len(joined.inputs) != 3:
         return None
     before, squares, after = joined.inputs
     square = _maker(squares, "mul")
     if square is None or square.inputs[0] is not x or square.inputs[1] is not x or not all(
-            _zeros(side, size // 2) for side in (before, after)):
+            _zeros(side, size // 2) for side in (before, after)):  # not of one length where the window is even
         return None
     return {"size": size, "alpha": factor * size, "beta": beta, "bias": k}
 
