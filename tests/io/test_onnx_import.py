@@ -287,6 +287,18 @@ def test_wrong_files(tmp_path: Path) -> None:
     refused(path, "is not an ONNX file")
 
 
+@pytest.mark.parametrize("what", ["a name that nothing has", "numbers that are missing"])
+def test_damaged_files(tmp_path: Path, what: str) -> None:
+    proto = onnx.load_from_string(network(13)[0])
+    if what == "a name that nothing has":
+        proto.graph.node[2].input[0] = "elsewhere"
+    else:
+        proto.graph.initializer[0].raw_data = proto.graph.initializer[0].raw_data[:-3]
+    (tmp_path / "m").write_bytes(proto.SerializeToString())
+    refused(tmp_path / "m", "is damaged or no valid ONNX file: .*Export it again"
+            if what == "numbers that are missing" else r"\(Relu\): no node before it.*is 'elsewhere'. Export it again")
+
+
 @pytest.mark.parametrize("opset", [6, 99])
 def test_unsupported_opset(tmp_path: Path, opset: int) -> None:
     proto = onnx.load_from_string(network(13)[0])

@@ -56,6 +56,8 @@ def import_onnx(path: str | os.PathLike[str]) -> ONNXModule:
         return ONNXModule(proto)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is damaged or no valid ONNX file: {error}. Export it again.") from error
 
 
 class Node:
@@ -106,17 +108,12 @@ class ONNXModule(Module):
         super().__init__()
         package = onnx_package()
         graph = proto.graph
-        self._opset = _opset(proto)
+        self._opset = _require_known(proto)
         self._nodes = [Node(node, self._opset, package) for node in graph.node]
         self._places: dict[str, tuple[Module, str]] = {}  # of initialisers, by name
         self._add_initializers(proto, package)
         self.input_names = [value.name for value in graph.input if value.name not in self._places]
         self.output_names = [value.name for value in graph.output]
-        for node, given in zip(self._nodes, graph.node, strict=True):
-            if given.domain not in ("", "ai.onnx"):
-                raise node.refuse(f"its op is of the domain {given.domain!r}, which only the program that wrote it knows")
-            if node.kind not in readers:
-                raise node.refuse("there is no op here that does the same. Export the model without it")
         self._last = _last_uses(self._nodes, self.output_names)
 
     def forward(self, *inputs: Any) -> Any:
@@ -191,12 +188,29 @@ class ONNXModule(Module):
         return owner, last
 
 
-def _opset(proto: Any) -> int:
+def _require_known(proto: Any) -> int:
+    """The opset.  Raises DataError for one that is not supported, for ops that there are not, and for values that nothing
+    makes: ONNX's own checker also refuses files that only lack types, which runtimes accept."""
     versions = {entry.domain: entry.version for entry in proto.opset_import}
     version = versions.get("", versions.get("ai.onnx", 0))
     if version not in OPSETS:
         raise DataError(f"the file is of opset {version}; supported are {OPSETS[0]} to {OPSETS[-1]}. Export it with one of "
                         "them, or convert it with onnx.version_converter")
+    graph = proto.graph
+    made = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
+    for node in graph.node:
+        where = f"the node {node.name or ''.join(node.output[:1])!r} ({node.op_type})"
+        if node.domain not in ("", "ai.onnx"):
+            raise DataError(f"{where}: its op is of the domain {node.domain!r}, which only the program that wrote it knows")
+        if node.op_type not in readers:
+            raise DataError(f"{where}: there is no op here that does the same. Export the model without it")
+        missing = set(node.input) - made
+        if missing:
+            raise DataError(f"{where}: no node before it and no tensor of the file is {min(missing)!r}. Export it again")
+        made.update(node.output)
+    missing = {value.name for value in graph.output} - made
+    if missing:
+        raise DataError(f"no node makes the output {min(missing)!r}. Export it again")
     return int(version)
 
 
