@@ -4,9 +4,8 @@ import pytest
 
 import tinygrad_course as tgc
 from tests.models.torchvision_oracle import check_names, compare
-from tinygrad_course import models, nn
+from tinygrad_course import models
 from tinygrad_course.errors import ShapeError
-from tinygrad_course.models.vgg import cfgs, make_layers
 
 PARAMETERS = {
     "vgg11": 132_863_336, "vgg11_bn": 132_868_840, "vgg13": 133_047_848, "vgg13_bn": 133_053_736,
@@ -40,20 +39,22 @@ def test_numbers_in_training():
     compare("vgg13_bn", size=32, batch=4, training=True, change=narrow, init_weights=False, dropout=0.0)
 
 
-def test_initial_values():
-    """He's, by fan_out, for convolutions; a standard deviation of 0.01 for fully connected layers; no bias."""
+@pytest.fixture(scope="module")
+def vgg11():
     tgc.manual_seed(0)
-    model = models.VGG(make_layers([16, "M", 512]))
-    convolutions = [layer for layer in model.features if isinstance(layer, nn.Conv2d)]
-    for layer, std in [(convolutions[0], (2 / (16 * 9)) ** 0.5), (convolutions[1], (2 / (512 * 9)) ** 0.5),
-                       (model.classifier[0], 0.01), (model.classifier[6], 0.01)]:
+    return models.vgg11(num_classes=2)
+
+
+def test_initial_values(vgg11):
+    """He's, by fan_out, for convolutions; a standard deviation of 0.01 for fully connected layers; no bias."""
+    for layer, std in [(vgg11.features[0], (2 / (64 * 9)) ** 0.5), (vgg11.features[18], (2 / (512 * 9)) ** 0.5),
+                       (vgg11.classifier[3], 0.01), (vgg11.classifier[6], 0.01)]:
         assert layer.weight.std().item() == pytest.approx(std, rel=0.1)
         assert layer.bias.abs().max().item() == 0
 
 
-def test_small_images_are_refused():
-    model = models.VGG(make_layers(cfgs["A"]), num_classes=2, init_weights=False)
+def test_small_images_are_refused(vgg11):
     with pytest.raises(ShapeError, match=r"VGG: images of 31 x 40 pixels are too small, the smallest are 32 x 32\.(.|\n)*"
                                          r"in VGG\.features\.20 \(MaxPool2d"):
-        model(tgc.zeros(1, 3, 31, 40))
-    assert model(tgc.zeros(1, 3, 32, 32)).shape == (1, 2)
+        vgg11(tgc.zeros(1, 3, 31, 40))
+    assert vgg11(tgc.zeros(1, 3, 32, 32)).shape == (1, 2)
