@@ -40,7 +40,9 @@ static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const 
     double k = (double)(p->c / p->groups) * p->kh * p->kw, number = type == 0 ? 4 : 8;
     cost.multiplications = (double)p->n * p->oh * p->ow * p->o * k;
     cost.memory = number * (tc_conv_arrays(p) + p->o * k);
-    cost.cycles = cost.multiplications / (2 * lanes) / (which == TC_CONV_WEIGHT ? 0.7 : 0.8) +
+    /* The adjoint in the input makes a padded copy of y for each phase of the stride, not just one. */
+    double copies = which == TC_CONV_INPUT ? (double)(p->sh * p->sw - 1) * p->n * p->o * p->oh * p->ow : 0;
+    cost.cycles = cost.multiplications / (2 * lanes) / (which == TC_CONV_WEIGHT ? 0.7 : 0.8) + copies +
                   cost.memory / TC_BYTES_PER_CYCLE + 2 * TC_START;
     return cost;
 }
@@ -72,13 +74,13 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
     double phases = (double)(p->sh * p->sw), positions = (double)((m + r - 1) * (m + r - 1));
     double tiles = (double)p->n * ((high + m - 1) / m) * ((wide + m - 1) / m);
     double groups = (phases * tc_round_up(in, lanes) + (which == TC_CONV_INPUT ? phases : 1) * tc_round_up(out, lanes)) / lanes;
-    double transform = m == 4 ? r == 3 ? 300 : 200 : 120, weights = positions * phases * tc_round_up(in, lanes) * out;
+    double transform = m == 4 ? r == 3 ? 300 : 150 : 120, weights = positions * phases * tc_round_up(in, lanes) * out;
     int weight_gradient = which == TC_CONV_WEIGHT;
     double pairs = phases * (weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes));
     cost.multiplications = tiles * positions * pairs;
-    cost.memory = 4.0 * (tc_conv_arrays(p) + 2 * weights);
+    cost.memory = 4.0 * (tc_conv_arrays(p) + weights);
     cost.cycles = cost.multiplications / (2 * lanes) / (weight_gradient ? 0.7 : 0.8) + tiles * groups * transform +
-                  weights / lanes * 7 + cost.memory / TC_BYTES_PER_CYCLE + 3 * TC_START;
+                  weights / lanes * 3 + cost.memory / TC_BYTES_PER_CYCLE + 3 * TC_START;
     return cost;
 }
 

@@ -19,11 +19,9 @@ enum {
     TC_WINO_MOST = 192,
     TC_WINO_UNITS = 16,
     TC_WINO_SLICE = 256,        /* channels that a tile sums at a time */
-    TC_WINO_OWN = 1,            /* units, at most, whose tasks transform the weights themselves */
-    TC_WINO_SLAB = 1 << 19,     /* bytes of transformed weights at a time, then */
+    TC_WINO_SLAB = 1 << 19,     /* bytes of transformed weights that a task makes for itself at a time */
     TC_WINO_CHUNKS = 8,         /* of a weight gradient, at most */
-    TC_WINO_PARTIAL = 1 << 24,  /* bytes of all partial weight gradients together, or of all transformed tiles */
-    TC_WINO_BLOCKS = 2          /* partial gradients of all units together, times this: from there on sums in blocks */
+    TC_WINO_PARTIAL = 1 << 24   /* bytes of all partial weight gradients together, or of all transformed tiles */
 };
 
 #define TC_IMPL "winograd_impl.h"

@@ -82,7 +82,7 @@ typedef struct {
     tc_int unit_images, unit_rows, bands, units, unit_tiles;
     tc_int pairs, parts;                 /* pairs of output groups; in how many tasks per unit */
     tc_int v_pos, v_size, m_pos, m_size; /* numbers per position and in all of V, of M of a phase; of a unit */
-    tc_int slab;                         /* input channels for which U is made at a time */
+    tc_int slab, u_pos, u_group;         /* input channels of which U is made at a time; numbers per position, in a group */
     tc_int strip_room;
     TC_T *u, *v, *lane_bias;             /* shared; v, u NULL: every task makes its own */
     int *not_finite;
@@ -174,10 +174,9 @@ static void TC_FN(wino_image_patches)(const TC_WINO *q, tc_int unit, tc_int grou
     TC_WINO_FORM(q, TC_FN(wino_patches), 0, q, &q->source, unit, group, strip, v, q->v_pos);
 }
 
-/* Transformed weights of one group of output channels and input channels c0 .. c1 - 1 of the slab [begin, end): position p
- * of the slab at to + p * pos, in the order in which the product sums, [group of TC_VL][phase][channel] or [phase][channel]. */
-static void TC_FN(wino_weights)(const TC_WINO *q, tc_int group, tc_int begin, tc_int end, tc_int c0, tc_int c1, TC_T *to,
-                                tc_int pos) {
+/* U of one group of output channels and input channels c0 .. c1 - 1 of the slab [begin, end) that is at `to`: a position of
+ * it is in the order in which the product sums, [group of TC_VL][phase][channel] or [phase][channel]. */
+static void TC_FN(wino_weights)(const TC_WINO *q, tc_int group, tc_int begin, tc_int end, tc_int c0, tc_int c1, TC_T *to) {
     TC_T taps[(9 * TC_WINO_STRIDE * TC_WINO_STRIDE + TC_VL) * TC_VL] __attribute__((aligned(64)));
     tc_int rows = tc_min(TC_VL, q->out - group * TC_VL), row, step;
     const TC_T *last = q->weight + q->in * q->out * q->kernel;
@@ -193,7 +192,7 @@ static void TC_FN(wino_weights)(const TC_WINO *q, tc_int group, tc_int begin, tc
             step = end - begin;
         }
         for (tc_int phase = 0; phase < q->phases; phase++)
-            TC_WINO_FORM(q, TC_FN(wino_taps), q->tap + phase * q->r * q->r, taps, to + (row + phase * step) * TC_VL, pos);
+            TC_WINO_FORM(q, TC_FN(wino_taps), q->tap + phase * q->r * q->r, taps, to + (row + phase * step) * TC_VL, q->u_pos);
     }
 }
 
@@ -212,20 +211,20 @@ TC_INLINE void TC_FN(wino_sum)(tc_int tiles, tc_int item_group, int nv, tc_int k
 /* M of one unit, a pair of groups of output channels, one position and phase, over input channels c0 .. c1 - 1; u holds
  * those only. */
 static void TC_FN(wino_product)(const TC_WINO *q, tc_int tiles, tc_int pair, tc_int position, tc_int phase, tc_int c0, tc_int c1,
-                                const TC_T *v, const TC_T *u, tc_int u_group, TC_T *to) {
+                                const TC_T *v, const TC_T *u, TC_T *to) {
     tc_int items = q->unit_tiles * TC_VL, channels = c1 - c0, whole = channels / TC_VL * TC_VL, rest = channels - whole;
     int nv = (int)tc_min(2, q->groups_out - 2 * pair), add = c0 > 0;
     v += position * q->v_pos + c0 / TC_VL * q->phases * items;
-    u += position * q->phases * channels * TC_VL;
+    u += position * q->u_pos;
     if (!q->sums_phases) {
         TC_FN(wino_sum)(tiles, items, nv, channels, v + phase * items, q->phases * items, u + phase * channels * TC_VL,
-                        u_group, to, add);
+                        q->u_group, to, add);
         return;
     }
-    TC_FN(wino_sum)(tiles, items, nv, whole * q->phases, v, items, u, u_group, to, add);
+    TC_FN(wino_sum)(tiles, items, nv, whole * q->phases, v, items, u, q->u_group, to, add);
     for (phase = 0; phase < q->phases && rest; phase++)
         TC_FN(wino_sum)(tiles, items, nv, rest, v + (whole / TC_VL * q->phases + phase) * items, items,
-                        u + (whole * q->phases + phase * rest) * TC_VL, u_group, to, add || whole > 0 || phase > 0);
+                        u + (whole * q->phases + phase * rest) * TC_VL, q->u_group, to, add || whole > 0 || phase > 0);
 }
 
 /* Transform M of one group of output channels back into the planes of the output. */
@@ -274,9 +273,9 @@ TC_INLINE void TC_FN(wino_results)(int m, int r, const TC_WINO *q, tc_int unit, 
 /* Task: U of one group of output channels and one of input channels. */
 static void TC_FN(wino_weight_task)(const void *plan, tc_int task, void *scratch) {
     const TC_WINO *q = (const TC_WINO *)plan;
-    tc_int group = task / q->groups_in, c0 = task % q->groups_in * TC_VL, pos = q->phases * q->in * TC_VL;
+    tc_int group = task / q->groups_in, c0 = task % q->groups_in * TC_VL;
     (void)scratch;
-    TC_FN(wino_weights)(q, group, 0, q->in, c0, tc_min(q->in, c0 + TC_VL), q->u + group * q->positions * pos, pos);
+    TC_FN(wino_weights)(q, group, 0, q->in, c0, tc_min(q->in, c0 + TC_VL), q->u + group * q->u_group);
 }
 
 /* Task: V of one unit and one group of input channels. */
@@ -289,7 +288,7 @@ static void TC_FN(wino_image_task)(const void *plan, tc_int task, void *scratch)
 static void TC_FN(wino_task)(const void *plan, tc_int task, void *scratch) {
     const TC_WINO *q = (const TC_WINO *)plan;
     tc_int unit = task / q->parts, part = task % q->parts, n0, images, r0, r1;
-    tc_int results = q->step_h * q->step_w, u_group = q->positions * q->phases * q->slab * TC_VL;
+    tc_int results = q->step_h * q->step_w;
     TC_T *strip = (TC_T *)scratch, *product = strip + q->strip_room, *own = product + results * q->m_size;
     const TC_T *v = q->v ? q->v + unit * q->v_size : own;
     TC_FN(wino_unit)(q, unit, &n0, &images, &r0, &r1);
@@ -299,12 +298,12 @@ static void TC_FN(wino_task)(const void *plan, tc_int task, void *scratch) {
         tc_int end = tc_min(q->groups_out, 2 * pair + 2);
         for (tc_int c0 = 0; c0 < q->in; c0 += q->slab) {
             tc_int c1 = tc_min(q->in, c0 + q->slab);
-            const TC_T *u = q->u ? q->u + 2 * pair * u_group : own;
+            const TC_T *u = q->u ? q->u + 2 * pair * q->u_group : own;
             for (tc_int group = 2 * pair; group < end && !q->u; group++)
-                TC_FN(wino_weights)(q, group, c0, c1, c0, c1, own + group % 2 * u_group, q->phases * (c1 - c0) * TC_VL);
+                TC_FN(wino_weights)(q, group, c0, c1, c0, c1, own + group % 2 * q->u_group);
             for (tc_int phase = 0; phase < results; phase++)
                 for (tc_int position = 0; position < q->positions; position++)
-                    TC_FN(wino_product)(q, tiles, pair, position, phase, c0, c1, v, u, u_group,
+                    TC_FN(wino_product)(q, tiles, pair, position, phase, c0, c1, v, u,
                                         product + phase * q->m_size + position * q->m_pos);
         }
         for (tc_int group = 2 * pair; group < end; group++)
@@ -328,7 +327,6 @@ static void TC_FN(wino_plan)(TC_WINO *q, tc_int numbers) {
     q->m_pos = (2 * q->unit_tiles + 1) * TC_VL;
     q->v_size = q->positions * q->v_pos;
     q->m_size = q->positions * q->m_pos;
-    q->slab = q->in;
     tc_int rows = TC_FN(wino_rows)(&q->source, q->m, n, 1);
     q->strip_room = tc_max(tc_max(TC_WINO_STRIP, rows * q->source.w * TC_VL), q->m * q->step_h * q->grid_w * TC_VL) +
                     TC_VL * TC_VL;
@@ -381,32 +379,26 @@ static int TC_FN(wino_conv)(int which, int m, const tc_conv_problem *p, int thre
     }
     tc_int results = q.step_h * q.step_w;
     TC_FN(wino_plan)(&q, p->sh * p->sw * q.in + results * TC_NR);
-    tc_int u_size = q.groups_out * q.positions * q.phases * q.in * TC_VL, bias_size = q.groups_out * TC_VL;
+    tc_int u_size = q.positions * q.phases * q.in * q.groups_out * TC_VL, bias_size = q.groups_out * TC_VL;
     int shared = q.units == 1 || (q.units < TC_WINO_UNITS / 2 && u_size * (tc_int)sizeof(TC_T) > TC_WINO_MANY);
-    int own_u = 0;
-    if (shared) {
-        q.parts = tc_min(q.pairs, tc_ceil_div(TC_WINO_UNITS, q.units));
-        own_u = q.units <= TC_WINO_OWN && q.parts == q.pairs && u_size * (tc_int)sizeof(TC_T) > TC_WINO_BLOCK;
-    } else {
-        q.parts = 1;
-    }
-    tc_int slab_channel = 2 * q.positions * q.phases * TC_VL; /* numbers of U of one input channel, for a pair */
-    if (own_u) {
-        q.slab = tc_max(1, TC_WINO_SLAB / ((tc_int)sizeof(TC_T) * slab_channel * TC_VL)) * TC_VL;
-        q.slab = tc_min(q.slab, q.in);
-    }
-    tc_int shared_size = bias_size + (own_u ? 0 : u_size) + (shared ? q.units * q.v_size : 0);
-    q.lane_bias = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)shared_size);
+    q.parts = shared ? tc_min(q.pairs, tc_ceil_div(TC_WINO_UNITS, q.units)) : 1;
+    int own_u = q.units == 1 && q.parts == q.pairs && u_size * (tc_int)sizeof(TC_T) > TC_WINO_BLOCK;
+    tc_int vectors = TC_WINO_SLAB / ((tc_int)sizeof(TC_T) * 2 * q.positions * q.phases * TC_VL); /* of a pair of groups */
+    q.slab = own_u ? tc_min(q.in, tc_max(1, vectors / TC_VL) * TC_VL) : q.in;
+    q.u_pos = (q.phases * q.slab + 1) * TC_VL;
+    q.u_group = q.positions * q.u_pos;
+    u_size = own_u ? 0 : q.groups_out * q.u_group;
+    q.lane_bias = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)(bias_size + u_size + (shared ? q.units * q.v_size : 0)));
     if (!q.lane_bias) return -1;
     q.u = own_u ? NULL : q.lane_bias + bias_size;
-    q.v = shared ? q.lane_bias + bias_size + (own_u ? 0 : u_size) : NULL;
+    q.v = shared ? q.lane_bias + bias_size + u_size : NULL;
     for (tc_int o = 0; o < bias_size; o++) q.lane_bias[o] = q.bias && o < q.out ? q.bias[o] : 0;
     size_t strip = sizeof(TC_T) * (size_t)q.strip_room;
-    size_t bytes = strip + sizeof(TC_T) * (size_t)(results * q.m_size + (own_u ? q.slab * slab_channel : 0) +
-                                                   (shared ? 0 : q.v_size));
+    tc_int own = results * q.m_size + (own_u ? 2 * q.u_group : 0) + (shared ? 0 : q.v_size);
     failed = own_u ? 0 : tc_run(TC_FN(wino_weight_task), &q, q.groups_out * q.groups_in, 64, u_size < 65536 ? 1 : threads);
     if (!failed && shared) failed = tc_run(TC_FN(wino_image_task), &q, q.units * q.groups_in, strip, threads);
-    if (!failed) failed = tc_run(TC_FN(wino_task), &q, q.units * q.parts, bytes, threads);
+    if (!failed)
+        failed = tc_run(TC_FN(wino_task), &q, q.units * q.parts, strip + sizeof(TC_T) * (size_t)own, threads);
     tc_scratch_put(q.lane_bias);
     return failed ? -1 : not_finite;
 }

@@ -135,7 +135,7 @@ static int TC_FN(wino_conv_weight)(int m, const tc_conv_problem *p, int threads)
     g.width = q->phases == 1 ? 2 : q->phases;
     tc_int partial_size = q->positions * g.partial_pos, all = q->units * g.unit_size;
     size_t strip = sizeof(TC_T) * (size_t)q->strip_room;
-    int blocks = all <= TC_WINO_PARTIAL / (tc_int)sizeof(TC_T) && all <= TC_WINO_BLOCKS * q->units * partial_size;
+    int blocks = all <= TC_WINO_PARTIAL / (tc_int)sizeof(TC_T) && 2 * all <= q->units * partial_size;
     if (blocks) {
         g.chunks = 1;
         q->v = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)all);
