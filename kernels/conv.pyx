@@ -7,7 +7,7 @@ Design:
                   a few images that fits in the cache
       winograd    winograd_impl.h: 2x2 or 3x3 taps for each phase of the stride, float32, with 2.25 to 4 times fewer
                   multiplications
-      product     gemm_impl.h: 1x1, stride 1; the images are matrices as they lie
+      product     gemm_impl.h: 1x1 with stride 1, the images are matrices as they lie; and kernels as large as the image
 * This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
   explained to users one floor up; the checks here only keep the C code inside its arrays.
 """
@@ -89,11 +89,24 @@ cdef inline int _lanes(int kind) noexcept nogil:
 
 
 cdef int _product(int which, int kind, const tc_conv_problem *p) noexcept nogil:
-    """A convolution with a 1x1 kernel, stride 1 and no padding: y_n = w x_n, gx_n = w' g_n, gw = sum over n of g_n x_n'."""
+    """A convolution with a 1x1 kernel, stride 1 and no padding: y_n = w x_n, gx_n = w' g_n, gw = sum over n of g_n x_n'.
+    With a kernel as large as the image rows of x and w are whole images: y = x w', gx = g w, gw = g' x."""
     cdef tc_gemm_problem q
-    cdef Py_ssize_t pixels = p.h * p.w
+    cdef Py_ssize_t pixels = p.oh * p.ow, numbers = p.c * p.h * p.w
     memset(&q, 0, sizeof(q))
     q.c = p.out
+    if pixels == 1:
+        if which == TC_CONV:
+            q.m, q.n, q.k, q.bias = p.n, p.o, numbers, p.bias
+            q.a, q.a_row, q.a_col, q.b, q.b_row, q.b_col = p.x, numbers, 1, p.weight, 1, numbers
+        elif which == TC_CONV_INPUT:
+            q.m, q.n, q.k = p.n, numbers, p.o
+            q.a, q.a_row, q.a_col, q.b, q.b_row, q.b_col = p.y, p.o, 1, p.weight, numbers, 1
+        else:
+            q.m, q.n, q.k = p.o, numbers, p.n
+            q.a, q.a_row, q.a_col, q.b, q.b_row, q.b_col = p.y, 1, p.o, p.x, numbers, 1
+        q.c_row = q.n
+        return gemm(kind, &q)
     if which == TC_CONV_WEIGHT:
         q.m, q.n, q.k, q.terms = p.o, p.c, pixels, p.n
         q.a, q.a_row, q.a_col, q.a_term = p.y, pixels, 1, p.o * pixels

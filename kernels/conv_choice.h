@@ -35,6 +35,11 @@ static inline double tc_conv_arrays(const tc_conv_problem *p) {
     return (double)p->n * p->c * p->h * p->w + (double)p->n * p->o * p->oh * p->ow;
 }
 
+/* The kernel is as large as the image, which it sees once: y is one pixel, a product of all numbers of an image. */
+static inline int tc_conv_sees_all(const tc_conv_problem *p) {
+    return p->kh == p->h && p->kw == p->w && !p->ph && !p->pw && (p->dh == 1 || p->kh == 1) && (p->dw == 1 || p->kw == 1);
+}
+
 static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const tc_conv_problem *p) {
     tc_conv_cost cost = {NULL, 0, 0, 0};
     double k = (double)(p->c / p->groups) * p->kh * p->kw, number = type == 0 ? 4 : 8;
@@ -44,6 +49,8 @@ static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const 
     double copies = which == TC_CONV_INPUT ? (double)(p->sh * p->sw - 1) * p->n * p->o * p->oh * p->ow : 0;
     cost.cycles = cost.multiplications / (2 * lanes) / (which == TC_CONV_WEIGHT ? 0.7 : 0.8) + copies +
                   cost.memory / TC_BYTES_PER_CYCLE + 2 * TC_START;
+    /* There nothing that is packed is read a second time. */
+    if (tc_conv_sees_all(p)) cost.cycles += (double)p->n * p->groups * k + p->o * k;
     return cost;
 }
 
@@ -85,18 +92,26 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
 }
 
 /* A kernel of one pixel: a matrix product for each image (gemm_impl.h), o x c by c x pixels; its adjoints are products
- * with the transposed weight, and the sum over images of o x pixels by pixels x c. */
+ * with the transposed weight, and the sum over images of o x pixels by pixels x c.  A kernel as large as the image: one
+ * product for all of them, n x (c h w) by (c h w) x o. */
 static inline tc_conv_cost tc_cost_product(int which, int type, int lanes, const tc_conv_problem *p) {
     tc_conv_cost cost = {NULL, 0, 0, 0};
-    if (p->kh != 1 || p->kw != 1) cost.why_not = "kernel not 1x1";
-    else if (p->sh != 1 || p->sw != 1) cost.why_not = "stride not 1";
+    int all = tc_conv_sees_all(p);
+    if (!all && (p->kh != 1 || p->kw != 1)) cost.why_not = "kernel neither 1x1 nor the whole image";
+    else if (!all && (p->sh != 1 || p->sw != 1)) cost.why_not = "stride not 1";
     else if (p->ph || p->pw) cost.why_not = "padding not 0";
     else if (p->groups != 1) cost.why_not = "groups not 1";
     else if (p->n * p->c * p->h * p->w * p->o == 0) cost.why_not = "nothing to compute";
     if (cost.why_not) return cost;
-    tc_int pixels = p->n * p->h * p->w, rows = which == TC_CONV ? p->o : p->c;
-    double number = type == 0 ? 4 : 8, weights = (double)p->o * p->c, packed = 0;
-    if (which == TC_CONV_WEIGHT) {
+    tc_int pixels = p->n * p->oh * p->ow, rows = which == TC_CONV ? p->o : p->c, k = p->c * p->kh * p->kw;
+    double number = type == 0 ? 4 : 8, weights = (double)p->o * k, packed = 0;
+    if (all) {
+        /* Vectors run along k in the adjoints.  Forward along the longer side; the other operand is turned. */
+        double forward = tc_round_up(p->n, lanes) * p->o, turned = tc_round_up(p->o, lanes) * p->n;
+        cost.multiplications = which == TC_CONV ? (forward < turned ? forward : turned) * k
+                                                : p->n * p->o * tc_round_up(k, lanes);
+        if (p->n > 1 && p->o > 1) packed = 5 * tc_round_up(p->n < p->o ? p->n : p->o, lanes) / lanes * k;
+    } else if (which == TC_CONV_WEIGHT) {
         cost.multiplications = pixels * p->o * tc_round_up(p->c, lanes);
         packed = 5 * pixels * tc_round_up(p->c, lanes) / lanes; /* transposed */
     } else {

@@ -1,4 +1,5 @@
-"""Convolutions with a 1x1 kernel as matrix products, and the forms of the product that serve them, against float64."""
+"""Convolutions as matrix products, with a 1x1 kernel or one as large as the image, and the forms of the product that serve
+them, against float64."""
 
 import importlib
 import os
@@ -64,6 +65,30 @@ def test_threads_do_not_change_a_bit(compiled, same_for_all_thread_counts, case,
     same_for_all_thread_counts(lambda: compiled.conv2d_weight(x, g, w.shape))
 
 
+# n, c, h, w, o, stride, dilation: a row, a column, one number, several slices of k; a stride that nobody takes
+WHOLE = [
+    (5, 7, 3, 4, 11, 1, 1), (1, 30, 5, 5, 70, 2, 1), (33, 40, 4, 4, 1, 3, 1), (1, 1, 2, 3, 1, 1, 1), (40, 3, 1, 1, 9, 2, 5),
+    (20, 60, 6, 2, 37, 1, 1), (3, 9, 1, 7, 260, 1, 1),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", WHOLE, ids=str)
+def test_kernel_as_large_as_the_image(compiled, same_for_all_thread_counts, case, dtype):
+    n, c, h, w, o, s, d = case
+    rng = np.random.default_rng(list(case))
+    x, kernel, b, g = (rng.standard_normal(shape).astype(dtype) for shape in ((n, c, h, w), (o, c, h, w), (o,), (n, o, 1, 1)))
+    options = {"stride": (s, s), "dilation": (d, d)}
+    assert compiled.costs(x.shape, kernel.shape, **options)["conv2d"][0] == "product"
+    assert_sums(compiled.conv2d(x, kernel, **options)[:, :, 0, 0], "nchw,ochw->no", x, kernel)
+    assert_sums(compiled.conv2d(x, kernel, b, **options)[:, :, 0, 0], "nchw,ochw->no", x, kernel, b)
+    assert_sums(compiled.conv2d_input(g, kernel, x.shape, **options), "no,ochw->nchw", g[:, :, 0, 0], kernel)
+    assert_sums(compiled.conv2d_weight(x, g, kernel.shape, **options), "no,nchw->ochw", g[:, :, 0, 0], x)
+    same_for_all_thread_counts(lambda: (compiled.conv2d(x, kernel, b, **options),
+                                        compiled.conv2d_input(g, kernel, x.shape, **options),
+                                        compiled.conv2d_weight(x, g, kernel.shape, **options)))
+
+
 def test_nan_and_infinity_stay_in_their_pixel(compiled):
     x, w, _, g = draw((3, 5, 3, 3, 20), "float32")
     x[1, 2, 0, 1] = np.nan
@@ -81,7 +106,9 @@ def test_what_it_takes(compiled):
 
     assert reason((4, 8, 7, 7), (6, 8, 1, 1)) == ""
     assert reason((4, 8, 7, 7), (6, 8, 1, 1), double=True) == ""
-    assert reason((4, 8, 7, 7), (6, 8, 3, 1)) == "kernel not 1x1"
+    assert reason((4, 8, 7, 7), (6, 8, 3, 1)) == "kernel neither 1x1 nor the whole image"
+    assert reason((4, 8, 7, 5), (6, 8, 7, 5), stride=(2, 2)) == ""
+    assert reason((4, 8, 1, 5), (6, 8, 1, 5), dilation=(2, 1)) == ""
     assert reason((4, 8, 7, 7), (6, 8, 1, 1), stride=(1, 2)) == "stride not 1"
     assert reason((4, 8, 7, 7), (6, 8, 1, 1), padding=(1, 0)) == "padding not 0"
     assert reason((4, 8, 7, 7), (6, 4, 1, 1), groups=2) == "groups not 1"
@@ -109,8 +136,9 @@ for dtype, tolerance in (("float32", 3e-6), ("float64", 1e-14)):
                 assert np.all(np.abs(z - exact) <= tolerance * size), (dtype, n, k, m)
             assert all(np.array_equal(results[i], results[i % 3]) for i in range(len(results))), (dtype, n, k, m)
     conv.force_algorithm("product")
-    for n, c, h, o in [(3, 5, 1, 7), (4, 30, 7, 40), (5, 17, 3, 33), (2, 16, 8, 31)]:
-        x, w, b, g = (rng.standard_normal(s).astype(dtype) for s in ((n, c, h, h), (o, c, 1, 1), o, (n, o, h, h)))
+    for n, c, h, o, k in [(3, 5, 1, 7, 1), (4, 30, 7, 40, 1), (5, 17, 3, 33, 1), (2, 16, 8, 31, 1), (6, 9, 5, 12, 5)]:
+        y = h - k + 1
+        x, w, b, g = (rng.standard_normal(s).astype(dtype) for s in ((n, c, h, h), (o, c, k, k), o, (n, o, y, y)))
         one = [conv.conv2d(x, w, b), conv.conv2d_input(g, w, x.shape), conv.conv2d_weight(x, g, w.shape)]
         conv.force_algorithm("direct")
         two = [conv.conv2d(x, w, b), conv.conv2d_input(g, w, x.shape), conv.conv2d_weight(x, g, w.shape)]
