@@ -205,6 +205,14 @@ def test_compressed_records_are_refused(path):
     assert "is compressed or encrypted, which PyTorch never does" in refusal(path)
 
 
+def test_a_record_that_says_it_is_compressed(path):
+    archive(path, b"\x80\x02N.")
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 10] = zipfile.ZIP_DEFLATED
+    path.write_bytes(content)
+    assert "is compressed or encrypted" in refusal(path)
+
+
 def test_lying_sizes(path):
     archive(path, b"\x80\x02N.")
     content = bytearray(path.read_bytes())

@@ -112,6 +112,11 @@ def test_a_proposal_for_a_file_that_is_sorted_by_name(tmp_path):
     assert "only by order" in str(proposal)
 
 
+def test_equal_last_parts_decide_between_equal_shapes():
+    assert propose_mapping({"n.bias": np.zeros(4)}, nn.BatchNorm1d(4)) == {"n.bias": "bias"}
+    assert propose_mapping({"n/running_var": np.zeros(4)}, nn.BatchNorm1d(4)) == {"n/running_var": "running_var"}
+
+
 def test_what_has_no_partner_and_what_is_uncertain():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))
     given = {"0.weight": np.zeros((3, 2)), "a": np.zeros(3), "b": np.zeros((3, 3)), "c": np.zeros((7, 7)), "epoch": 3}

@@ -121,7 +121,8 @@ class Machine:
                 function, arguments = _take(stack, len(stack) - 2)
                 stack.append(self._called(function, arguments, position))
             elif name == "BUILD":
-                target, state = _top(stack[:-1], object), stack.pop()
+                state, = _take(stack, len(stack) - 1)
+                target = _top(stack, object)
                 # The state of the OrderedDict of a module's state_dict() is its "_metadata", version numbers of layers.
                 if not isinstance(target, collections.OrderedDict) or not isinstance(state, dict):
                     raise self._refused(f"it sets the state of a {type(target).__name__} (BUILD)")
