@@ -24,7 +24,6 @@ from tinygrad_course.nn.module import Module
 from tinygrad_course.nn.parameter import Parameter
 from tinygrad_course.ops.creation import from_numpy
 from tinygrad_course.ops.dtypes import SUPPORTED
-from tinygrad_course.tensor import Tensor
 
 READERS = (read_conv, read_elementwise, read_norm, read_recurrent, read_reduce, read_resize, read_shape)
 OPSETS = range(7, 24)
@@ -223,9 +222,3 @@ def _last_uses(nodes: Sequence[Node], outputs: Sequence[str]) -> list[list[str]]
         seen.update(names)
         found.append(names)
     return found[::-1]
-
-
-def as_tensor(array: Any) -> Tensor:
-    """A tensor with a copy of the array's values."""
-    tensor: Tensor = from_numpy(array.copy())
-    return tensor
