@@ -432,7 +432,11 @@ def test_functional_call_restores_after_an_error():
 
 
 def test_skip_init():
+    tgc.manual_seed(3)
+    expected = tgc.rand(2)
+    tgc.manual_seed(3)
     layer = nn.utils.skip_init(nn.Linear, 2, 3, bias=False, dtype=tgc.float64)
+    assert tgc.rand(2).tolist() == expected.tolist(), "the default generator has moved"
     assert layer.weight.shape == (3, 2)
     assert layer.weight.dtype == tgc.float64
     assert isinstance(layer.weight, nn.Parameter)
