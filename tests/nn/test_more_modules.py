@@ -247,3 +247,12 @@ adaptive = nn.AdaptiveLogSoftmaxWithLoss(8, 10, [5])
 def test_mistakes(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("call", [
+    lambda: nn.Softmax()(tgc.ones(2, 2)), lambda: nn.LogSoftmax()(tgc.ones(2, 2)), lambda: nn.Softmin()(tgc.ones(2, 2)),
+    lambda: F.softmax(tgc.ones(2, 2)), lambda: nn.NLLLoss2d(), lambda: nn.Hardtanh(min_value=-2.0)])
+def test_warnings_are_for_the_line_that_called(call):
+    with pytest.warns((UserWarning, FutureWarning)) as seen:
+        call()
+    assert [warning.filename for warning in seen] == [__file__]

@@ -58,7 +58,7 @@ class Softmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Same shape as the input."""
-        return F.softmax(input, self.dim)
+        return F.softmax(input, self.dim, _stacklevel=4)  # the warning is for the line that called the module
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -73,7 +73,7 @@ class LogSoftmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Same shape as the input."""
-        return F.log_softmax(input, self.dim)
+        return F.log_softmax(input, self.dim, _stacklevel=4)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -400,7 +400,7 @@ class Softmin(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Same shape as the input."""
-        return F.softmin(input, self.dim)
+        return F.softmin(input, self.dim, _stacklevel=4)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
