@@ -8,7 +8,7 @@ from tests.nn.torch_oracle import assert_close, to_torch, torch_or_skip
 from tinygrad_course import optim
 
 SHAPES = {"Adafactor": [(3, 4), (5,), (), (2, 3, 2, 2), (6, 2)], "Muon": [(3, 4), (6, 2), (1, 5)]}
-OPTIONS = [{}, {"lr": 0.1, "beta2_decay": -0.5, "eps": (0.1, 1e-2), "d": 1.5, "weight_decay": 0.1, "maximize": True}]
+OPTIONS = [{}, {"lr": 0.1, "beta2_decay": -0.5, "eps": (0.9, 1e-2), "d": 1.5, "weight_decay": 0.1, "maximize": True}]
 
 
 def make(lib, name, dtype, **options):

@@ -123,6 +123,50 @@ def test_the_line_search_keeps_its_promise(first, number):
     assert abs(found.slope) <= CURVATURE * abs(start.slope)
 
 
+def test_the_line_search_goes_where_torchs_does():
+    """The same points on 300 wild functions, for first steps from far too short to far too long."""
+    torch = torch_or_skip()
+    from torch.optim.lbfgs import _strong_wolfe
+
+    rng, whole = np.random.default_rng(0), 0
+    for _ in range(300):
+        a, b, c = rng.standard_normal(3), rng.uniform(0.1, 8, 3), rng.uniform(0, 6, 3)
+        lift, first = 10 ** rng.uniform(-3, 1), 10 ** rng.uniform(-2, 2)
+
+        def f(t, a=a, b=b, c=c, lift=lift):
+            return float((a * np.sin(b * t + c)).sum() + lift * (t - 1) ** 2)
+
+        def df(t, a=a, b=b, c=c, lift=lift):
+            return float((a * b * np.cos(b * t + c)).sum() + 2 * lift * (t - 1))
+
+        sign = -1.0 if df(0) > 0 else 1.0  # look downhill
+        points = [[], []]
+
+        def evaluate(t, sign=sign, seen=points[0]):
+            seen.append(t)
+            return Point(t, f(sign * t), None, sign * df(sign * t))
+
+        def objective(x, t, d, seen=points[1], sign=sign):
+            seen.append(float(t))
+            return f(sign * float(t)), torch.tensor([df(sign * float(t))], dtype=torch.float64)
+
+        slope = torch.tensor([df(0)], dtype=torch.float64)
+        direction = torch.tensor([sign], dtype=torch.float64)
+        found, count = strong_wolfe(evaluate, Point(0.0, f(0), None, sign * df(0)), first, 1.0)
+        loss, _, t, evaluations = _strong_wolfe(objective, None, first, direction, f(0), slope, slope.dot(direction))
+        # A cubic through points that nearly coincide is rounding: from there on the two part.
+        close = np.flatnonzero(np.abs(np.diff([0.0, *points[1]])) < 1e-3)
+        if close.size:
+            np.testing.assert_allclose(points[0][:close[0] + 1], points[1][:close[0] + 1], rtol=1e-7)
+            continue
+        whole += 1
+        np.testing.assert_allclose(points[0], points[1], rtol=1e-7)
+        assert count == evaluations
+        assert found.t == pytest.approx(float(t), rel=1e-7)
+        assert found.loss == pytest.approx(loss)
+    assert whole > 200
+
+
 def test_mistakes():
     p = tgc.ones(2, requires_grad=True)
     with pytest.raises(ValueError, match=r"LBFGS doesn't support per-parameter options \(parameter groups\)"):

@@ -168,8 +168,6 @@ class CosineAnnealingLR(LRScheduler):
     def _rates(self) -> list[Any]:
         if self._is_initial:
             return self._of_groups("lr")
-        if self._step_count == 1 and self.last_epoch > 0:
-            return self._get_closed_form_lr()
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             # From the bottom the way up is no multiple of the height there, which is 0.
             return [group["lr"] + (base - self.eta_min) * (1 - math.cos(math.pi / self.T_max)) / 2
