@@ -276,7 +276,7 @@ def test_every_error_is_also_one_of_pythons() -> None:
         "x23.sums()",
         "x23.relu6()",
         "tgc.float23",
-        "F.relu_(x23)",
+        "F.rleu_(x23)",
         "nn.Lineal(2, 3)",
         "x23.grads",
         "optim.Sgd([], 1)",
