@@ -23,7 +23,5 @@ typedef const tc_clip_job (*tc_clip_jobs)[TC_CLIP_JOBS];
 static const tc_clip_jobs tc_clip_table[2][TC_LEVELS] = {TC_PER_LEVEL(clip_jobs, f32), TC_PER_LEVEL(clip_jobs, f64)};
 
 static void tc_clip_all(int job, double low, double high, tc_clip_piece *all, ptrdiff_t n, int level, int threads) {
-    TC_PARALLEL_FOR(threads)
-    for (ptrdiff_t i = 0; i < n; i++)
-        all[i].result = (*tc_clip_table[all[i].kind][level])[job](all[i].x, all[i].n, low, high);
+    TC_EACH(threads, i, n, all[i].result = (*tc_clip_table[all[i].kind][level])[job](all[i].x, all[i].n, low, high));
 }

@@ -17,23 +17,21 @@ TC_INLINE float TC_FN(log1p_unit)(float u) {
 TC_INLINE double TC_FN(log1p_unit)(double u) { return log1p(u); }
 #endif
 
+static TC_T TC_FN(cross_entropy_row)(const TC_T *x, int64_t t, const TC_T *weight, TC_T *row, tc_int c,
+                                     int64_t ignore_index, double smoothing) {
+    TC_FN(log_softmax_row)(x, row, c);
+    if (t == ignore_index) return 0;
+    const TC_T loss = weight ? -row[t] * weight[t] : -row[t];
+    return smoothing ? (TC_T)(1 - smoothing) * loss - (TC_T)(smoothing / c) * TC_FN(row_dot)(row, weight, c) : loss;
+}
+
 /* loss (n,) and logp (n, c) of x (n, c); `target` has been checked, `weight` (c,) is NULL for ones. */
-static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const void *weight_, void *loss_, void *logp_,
+static void TC_FN(cross_entropy)(const void *x_, const int64_t *target, const void *weight, void *loss_, void *logp_,
                                  tc_int n, tc_int c, int64_t ignore_index, double smoothing, int threads) {
-    const TC_T *x = x_, *weight = weight_, keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
+    const TC_T *x = x_;
     TC_T *loss = loss_, *logp = logp_;
-    TC_PARALLEL_FOR(threads)
-    for (tc_int i = 0; i < n; i++) {
-        const int64_t t = target[i];
-        TC_T *row = logp + i * c;
-        TC_FN(log_softmax_row)(x + i * c, row, c);
-        if (t == ignore_index) {
-            loss[i] = 0;
-            continue;
-        }
-        loss[i] = weight ? -row[t] * weight[t] : -row[t];
-        if (smoothing) loss[i] = keep * loss[i] - spread * TC_FN(row_dot)(row, weight, c);
-    }
+    TC_EACH(threads, i, n,
+            loss[i] = TC_FN(cross_entropy_row)(x + i * c, target[i], weight, logp + i * c, c, ignore_index, smoothing));
 }
 
 /* The reduced loss: the sum of loss (n,) divided by `total`.  Summed in double, in vectors: one short pass, no threads. */
@@ -54,33 +52,32 @@ static double TC_FN(loss_weight)(const int64_t *target, const void *weight_, tc_
     return total;
 }
 
+static void TC_FN(cross_entropy_grad_row)(TC_T g, const TC_T *logp, int64_t t, const TC_T *weight, TC_T weight_sum,
+                                          TC_T *out, tc_int c, int64_t ignore_index, double smoothing) {
+    if (t == ignore_index) {
+        memset(out, 0, (size_t)c * sizeof(TC_T));
+        return;
+    }
+    const TC_T at_target = g * (TC_T)(1 - smoothing) * (weight ? weight[t] : 1), b = g * (TC_T)(smoothing / c);
+    const TC_T a = at_target + b * weight_sum;
+    TC_FN(exp_of)(logp, 0, out, c);
+#pragma omp simd
+    for (tc_int k = 0; k < c; k++) out[k] *= a;
+    if (smoothing)
+        for (tc_int k = 0; k < c; k++) out[k] -= weight ? b * weight[k] : b;
+    out[t] -= at_target;
+}
+
 /* gx (n, c) = p * a - b * w, minus g (1 - e) w_t at the target, with a = g ((1 - e) w_t + e / c sum w), b = g e / c, and
  * g = g_i / total, or g_0 / total for all samples if the loss was reduced (`step` = 0). */
 static void TC_FN(cross_entropy_grad)(const void *g_, tc_int step, double total, const void *logp_,
                                       const int64_t *target, const void *weight_, void *gx_, tc_int n, tc_int c,
                                       int64_t ignore_index, double smoothing, int threads) {
-    const TC_T *g = g_, *logp = logp_, *weight = weight_;
-    const TC_T keep = (TC_T)(1 - smoothing), spread = (TC_T)(smoothing / c);
-    const TC_T weight_sum = weight ? TC_FN(row_dot)(weight, NULL, c) : (TC_T)c;
+    const TC_T *g = g_, *logp = logp_, *weight = weight_, weight_sum = weight ? TC_FN(row_dot)(weight, NULL, c) : (TC_T)c;
     TC_T *gx = gx_;
-    TC_PARALLEL_FOR(threads)
-    for (tc_int i = 0; i < n; i++) {
-        const int64_t t = target[i];
-        TC_T *out = gx + i * c;
-        if (t == ignore_index) {
-            memset(out, 0, (size_t)c * sizeof(TC_T));
-            continue;
-        }
-        const TC_T gi = (TC_T)(g[i * step] / total);
-        const TC_T at_target = gi * keep * (weight ? weight[t] : 1), b = gi * spread;
-        const TC_T a = at_target + b * weight_sum;
-        TC_FN(exp_of)(logp + i * c, 0, out, c);
-#pragma omp simd
-        for (tc_int k = 0; k < c; k++) out[k] *= a;
-        if (smoothing)
-            for (tc_int k = 0; k < c; k++) out[k] -= weight ? b * weight[k] : b;
-        out[t] -= at_target;
-    }
+    TC_EACH(threads, i, n,
+            TC_FN(cross_entropy_grad_row)((TC_T)(g[i * step] / total), logp + i * c, target[i], weight, weight_sum,
+                                          gx + i * c, c, ignore_index, smoothing));
 }
 
 /* log(1 - x) for 0 <= x <= 1.  1 - x is rounded to w, whose logarithm belongs to 1 - w: it is scaled by x / (1 - w). */

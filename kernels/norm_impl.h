@@ -424,15 +424,13 @@ static void TC_FN(batch_norm_grad_task)(const tc_batch_norm_call *p, tc_int task
 /* y, and in training mean and var; they are given otherwise. */
 static void TC_FN(batch_norm)(const tc_batch_norm_call *p, int threads) {
     const tc_int tasks = TC_TASKS(p);
-    TC_PARALLEL_FOR(threads)
-    for (tc_int task = 0; task < tasks; task++) TC_FN(batch_norm_task)(p, task);
+    TC_EACH(threads, task, tasks, TC_FN(batch_norm_task)(p, task));
 }
 
 /* gx, gw, gb, and gr with a residual. */
 static void TC_FN(batch_norm_grad)(const tc_batch_norm_call *p, int threads) {
     const tc_int tasks = TC_TASKS(p);
-    TC_PARALLEL_FOR(threads)
-    for (tc_int task = 0; task < tasks; task++) TC_FN(batch_norm_grad_task)(p, task);
+    TC_EACH(threads, task, tasks, TC_FN(batch_norm_grad_task)(p, task));
 }
 
 /* ---- group norm: rows of d runs of s numbers ------------------------------------------------------------------------- */
@@ -466,8 +464,7 @@ static void TC_FN(group_row)(const tc_group_norm_call *p, tc_int row) {
 
 /* y, mean, var. */
 static void TC_FN(group_norm)(const tc_group_norm_call *p, int threads) {
-    TC_PARALLEL_FOR(threads)
-    for (tc_int row = 0; row < p->rows; row++) TC_FN(group_row)(p, row);
+    TC_EACH(threads, row, p->rows, TC_FN(group_row)(p, row));
 }
 
 /* gx = r (t - mean(t) - (x - m) r^2 mean(t (x - m))), t = g weight, and this row's share of gb and gw, which is added to

@@ -64,6 +64,5 @@ static const tc_update tc_updates[TC_RULES][2][TC_LEVELS] = {
 
 static void tc_update_all(int rule, const void *settings, const tc_stretch *all, ptrdiff_t n, int level, int threads) {
     const tc_update(*table)[TC_LEVELS] = tc_updates[rule];
-    TC_PARALLEL_FOR(threads)
-    for (ptrdiff_t i = 0; i < n; i++) table[all[i].kind][level](settings, all + i);
+    TC_EACH(threads, i, n, table[all[i].kind][level](settings, all + i));
 }

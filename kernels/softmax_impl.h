@@ -13,10 +13,18 @@
 #define TC_TILE 128
 #define TC_FLUSH 64
 
-/* e = exp(x - shift).  x may be e. */
+/* e = exp(x - shift).  x may be e.  The tail is a whole vector, too: ten classes one by one would take five times as long. */
 TC_INLINE void TC_FN(exp_of)(const TC_T *x, TC_T shift, TC_T *e, tc_int n) {
+    enum { LANES = TC_VBYTES / TC_TBYTES };
+    const tc_int whole = n - n % LANES;
 #pragma omp simd
-    for (tc_int i = 0; i < n; i++) e[i] = TC_FN(vexp)(x[i] - shift);
+    for (tc_int i = 0; i < whole; i++) e[i] = TC_FN(vexp)(x[i] - shift);
+    if (whole == n) return;
+    TC_T tail[LANES];
+    for (tc_int i = 0; i < LANES; i++) tail[i] = whole + i < n ? x[whole + i] : shift;
+#pragma omp simd
+    for (tc_int i = 0; i < LANES; i++) tail[i] = TC_FN(vexp)(tail[i] - shift);
+    for (tc_int i = whole; i < n; i++) e[i] = tail[i - whole];
 }
 
 TC_INLINE TC_T TC_FN(row_max)(const TC_T *x, tc_int n) {

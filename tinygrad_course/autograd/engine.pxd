@@ -6,7 +6,7 @@ from tinygrad_course.autograd.grad_mode cimport switch_grad
 from tinygrad_course.autograd.node cimport Node, Output
 from tinygrad_course.autograd.watch cimport Watch
 from tinygrad_course.kernels.arrays cimport alike, has_shape, same_shape
-from tinygrad_course.kernels.direct cimport add_into, number
+from tinygrad_course.kernels.direct cimport add_into, number, shape_of
 from tinygrad_course.kernels.memory cimport blank
 
 cdef object _cpu_kernels

@@ -8,9 +8,9 @@ soon as it has been used, and the sum of several is gathered in place: of a weig
 never more than two gradients exist.
 """
 
-import sys
 import threading
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 from numpy import empty
@@ -23,7 +23,7 @@ from tinygrad_course.autograd.node import Node, Output
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
-from tinygrad_course.kernels.direct import add_into, number
+from tinygrad_course.kernels.direct import add_into, number, shape_of
 from tinygrad_course.kernels.memory import blank
 
 _cpu_kernels = backend.cpu_kernels
@@ -255,8 +255,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
     before = switch_grad(create_graph)
     try:
-        for root, g in zip(roots, gradients, strict=True):
-            edge, g = _start(root, g)
+        for index, root in enumerate(roots):
+            edge, g = _start(root, gradients[index])
             pending.deliver(edge, g, None)
         g = None
         captured: dict[Any, Any] = {}
@@ -319,7 +319,8 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 if g is not None:
                     pending.deliver(second, g, node)
             if more is not None:
-                for edge, g in zip(more, answer, strict=True):
+                for index, edge in enumerate(more):
+                    g = answer[index]
                     if edge is not None and g is not None:
                         pending.deliver(edge, g, node)
             answer = g = None  # what was added to a sum is not kept until the next node has run
@@ -354,21 +355,22 @@ def _start(root: Any, g: Any) -> tuple[Any, Any]:
         raise GraphError(f"backward: this tensor of shape {tensor.array.shape} does not require a gradient: no parameter "
                          "took part in computing it, or it was computed under no_grad() or after detach()")
     if g is None:
-        if tensor.array.size != 1:
-            raise GraphError(f"backward: the tensor has shape {tensor.array.shape}; only a single number has a gradient by "
-                             "itself. Reduce it with .sum() or .mean(), or pass backward(gradient=...) of that shape.")
-        array = number(1.0, tensor.array) if tensor.array.ndim == 0 else None
+        array = number(1.0, tensor.array) if shape_of(tensor.array) == () else None
         if array is None:
+            if tensor.array.size != 1:
+                raise GraphError(f"backward: the tensor has shape {tensor.array.shape}; only a single number has a gradient "
+                                 "by itself. Reduce it with .sum() or .mean(), or pass backward(gradient=...) of that "
+                                 "shape.")
             array = tensor.array.copy()
             array.fill(1)
         return (tensor if tensor.node is None else tensor.node), new_tensor(array)
     if not isinstance(g, TensorBase):
         raise GraphError(f"backward: gradient must be a Tensor, got {type(g).__name__}")
     gradient = g
-    if gradient.array.shape != tensor.array.shape:
+    if not same_shape(gradient.array, tensor.array):
         raise ShapeError(f"backward: gradient has shape {gradient.array.shape}, the tensor {tensor.array.shape}; they must "
                          "be equal")
-    if gradient.array.dtype != tensor.array.dtype:
+    if not alike(gradient.array, tensor.array) and gradient.array.dtype != tensor.array.dtype:
         g = gradient.to(tensor.array.dtype)
     elif not gradient.track:
         g = new_tensor(gradient.array)  # a second holder of the array, so that nobody takes it for his own
@@ -509,7 +511,7 @@ def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:
 def _holders(tensor: Any) -> int:
     """How many hold the array of a tensor, plus whatever references the call itself makes, compiled or not."""
     gradient: TensorBase = tensor
-    return sys.getrefcount(gradient.array)
+    return getrefcount(gradient.array)
 
 
 _ONE_HOLDER = _holders(new_tensor(empty(0)))  # measured, because it is not the same compiled and uncompiled

@@ -115,19 +115,20 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         if tensor.track:
             track = True
     kernels = _cpu_kernels if usual else backend.kernels_for(op.name, arrays)
-    shape = op.shape(*[None if array is None else shape_of(array) for array in arrays], *args)
+    shapes = [None if array is None else shape_of(array) for array in arrays]
+    shape = rule.shape(*shapes, *args) if args else rule.shape(*shapes)
     track = track and recording() and rule.differentiable
     node = _unrecorded
     if track:
         node = new_node(op, inputs, args)
         node.rule = rule
-        node.needs = tuple([value is not None and value.track for value in inputs])
+        node.needs = _tracked(inputs)
         if _share_an_array(arrays):
             arrays = _told_apart(inputs, arrays)
-    out = rule.forward(node, kernels, *arrays, *args)
+    out = rule.forward(node, kernels, *arrays, *args) if args else rule.forward(node, kernels, *arrays)
     if watch.watcher is not None:
         watch.watcher.forward(op, node, inputs, arrays, args, out)
-    if track and type(out) is not tuple and out.dtype.kind not in "fc":
+    if track and type(out) is not tuple and not is_float(out) and out.dtype.kind != "c":
         track = False  # a float cast to an integer has no derivative
     if not track:
         _unrecorded.constants = None
@@ -278,6 +279,16 @@ def _own_view(tensor: Any) -> Any:
     return target.array
 
 
+def _tracked(inputs: tuple[Any, ...]) -> tuple[bool, ...]:
+    """Per input whether it is tracked."""
+    tensor: TensorBase
+    flags = []
+    for value in inputs:
+        tensor = value
+        flags.append(value is not None and tensor.track)
+    return tuple(flags)
+
+
 def _share_an_array(arrays: list[Any]) -> bool:
     for index in range(1, len(arrays)):
         for before in range(index):
@@ -299,9 +310,9 @@ def _wrap_several(node: Node, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Tensors for the outputs of one node; integer outputs (indices) are constants."""
     results = []
     for index, array in enumerate(arrays):
-        output = new_output(node, index, shape_of(array)) if array.dtype.kind in "fc" else None
+        output = new_output(node, index, shape_of(array)) if is_float(array) or array.dtype.kind == "c" else None
         results.append(new_tensor(array, output))
-    node.shape = tuple([array.shape for array in arrays])
+    node.shape = tuple([shape_of(array) for array in arrays])
     outputs = tuple(results)
     node.outputs = tuple([ref(tensor) for tensor in outputs])
     node.seal(outputs)

@@ -4,6 +4,7 @@ cimport cython
 @cython.final
 cdef class Rule:
     cdef public object op
+    cdef public object shape
     cdef public object forward
     cdef public object backward
     cdef public bint differentiable

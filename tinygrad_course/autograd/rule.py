@@ -13,7 +13,8 @@ class Rule:
     """Op classes keep theirs as `rule`.
 
     op              the class
-    forward         its functions
+    shape           its functions
+    forward
     backward
     differentiable  its flags
     view
@@ -21,9 +22,10 @@ class Rule:
     saves           what forward saves; UNKNOWN: forward has to be called where it is recorded
     """
 
-    __slots__ = ("_own_forward", "backward", "differentiable", "forward", "loop", "op", "saves", "view")
+    __slots__ = ("_own_forward", "backward", "differentiable", "forward", "loop", "op", "saves", "shape", "view")
 
     op: Any
+    shape: Any
     forward: Any
     backward: Any
     differentiable: bool
@@ -40,6 +42,7 @@ class Rule:
     def update(self) -> None:
         """Look everything up again.  A forward that was replaced, by a spy in a test say, is the one that runs."""
         op = self.op
+        self.shape = getattr(op, "shape", None)
         self.forward = getattr(op, "forward", None)
         self.backward = getattr(op, "backward", None)
         self.differentiable = op.differentiable

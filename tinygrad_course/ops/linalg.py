@@ -101,8 +101,8 @@ class Linear(Op):
     def backward(ctx: Node, g: Any) -> Any:
         needs, (x, w) = ctx.needs, ctx.load()
         if not recording():
-            found = iter(apply(LinearGrad, (g, x, w), needs))
-            return (next(found) if needs[0] else None, next(found) if needs[1] else None, next(found) if needs[2] else None)
+            found = list(apply(LinearGrad, (g, x, w), needs))
+            return tuple([found.pop(0) if needed else None for needed in needs])
         return (apply(MatMul, (g, w)) if needs[0] else None,
                 apply(LinearWeight, (g, x)) if needs[1] else None,
                 apply(Sum, (g,), ((0,), False)) if needs[2] else None)
@@ -117,11 +117,11 @@ class LinearGrad(Op):
     differentiable = False
 
     @staticmethod
-    def shape(g: Shape, x: Shape, w: Shape, *needs: bool) -> Any:
+    def shape(g: Shape, x: Shape, w: Shape, for_x: bool, for_w: bool, for_b: bool) -> Any:
         if len(g) != 2 or len(x) != 2 or len(w) != 2 or g != (x[0], w[0]) or x[1] != w[1]:
             raise ShapeError(f"linear_grad: needs a gradient (n, m) for an input (n, k) and a weight (m, k), got {g}, {x} "
                              f"and {w}")
-        return tuple([shape for shape, wanted in zip((x, w, w[:1]), needs, strict=True) if wanted])
+        return tuple([shape for shape, wanted in ((x, for_x), (w, for_w), (w[:1], for_b)) if wanted])
 
     @staticmethod
     def forward(ctx: Node, k: Any, g: Any, x: Any, w: Any, for_x: bool, for_w: bool, for_b: bool) -> Any:
