@@ -7,6 +7,7 @@ memory ends, so that AddressSanitizer sees a read beyond.  A kernel without a pr
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -339,7 +340,12 @@ PROBLEMS: dict[str, Any] = {
     "group_norm": group_norm, "group_norm_grad": group_norm_grad,
 }
 # Kernels that draw numbers or write into lists of arrays have no single array to lay out; their own test files compare them.
-ELSEWHERE = {"random": "test_random.py", "optim": "test_optim.py", "recurrent": "test_rnn.py"}
+ELSEWHERE = {"clip": "test_clip.py", "optim": "test_optim_rules.py", "random": "test_random.py",
+             "recurrent": "test_recurrent.py"}
+
+
+def test_what_is_tested_elsewhere_is() -> None:
+    assert all((Path(__file__).parent / name).is_file() for name in ELSEWHERE.values())
 
 
 def test_every_kernel_has_a_problem() -> None:
