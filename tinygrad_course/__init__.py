@@ -17,14 +17,35 @@ if "OMP_WAIT_POLICY" not in _os.environ:
     _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from importlib import import_module as _import_module
+from math import e, inf, nan, pi
 from typing import Any as _Any
 
-from tinygrad_course import autograd, backend, errors, functional, linalg, masked, nn, ops, optim, signal, special, testing
-from tinygrad_course.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from numpy import dtype
+
+from tinygrad_course import (
+    amp,
+    autograd,
+    backend,
+    backends,
+    cuda,
+    errors,
+    functional,
+    linalg,
+    masked,
+    nn,
+    ops,
+    optim,
+    signal,
+    special,
+    testing,
+)
+from tinygrad_course.amp import GradScaler, autocast
+from tinygrad_course.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_course.backend import get_num_threads, set_flush_denormal, set_num_threads
 from tinygrad_course.backend.device import device
 from tinygrad_course.debug import explain, graph_memory, lint
 from tinygrad_course.kernels import get_include
+from tinygrad_course.legacy import *
 from tinygrad_course.ops import *
 from tinygrad_course.ops.creation import tensor  # by name: type checkers take tgc.tensor for the file tensor.py otherwise
 from tinygrad_course.ops.dtypes import bool_ as bool
@@ -40,7 +61,43 @@ from tinygrad_course.utils.checkpoint import checkpoint, checkpoint_sequential
 
 __version__ = "0.1.0"
 
-autograd.functional = functional  # type: ignore[attr-defined]  # PyTorch's place for it, on a higher floor than autograd
+Size = tuple    # the class of shapes
+newaxis = None
+
+autograd.gradcheck = testing.gradcheck  # type: ignore[attr-defined]  # PyTorch's place for them, on a higher floor than autograd
+autograd.gradgradcheck = testing.gradgradcheck  # type: ignore[attr-defined]
+autograd.functional = functional  # type: ignore[attr-defined]
+
+
+def compile(model: _Any = None, **options: _Any) -> _Any:
+    """`model` as it is: kernels are compiled already.  PyTorch's arguments are accepted, so that scripts run unchanged."""
+    return model if model is not None else lambda function: function
+
+
+def use_deterministic_algorithms(mode: _Any, *, warn_only: _Any = False) -> None:
+    """Nothing: results are bitwise equal on every run and for any number of threads."""
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing: products of float32 are always computed in float32 ("highest")."""
+
+
+# Parts of PyTorch that scripts name and that do not exist here, with the way around
+_ABSENT = {
+    "jit": "models run as they are written; drop the line, or export with tgc.io.export_onnx",
+    "distributed": "training runs in one process; drop these lines",
+    "distributions": "draw with tgc.normal, multinomial, bernoulli, and write log-probabilities out (log_softmax, gather)",
+    "fft": "use numpy.fft on x.numpy() where no gradient is needed",
+    "sparse": "tensors are dense; products with few entries: index_add, scatter_add",
+    "complex64": "there are no complex numbers; keep two real tensors",
+    "complex128": "there are no complex numbers; keep two real tensors",
+    "bfloat16": "train in float32",
+    "channels_last": "tensors are in C order, and kernels choose their layout themselves; drop memory_format",
+    "hub": "build the model and read its weights with tgc.load(path)",
+    "multiprocessing": "kernels use all cores in one process; drop these lines",
+    "set_default_device": "give device= or call .to(device)",
+    "set_default_tensor_type": "use tgc.set_default_dtype(tgc.float64)",
+}
 
 
 def __getattr__(name: str) -> _Any:
@@ -49,4 +106,7 @@ def __getattr__(name: str) -> _Any:
         return _import_module(f"tinygrad_course.{name}")
     if name == "summary":
         return _import_module("tinygrad_course.interpret.summary").summary
-    raise AttributeError(f"module 'tinygrad_course' has no attribute {name!r}")
+    if name in ("load", "save"):
+        return getattr(_import_module("tinygrad_course.io.script"), name)
+    hint = f": {_ABSENT[name]}" if name in _ABSENT else ""
+    raise AttributeError(f"module 'tinygrad_course' has no attribute {name!r}{hint}")

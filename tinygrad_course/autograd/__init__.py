@@ -6,8 +6,10 @@ from tinygrad_course.autograd.base import TensorBase
 from tinygrad_course.autograd.custom import Function
 from tinygrad_course.autograd.engine import backward, grad
 from tinygrad_course.autograd.function import Op, apply, registry
-from tinygrad_course.autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinygrad_course.autograd.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_course.autograd.node import Node
+from tinygrad_course.autograd.variable import Variable
 
-__all__ = ["Function", "Node", "Op", "TensorBase", "apply", "backward", "detect_anomaly", "enable_grad", "grad", "graph",
-           "is_anomaly_enabled", "is_grad_enabled", "no_grad", "registry", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = ["Function", "Node", "Op", "TensorBase", "Variable", "apply", "backward", "detect_anomaly", "enable_grad", "grad",
+           "graph", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad", "registry", "set_detect_anomaly",
+           "set_grad_enabled"]

@@ -83,6 +83,17 @@ class no_grad(_Block):
     mode = False
 
 
+class inference_mode(_Block):
+    """PyTorch's name for evaluation without recording: the same as `no_grad`.  inference_mode(False) records again."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls, None if isinstance(mode, bool) else mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = not mode
+
+
 class enable_grad(_Block):
     """Record again inside a `no_grad` block."""
 

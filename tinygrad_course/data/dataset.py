@@ -1,8 +1,9 @@
 """Data sets: anything with a length and numbered samples."""
 
+import bisect
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -62,6 +63,35 @@ class Subset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class ConcatDataset(Dataset[Sample]):
+    """The samples of several data sets, one set after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset[Sample]]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise DataError("ConcatDataset: no data sets. Give at least one.")
+        self.cumulative_sizes = list(itertools.accumulate(len(dataset) for dataset in self.datasets))
+
+    def __getitem__(self, index: int) -> Sample:
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"ConcatDataset: sample {index} of {len(self)}")
+        number = bisect.bisect_right(self.cumulative_sizes, place)
+        return self.datasets[number][place - (self.cumulative_sizes[number - 1] if number else 0)]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+
+class IterableDataset(Dataset[Sample]):
+    """Base of streams: write `__iter__`, which gives samples one after the other; there need not be a length."""
+
+    def __iter__(self) -> Iterator[Sample]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
+
+    __len__ = None  # type: ignore[assignment]  # len() says that there is none, and list() does not ask
 
 
 def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],

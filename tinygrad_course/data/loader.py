@@ -1,11 +1,13 @@
 """Batches of a data set, in an order that can be saved and restored."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_course.data.dataset import Dataset, Subset, TensorDataset
+from tinygrad_course.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
+from tinygrad_course.data.sampler import BatchSampler
 from tinygrad_course.errors import DataError, StateDictError
 from tinygrad_course.ops.creation import as_tensor, randint, randperm, tensor
 from tinygrad_course.ops.dtypes import uint8
@@ -20,8 +22,12 @@ class DataLoader:
 
     batch_size  samples per batch; the last batch may be smaller, unless `drop_last`
     shuffle     a new random order in each pass
+    sampler, batch_sampler  give the numbers of the samples, or lists of them, instead (data/sampler.py)
     collate_fn  makes a batch of a list of samples; the default stacks tensors, arrays and numbers in tuples and dicts
     generator   source of the orders; the default generator without it
+
+    num_workers, pin_memory and PyTorch's other arguments about processes are accepted and change nothing: samples are made
+    in this process, when their batch is asked for.
 
     At the start of a pass one number is drawn from the generator; the order is a function of that number alone.  So a
     pass can be saved in the middle and continued to the same bits, however much randomness was used meanwhile:
@@ -30,14 +36,31 @@ class DataLoader:
         other.load_state_dict(state)     # the next loop over `other` gives the rest, later loops full passes
     """
 
-    def __init__(self, dataset: Dataset[Any] | Sequence[Any], batch_size: int = 1, shuffle: bool = False, *,
-                 collate_fn: Collate | None = None, drop_last: bool = False,
-                 generator: Generator | None = None) -> None:
+    def __init__(self, dataset: Dataset[Any] | Sequence[Any], batch_size: int = 1, shuffle: bool | None = False,
+                 sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+                 num_workers: int = 0, collate_fn: Collate | None = None, pin_memory: bool = False, drop_last: bool = False,
+                 timeout: float = 0, worker_init_fn: Callable[[int], None] | None = None, multiprocessing_context: Any = None,
+                 generator: Generator | None = None, *, prefetch_factor: int | None = None, persistent_workers: bool = False,
+                 pin_memory_device: str = "", in_order: bool = True) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise DataError(f"DataLoader: batch_size={batch_size!r}. Give a whole number of at least 1.")
+        if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+            raise DataError(f"DataLoader: num_workers={num_workers!r}. Give a whole number; samples are made in this process "
+                            "whatever it is.")
+        if sampler is not None and shuffle:
+            raise DataError("DataLoader: a sampler says the order, so shuffle=True cannot. Give one of them.")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise DataError("DataLoader: a batch_sampler says what is in a batch, so batch_size, shuffle, sampler and "
+                            "drop_last cannot. Give it alone.")
+        if isinstance(dataset, IterableDataset) and (shuffle or sampler is not None or batch_sampler is not None):
+            raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
+                            "Shuffle inside its __iter__.")
         self.dataset = dataset
         self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.shuffle = bool(shuffle)
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self.num_workers = num_workers
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.generator = generator
@@ -47,10 +70,19 @@ class DataLoader:
 
     def __len__(self) -> int:
         """Number of batches in a full pass."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        full, rest = divmod(len(self.dataset if self.sampler is None else self.sampler), self.batch_size)  # type: ignore[arg-type]
         return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        if isinstance(self.dataset, IterableDataset):
+            return self._stream(self.dataset)
+        if self.batch_sampler is not None:
+            return (self._fetch(np.asarray(batch, dtype=np.int64)) for batch in self.batch_sampler)
+        if self.sampler is not None:
+            batches = BatchSampler(self.sampler, self.batch_size, self.drop_last)
+            return (self._fetch(np.asarray(batch, dtype=np.int64)) for batch in batches)
         if not self._restored:
             self._done = 0
             self._seed = int(randint(0, 2**63 - 1, (1,), generator=self.generator).item()) if self.shuffle else None
@@ -68,6 +100,13 @@ class DataLoader:
             yield batch
         self._seed, self._done = None, 0
 
+    def _stream(self, dataset: IterableDataset[Any]) -> Iterator[Any]:
+        samples = iter(dataset)
+        collate = self.collate_fn or default_collate
+        while batch := list(itertools.islice(samples, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield collate(batch)
+
     def _fetch(self, indices: np.ndarray) -> Any:
         if self.collate_fn is None:
             return _fetch(self.dataset, indices)
@@ -77,7 +116,11 @@ class DataLoader:
         """Where the current pass stands, as numbers and lists that JSON can hold.
 
         It contains the state of `generator`; the default generator belongs to the whole program and is not included.
+        Raises StateDictError with a sampler or a stream, whose place is not known here.
         """
+        if self.sampler is not None or self.batch_sampler is not None or isinstance(self.dataset, IterableDataset):
+            raise StateDictError("DataLoader.state_dict: the order of a sampler or an IterableDataset cannot be restored. "
+                                 "Use shuffle=True.")
         return {"samples": len(self.dataset), "batch_size": self.batch_size, "seed": self._seed, "done": self._done,
                 "generator": None if self.generator is None else self.generator.get_state().tolist()}
 

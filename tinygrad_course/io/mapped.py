@@ -7,9 +7,10 @@ package writes are replaced, not rewritten (see `atomic`), which is safe.
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,10 +43,23 @@ class Stream:
 
 
 class MappedFile:
-    """The content of a file, `size` bytes.  Raises DataError if it is missing, empty or unreadable."""
+    """The content of a file, `size` bytes.  Raises DataError if it is missing, empty or unreadable.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = path
+    Of an open file (io.BytesIO, a download) what it holds from its position on is copied into memory of its own.
+    `source` is what other readers can open: the path, or that content."""
+
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        if not isinstance(path, str | os.PathLike):
+            content = path.read()
+            if not content:
+                raise DataError("the open file has nothing behind its position. After writing to it: file.seek(0).")
+            self.path: str | os.PathLike[str] = "the open file"
+            self.source: str | os.PathLike[str] | BinaryIO = io.BytesIO(content)
+            self.size = len(content)
+            self._memory = mmap.mmap(-1, self.size)
+            self._memory.write(content)
+            return
+        self.path = self.source = path
         try:
             with open(path, "rb") as file:
                 self.size = os.fstat(file.fileno()).st_size

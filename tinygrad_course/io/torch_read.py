@@ -19,7 +19,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.autograd.base import new_tensor
@@ -46,8 +46,8 @@ _DTYPES = {  # of _rebuild_tensor_v3, whose storages are mere bytes
 _BYTES = "bytes"  # of storages without a type
 
 
-def load_torch(path: str | os.PathLike[str]) -> Any:
-    """The object that torch.save wrote: tensors, numbers, texts, None in dicts, lists and tuples, nested as they were.
+def load_torch(path: str | os.PathLike[str] | BinaryIO) -> Any:
+    """The object that torch.save wrote to a path or an open file: tensors, numbers, texts, None in dicts, lists and tuples.
 
     Tensors keep their strides, and share memory where they did; parameters are nn.Parameter.  bfloat16 and 8-bit floats
     become float32, unsigned integers the next signed type.  Devices are not kept: everything comes to the CPU.
@@ -206,7 +206,7 @@ class _Zip(_Reader):
         Records must be stored as they are, as PyTorch does: so none can be larger than the file, and no small file can
         unpack to a large one."""
         try:
-            with zipfile.ZipFile(self.file.path) as archive:
+            with zipfile.ZipFile(self.file.source) as archive:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, IndexError, struct.error) as error:
             raise self.damaged(str(error)) from error

@@ -7,7 +7,8 @@ import os
 import sys
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,8 +26,8 @@ _PROTO, _MARK, _STOP, _REDUCE, _BINPERSID = b"\x80\x02", b"(", b".", b"R", b"Q"
 _EMPTY_DICT, _SETITEMS, _EMPTY_LIST, _APPENDS, _TUPLE, _EMPTY_TUPLE = b"}", b"u", b"]", b"e", b"t", b")"
 
 
-def save_torch(obj: Any, path: str | os.PathLike[str]) -> None:
-    """Write tensors, numbers, texts, None in dicts, lists and tuples so that PyTorch reads them.
+def save_torch(obj: Any, path: str | os.PathLike[str] | BinaryIO) -> None:
+    """Write tensors, numbers, texts, None in dicts, lists and tuples so that PyTorch reads them; to a path or an open file.
 
     Arrays become tensors.  Tensors are written in C order; those that look at the same memory in the same way (tied
     weights) are written once, and share memory when they are read.
@@ -37,7 +38,8 @@ def save_torch(obj: Any, path: str | os.PathLike[str]) -> None:
         pickle.add(obj, "obj")
     except RecursionError as error:
         raise DataError("save_torch: the object nests too deeply, or contains itself.") from error
-    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    opened = atomic_file(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
+    with opened as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _write(archive, "data.pkl", _PROTO + b"".join(pickle.parts) + _STOP)
         _write(archive, "byteorder", sys.byteorder.encode())
         for key, array in enumerate(pickle.storages):

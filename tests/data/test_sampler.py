@@ -1,0 +1,136 @@
+"""Samplers, and loaders with PyTorch's other arguments."""
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tests.nn.torch_oracle import torch_or_skip
+from tinygrad_course.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+from tinygrad_course.errors import DataError, StateDictError
+
+
+def numbers(n=10):
+    return TensorDataset(tgc.arange(n))
+
+
+def batches(loader):
+    return [batch[0].tolist() for batch in loader]
+
+
+class Backwards(Sampler):
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        return iter(range(self.n - 1, -1, -1))
+
+    def __len__(self):
+        return self.n
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter([{"x": np.float32(i), "name": str(i)} for i in range(5)])
+
+
+def test_arguments_about_processes_change_nothing():
+    plain = DataLoader(numbers(), 4, False)
+    many = DataLoader(numbers(), batch_size=4, shuffle=None, num_workers=4, pin_memory=True, timeout=9, worker_init_fn=print,
+                      prefetch_factor=2, persistent_workers=True, in_order=True)
+    assert batches(many) == batches(plain) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_arguments_stand_in_pytorchs_order():
+    import inspect
+    torch = torch_or_skip()
+    theirs = list(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
+    assert list(inspect.signature(DataLoader.__init__).parameters) == theirs
+
+
+def test_sampler_says_the_order():
+    loader = DataLoader(numbers(5), 2, sampler=Backwards(5))
+    assert batches(loader) == [[4, 3], [2, 1], [0]]
+    assert len(loader) == 3
+    short = DataLoader(numbers(5), 2, sampler=Backwards(5), drop_last=True)
+    assert batches(short) == [[4, 3], [2, 1]]
+    assert len(short) == 2
+    lists = DataLoader(numbers(5), batch_sampler=BatchSampler(Backwards(5), 3, drop_last=False))
+    assert batches(lists) == [[4, 3, 2], [1, 0]]
+    assert len(lists) == 2
+
+
+def test_random_orders():
+    generator = tgc.Generator().manual_seed(0)
+    assert list(SequentialSampler(range(3))) == [0, 1, 2]
+    order = RandomSampler(range(20), generator=generator)
+    first, second = list(order), list(order)
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second
+    assert len(list(RandomSampler(range(3), num_samples=8))) == len(RandomSampler(range(3), num_samples=8)) == 8
+    assert set(RandomSampler(range(3), replacement=True, num_samples=200, generator=generator)) == {0, 1, 2}
+    assert sorted(SubsetRandomSampler([7, 3, 5], generator)) == [3, 5, 7]
+
+
+def test_weighted_sampler_follows_the_weights():
+    drawn = list(WeightedRandomSampler([1.0, 0.0, 3.0], 4000, generator=tgc.Generator().manual_seed(1)))
+    counts = np.bincount(drawn, minlength=3)
+    assert len(drawn) == 4000
+    assert counts[1] == 0
+    assert abs(counts[0] - 1000) < 5 * np.sqrt(4000 * 0.25 * 0.75)
+    assert sorted(WeightedRandomSampler(np.ones(4), 4, replacement=False)) == [0, 1, 2, 3]
+
+
+def test_concatenated_sets():
+    both = ConcatDataset([numbers(3), numbers(2)])
+    assert [both[i][0].item() for i in range(-1, 5)] == [1, 0, 1, 2, 0, 1]
+    assert batches(DataLoader(both, 2)) == [[0, 1], [2, 0], [1]]
+    with pytest.raises(IndexError, match="sample 5 of 5"):
+        both[5]
+
+
+def test_stream():
+    found = list(DataLoader(Stream(), 2))
+    assert [batch["x"].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
+    assert found[0]["name"] == ["0", "1"]
+    assert len(list(DataLoader(Stream(), 2, drop_last=True))) == 2
+    with pytest.raises(TypeError):
+        len(DataLoader(Stream(), 2))
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: DataLoader(numbers(), num_workers=-1), "num_workers=-1"),
+    (lambda: DataLoader(numbers(), shuffle=True, sampler=[0]), "a sampler says the order"),
+    (lambda: DataLoader(numbers(), 2, batch_sampler=[[0]]), "Give it alone"),
+    (lambda: DataLoader(Stream(), 2, shuffle=True), "Shuffle inside its __iter__"),
+    (lambda: WeightedRandomSampler([1.0], 0), "num_samples=0"),
+    (lambda: WeightedRandomSampler([[1.0]], 1), "one number per sample"),
+    (lambda: RandomSampler([1], num_samples=0), "num_samples=0"),
+    (lambda: BatchSampler([1], 0, False), "batch_size=0"),
+    (lambda: ConcatDataset([]), "at least one"),
+])
+def test_errors(make, message):
+    with pytest.raises(DataError, match=message):
+        make()
+
+
+def test_a_loader_with_a_sampler_has_no_state():
+    with pytest.raises(StateDictError, match="Use shuffle=True"):
+        DataLoader(numbers(), sampler=Backwards(10)).state_dict()
+
+
+@pytest.mark.parametrize("base", [Sampler(), Dataset(), IterableDataset()])
+def test_bases_name_what_to_write(base):
+    with pytest.raises(NotImplementedError, match="must define"):
+        iter(base) if isinstance(base, IterableDataset | Sampler) else base[0]

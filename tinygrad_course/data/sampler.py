@@ -1,0 +1,129 @@
+"""Samplers: in which order, and how often, a DataLoader takes the samples.  Names and arguments are PyTorch's."""
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from tinygrad_course.errors import DataError
+from tinygrad_course.ops.creation import as_tensor, randint, randperm
+from tinygrad_course.ops.dtypes import float64
+from tinygrad_course.ops.random import Generator
+from tinygrad_course.ops.sampling import multinomial
+from tinygrad_course.tensor import Tensor
+
+Index = TypeVar("Index", covariant=True)
+
+
+class Sampler(Generic[Index]):
+    """Base of samplers: write `__iter__`, which gives the numbers of the samples of a pass, and `__len__`."""
+
+    def __init__(self, data_source: Any = None) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Index]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+
+class SequentialSampler(Sampler[int]):
+    """0, 1, ..., len(data_source) - 1."""
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler[int]):
+    """A new random order in each pass; with `replacement` each number is drawn from all.
+
+    num_samples  numbers per pass, as many as there are samples without it; more begin further orders
+    """
+
+    def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
+                 generator: Generator | None = None) -> None:
+        if num_samples is not None and num_samples < 1:
+            raise DataError(f"RandomSampler: num_samples={num_samples}. Give a whole number of at least 1.")
+        self.data_source, self.replacement, self.generator = data_source, replacement, generator
+        self._num_samples = num_samples
+
+    @property
+    def num_samples(self) -> int:
+        """Numbers per pass."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        size, wanted = len(self.data_source), self.num_samples
+        if self.replacement:
+            yield from randint(0, size, (wanted,), generator=self.generator).tolist()
+            return
+        for start in range(0, wanted, max(size, 1)):
+            yield from randperm(size, generator=self.generator).tolist()[:wanted - start]
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given numbers in a new random order in each pass."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices, self.generator = indices, generator
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([self.indices[place] for place in randperm(len(self.indices), generator=self.generator).tolist()])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """`num_samples` numbers per pass, number i with a probability in proportion to weights[i] (they need not add up to 1).
+
+    With rare classes: weights[i] = 1 / (number of samples of the class of sample i)."""
+
+    def __init__(self, weights: Sequence[float] | Tensor | np.ndarray, num_samples: int, replacement: bool = True,
+                 generator: Generator | None = None) -> None:
+        if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+            raise DataError(f"WeightedRandomSampler: num_samples={num_samples!r}. Give a whole number of at least 1.")
+        self.weights = as_tensor(weights, dtype=float64)
+        if self.weights.ndim != 1:
+            raise DataError(f"WeightedRandomSampler: weights of shape {self.weights.shape}. Give one number per sample.")
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        return iter(drawn.tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Lists of `batch_size` numbers of another sampler; the last may be shorter, unless `drop_last`."""
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise DataError(f"BatchSampler: batch_size={batch_size!r}. Give a whole number of at least 1.")
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch = []
+        for index in self.sampler:
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                yield batch
+                batch = []
+        if batch and not self.drop_last:
+            yield batch
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
+        return full + (rest > 0 and not self.drop_last)
