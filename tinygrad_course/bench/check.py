@@ -28,18 +28,36 @@ class Agreement:
     worst: str
 
 
+@dataclass
+class FirstStep:
+    """Loss and gradients of a first step; "0.fc1.weight" is of the first module."""
+
+    loss: float
+    gradients: dict[str, Any]
+
+
+def first_step(task: Task) -> FirstStep:
+    """Run one training step."""
+    loss = float(to_numpy(task.step()))
+    return FirstStep(loss, _gradients(task))
+
+
 def compare_first_step(ours: Task, theirs: Task) -> Agreement:
     """Run one training step of both, which must start from the same weights.  Raises WrongResult if they disagree."""
-    loss, expected = (float(to_numpy(task.step())) for task in (ours, theirs))
-    loss_error = abs(loss - expected) / max(abs(expected), 1e-12)
+    return compare(first_step(ours), first_step(theirs), "PyTorch")
+
+
+def compare(ours: FirstStep, theirs: FirstStep, name: str) -> Agreement:
+    """Compare what has been run; `name` is the other engine's.  Raises WrongResult if they disagree."""
+    loss_error = abs(ours.loss - theirs.loss) / max(abs(theirs.loss), 1e-12)
     if not loss_error <= LOSS_BOUND:
-        raise WrongResult(f"loss {loss:.6g}, PyTorch has {expected:.6g}")
-    gradients, reference = _gradients(ours), _gradients(theirs)
+        raise WrongResult(f"loss {ours.loss:.6g}, {name} has {theirs.loss:.6g}")
+    gradients, reference = ours.gradients, theirs.gradients
     # Of a gradient that is zero but for rounding (a bias before batch norm) the direction says nothing.
     floor = 1e-3 * np.sqrt(sum(float(np.sum(g.astype(float) ** 2)) for g in reference.values()))
-    errors = {name: float(np.linalg.norm((gradients[name] - g).astype(float))) / max(float(np.linalg.norm(g)), floor, 1e-30)
-              for name, g in reference.items()}
-    worst = max(errors, key=lambda name: errors[name] if errors[name] == errors[name] else np.inf)
+    errors = {key: float(np.linalg.norm((gradients[key] - g).astype(float))) / max(float(np.linalg.norm(g)), floor, 1e-30)
+              for key, g in reference.items()}
+    worst = max(errors, key=lambda key: errors[key] if errors[key] == errors[key] else np.inf)
     if not errors[worst] <= GRADIENT_BOUND:
         raise WrongResult(f"gradient of {worst} is off by {errors[worst]:.2g} of its length")
     return Agreement(loss_error, errors[worst], worst)

@@ -65,11 +65,20 @@ def copy_weights(source: Task, target: Task, engine: Engine) -> None:
         ours.load_state_dict({key: engine.module.tensor(value) for key, value in zip(keys, values, strict=True)})
 
 
+def named_arrays(task: Task) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Copies of all parameters and of all buffers; "0.fc1.weight" is of the first module."""
+    weights: dict[str, np.ndarray] = {}
+    buffers: dict[str, np.ndarray] = {}
+    for number, module in enumerate(task.modules):
+        parameters = dict(module.named_parameters())
+        for name, value in module.state_dict().items():
+            (weights if name in parameters else buffers)[f"{number}.{name}"] = to_numpy(value).copy()
+    return weights, buffers
+
+
 def package_version(name: str) -> str | None:
     """The version of an installed package, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
         return None
-
-

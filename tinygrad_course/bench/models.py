@@ -1,18 +1,21 @@
-"""Whole training steps and inference of course-size models, in this package and in PyTorch."""
+"""Whole training steps and inference of course-size models, in this package, in PyTorch and in JAX."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tinygrad_course.bench import dense, generative, sequence, vision
-from tinygrad_course.bench.check import Agreement, WrongResult, compare_first_step
-from tinygrad_course.bench.engines import EAGER, OURS, Engine, copy_weights
+from tinygrad_course.bench.check import Agreement, FirstStep, WrongResult, compare, first_step
+from tinygrad_course.bench.engines import EAGER, OURS, Engine, copy_weights, named_arrays
+from tinygrad_course.bench.jax_process import JAX, JaxProcess
 from tinygrad_course.bench.machine import Disturbance, Watchman
 from tinygrad_course.bench.measure import Plan, Ratio, Timing, interleave, ratio, repeat
 from tinygrad_course.bench.task import Model, Task
+from tinygrad_course.errors import DependencyError
 
 REGISTRY: dict[str, Model] = {model.name: model for family in (dense, vision, sequence, generative)
                               for model in family.MODELS}
@@ -24,6 +27,7 @@ class Row:
 
     training, inference  timings by engine
     wrong                true if the engines disagreed on the first step
+    absent               by engine, why it is not compared with
     """
 
     model: str
@@ -61,14 +65,14 @@ class Row:
 def run(names: Sequence[str], threads: Sequence[int], plan: Plan, against: Sequence[str] = (EAGER,),
         progress: Callable[[str], None] = lambda text: None) -> Iterator[Row]:
     """Rows as they are done: all numbers of threads of the first model, then of the next.  Needs PyTorch."""
-    engines = [Engine(OURS), *(Engine(name) for name in dict.fromkeys((EAGER, *against)))]
+    engines = [Engine(OURS), *(Engine(name) for name in dict.fromkeys((EAGER, *against)) if name != JAX)]
     for name in names:
         model = REGISTRY[name]
         progress(f"{model.title}: first step")
         rows = [Row(model.name, model.title, n, model.goal) for n in threads]
         tasks: dict[str, Task] = {}
         try:
-            agreement = _prepare(model, engines, tasks, rows)
+            start = _prepare(model, engines, tasks, rows)
         except (AttributeError, NotImplementedError) as error:
             for row in rows:
                 row.problem = f"not available: {_short(error)}"
@@ -85,15 +89,27 @@ def run(names: Sequence[str], threads: Sequence[int], plan: Plan, against: Seque
                 yield row
             continue
         for row in rows:
-            row.agreement = agreement
+            row.agreement = start.agreement
             progress(f"{model.title}: {row.threads} thread{'s' * (row.threads > 1)}")
-            _time(row, [engine for engine in engines if engine.name in tasks], tasks, plan)
+            with contextlib.ExitStack() as stack:
+                jax = _start_jax(row, model, start, stack) if JAX in against else None
+                _time(row, [engine for engine in engines if engine.name in tasks], tasks, plan, jax)
             yield row
         tasks.clear()
         gc.collect()
 
 
-def _prepare(model: Model, engines: Sequence[Engine], tasks: dict[str, Task], rows: Sequence[Row]) -> Agreement:
+@dataclass
+class _Start:
+    """What all engines start from, by name, and our first step from there."""
+
+    weights: dict[str, Any]
+    buffers: dict[str, Any]
+    step: FirstStep
+    agreement: Agreement
+
+
+def _prepare(model: Model, engines: Sequence[Engine], tasks: dict[str, Task], rows: Sequence[Row]) -> _Start:
     """Build the model in every engine with the weights of PyTorch's, and compare the first step of ours with PyTorch's."""
     eager = next(engine for engine in engines if engine.name == EAGER)
     tasks[EAGER] = eager.build(model)
@@ -109,19 +125,37 @@ def _prepare(model: Model, engines: Sequence[Engine], tasks: dict[str, Task], ro
                 raise
             for row in rows:
                 row.absent[engine.name] = _short(error)
-    return compare_first_step(tasks[OURS], tasks[EAGER])
+    weights, buffers = named_arrays(tasks[EAGER])
+    ours = first_step(tasks[OURS])
+    return _Start(weights, buffers, ours, compare(ours, first_step(tasks[EAGER]), "PyTorch"))
 
 
-def _time(row: Row, engines: Sequence[Engine], tasks: dict[str, Task], plan: Plan) -> None:
+def _start_jax(row: Row, model: Model, start: _Start, stack: contextlib.ExitStack) -> JaxProcess | None:
+    """JAX with the row's number of threads, its first step compared with ours; None if it cannot take part."""
+    try:
+        jax = stack.enter_context(JaxProcess(model, start.weights, start.buffers, row.threads))
+        compare(start.step, jax.first, "JAX")
+    except WrongResult as error:
+        row.absent[JAX], row.wrong = f"wrong result: {_short(error)}", True
+        return None
+    except DependencyError as error:
+        row.absent[JAX] = _short(error)
+        return None
+    return jax
+
+
+def _time(row: Row, engines: Sequence[Engine], tasks: dict[str, Task], plan: Plan, jax: JaxProcess | None) -> None:
     for engine in engines:
         engine.set_num_threads(row.threads)
-    watchman = Watchman()
-    row.training = interleave({engine.name: repeat(tasks[engine.name].step) for engine in engines}, plan, watchman.calibrate)
+    watchman = Watchman(lambda: jax.processor_time() if jax else 0.0)
+    training = {engine.name: repeat(tasks[engine.name].step) for engine in engines}
+    inference = {engine.name: repeat(engine.inference(tasks[engine.name])) for engine in engines}
+    if jax:
+        training[JAX], inference[JAX] = jax.turn("training"), jax.turn("inference")
+    row.training = interleave(training, plan, watchman.calibrate)
     for task in tasks.values():
         task.train(False)
-    shorter = Plan(plan.repeats, plan.seconds / 2, plan.turn_seconds)
-    row.inference = interleave({engine.name: repeat(engine.inference(tasks[engine.name])) for engine in engines}, shorter,
-                               watchman.calibrate)
+    row.inference = interleave(inference, Plan(plan.repeats, plan.seconds / 2, plan.turn_seconds), watchman.calibrate)
     for task in tasks.values():
         task.train()
     row.disturbance = watchman.report()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tinygrad_course.bench.engines import EAGER, OURS
 from tinygrad_course.bench.imports import ImportRow
+from tinygrad_course.bench.jax_process import JAX
 from tinygrad_course.bench.machine import Machine
 from tinygrad_course.bench.memory import MemoryRow
 from tinygrad_course.bench.models import Row, geometric_mean
@@ -18,7 +19,7 @@ from tinygrad_course.bench.ops import OpRow, Peak
 from tinygrad_course.bench.overhead import OverheadRow
 
 SCHEMA = 1
-_NAMES = {EAGER: "PyTorch", "compile": "torch.compile"}
+_NAMES = {EAGER: "PyTorch", "compile": "torch.compile", JAX: "JAX"}
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Summary:
 
     below    models under their goal, "name 1.2x < 1.8x"
     missing  models without timings
+    others   by further engine the number of models that ran in it, and the means over these of training and inference
     """
 
     threads: int
@@ -58,6 +60,7 @@ class Summary:
     inference: float
     below: list[str]
     missing: list[str]
+    others: dict[str, tuple[int, float, float]] = field(default_factory=dict)
 
 
 def summaries(rows: Sequence[Row]) -> list[Summary]:
@@ -69,8 +72,19 @@ def summaries(rows: Sequence[Row]) -> list[Summary]:
             threads, len(timed), geometric_mean([row.ratio().value for row in timed]),
             geometric_mean([row.ratio("inference").value for row in timed]),
             [f"{row.model} {row.ratio().value:.2f}x (goal {row.goal:g}x)" for row in timed if row.ratio().value < row.goal],
-            [row.model for row in rows if row.threads == threads and not row.timed]))
+            [row.model for row in rows if row.threads == threads and not row.timed],
+            {name: _means([row for row in timed if name in row.training], name) for name in further_engines(timed)}))
     return found
+
+
+def further_engines(rows: Sequence[Row]) -> list[str]:
+    """Those that any row was compared with, or was to be, beside PyTorch eager."""
+    return list(dict.fromkeys(name for row in rows for name in (*row.training, *row.absent) if name not in (OURS, EAGER)))
+
+
+def _means(rows: Sequence[Row], to: str) -> tuple[int, float, float]:
+    training, inference = ([row.ratio(what, to).value for row in rows] for what in ("training", "inference"))
+    return len(rows), geometric_mean(training), geometric_mean(inference)
 
 
 def header(machine: Machine) -> list[str]:
@@ -117,6 +131,9 @@ def summary_lines(rows: Sequence[Row]) -> list[str]:
             lines.append(f"geometric mean of {line.models} model{'s' * (line.models > 1)}, {line.threads} "
                          f"thread{'s' * (line.threads > 1)}: training {line.training:.2f}x, inference {line.inference:.2f}x")
             lines.append(f"  below the goal: {', '.join(line.below) or 'none'}")
+        for name, (models, training, inference) in line.others.items():
+            lines.append(f"  against {_NAMES[name]}, {models} model{'s' * (models != 1)}: "
+                         + (f"training {training:.2f}x, inference {inference:.2f}x" if models else "none ran"))
         if line.missing:
             lines.append(f"  without timings: {', '.join(line.missing)}")
     disturbed = sum(bool(row.disturbance and row.disturbance.reasons) for row in rows)
@@ -155,8 +172,12 @@ def markdown(report: Report) -> str:
     """The report as Markdown tables, for docs/benchmarks.md."""
     parts = ["  \n".join(header(report.machine))]
     if report.models:
+        further = further_engines(report.models)
         parts.append(_table(("model", "threads", "training, ours (ms)", "PyTorch (ms)", "ratio", "quartiles", "goal",
-                             "inference, ours (ms)", "PyTorch (ms)", "ratio"), map(_model_cells, report.models)))
+                             "inference, ours (ms)", "PyTorch (ms)", "ratio",
+                             *(f"{what}, {_NAMES[name]} {unit}" for name in further for what in ("training", "inference")
+                               for unit in ("(ms)", "/ ours"))),
+                            [(*_model_cells(row), *_further_cells(row, further)) for row in report.models]))
         parts.append("\n".join(f"- {line.strip()}" for line in summary_lines(report.models)))
     if report.ops:
         parts.append(_table(("op", "direction", "threads", "ours (µs)", "PyTorch (µs)", "ratio", "rate", "of the roofline"),
@@ -180,6 +201,17 @@ def _model_cells(row: Row) -> tuple[str, ...]:
     return (row.title, str(row.threads), milliseconds(row.training[OURS].median), milliseconds(row.training[EAGER].median),
             f"{training.value:.2f}x", f"{training.low:.2f} to {training.high:.2f}", f"{row.goal:g}x",
             milliseconds(row.inference[OURS].median), milliseconds(row.inference[EAGER].median), f"{inference.value:.2f}x")
+
+
+def _further_cells(row: Row, engines: Sequence[str]) -> Iterator[str]:
+    """Empty where an engine is absent."""
+    for name in engines:
+        for what in ("training", "inference"):
+            timings = getattr(row, what)
+            if row.timed and name in timings:
+                yield from (milliseconds(timings[name].median), f"{row.ratio(what, name).value:.2f}x")
+            else:
+                yield from ("", "")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

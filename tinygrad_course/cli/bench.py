@@ -13,6 +13,7 @@ from tinygrad_course.bench import chart, imports, memory, models, opcases, ops, 
 from tinygrad_course.bench import profile as profiling
 from tinygrad_course.bench import report as reporting
 from tinygrad_course.bench.engines import EAGER, OURS, Engine
+from tinygrad_course.bench.jax_process import JAX
 from tinygrad_course.bench.machine import describe
 from tinygrad_course.bench.measure import Plan
 from tinygrad_course.cli.usage import (
@@ -41,6 +42,7 @@ EXAMPLES = """\
 examples:
   tinygrad-course bench models                         everything, with 1 and 2 threads
   tinygrad-course bench models --only lenet --threads 1
+  tinygrad-course bench models --against torch,jax     also against JAX (pip install jax)
   tinygrad-course bench models --json now.json --chart now.png
   tinygrad-course bench ops --only "relu 32x64x32x32"
   tinygrad-course bench profile resnet20 --threads 2
@@ -49,7 +51,7 @@ examples:
 
 SECTIONS = ("models", "ops", "overhead", "memory", "import")
 WHAT = (*SECTIONS, "all", "profile")
-OTHERS = ("torch", "compile")
+OTHERS = (EAGER, "compile", JAX)
 _CHILD = "TINYGRAD_COURSE_BENCH_CHILD"
 # PyTorch is imported first, so that OpenMP, which both share, is set up as PyTorch has it: this package would limit the
 # spinning of idle threads, and PyTorch's small parallel regions would take up to three times as long.
@@ -97,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"unexpected argument {options.model!r}; choose models by --only {options.model}")
     if options.what != "profile" and find_spec("torch") is None:
         raise UsageError("the benchmark compares with PyTorch, which is not installed: pip install torch")
+    if JAX in options.against.split(",") and find_spec("jax") is None:
+        raise UsageError("--against jax compares with JAX, which is not installed: pip install jax")
     if options.chart is not None and find_spec("matplotlib") is None:
         raise UsageError("the chart needs the package matplotlib: pip install matplotlib, or leave out --chart")
     if os.environ.get(_CHILD) != "1":
