@@ -15,11 +15,13 @@ from tinygrad_course.bench.check import FirstStep, WrongResult, compare, first_s
 from tinygrad_course.bench.engines import OURS, Engine, named_arrays
 from tinygrad_course.bench.jax_process import JAX, JaxProcess
 from tinygrad_course.bench.machine import Machine
-from tinygrad_course.bench.measure import Timing
+from tinygrad_course.bench.measure import Plan, Timing
 from tinygrad_course.cli import bench, main
 from tinygrad_course.errors import DependencyError
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+needs_torch = pytest.mark.skipif(find_spec("torch") is None and os.environ.get("TGC_REQUIRE_TORCH") != "1",
+                                 reason="PyTorch is not installed")
 needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be limited to processors")
 PYTHONPATH = str(Path(tgc.__file__).parents[1])
 HIDE_JAX = "import sys; sys.modules['jax'] = None; "
@@ -73,12 +75,14 @@ def test_more_threads_than_processors_are_refused():
         JaxProcess(models.REGISTRY["xor"], {}, {}, processors + 1)
 
 
+@needs_torch
 @needs_affinity
 @pytest.mark.skipif(find_spec("jax") is not None, reason="JAX is installed")
-def test_a_process_without_jax_tells_why_it_ended():
-    _, weights, buffers = our_start("xor")
-    with pytest.raises(DependencyError, match="needs the package jax: pip install jax"):
-        JaxProcess(models.REGISTRY["xor"], weights, buffers, 1)
+def test_a_process_that_cannot_start_tells_why_and_the_others_are_timed():
+    row, = models.run(["xor"], [1], Plan(1, 0.01, 0.0), ["torch", JAX])
+    assert row.timed
+    assert not row.wrong
+    assert row.absent[JAX].endswith("comparing with JAX needs the package jax: pip install jax")
 
 
 def test_weights_are_told_from_buffers():
@@ -134,6 +138,32 @@ def test_the_first_step_is_ours(name):
         assert jax.turn("training")(2) > 0
         assert jax.turn("inference")(2) > 0
         assert jax.processor_time() > 0
+
+
+@needs_jax
+@needs_torch
+@needs_affinity
+def test_jax_takes_its_turns():
+    row, = models.run(["xor"], [1], Plan(2, 0.01, 0.0), ["torch", JAX])
+    assert list(row.training) == list(row.inference) == ["ours", "torch", JAX]
+    assert len(row.training[JAX].samples) == 2
+    assert row.absent == {}
+
+
+@needs_jax
+@needs_torch
+@needs_affinity
+def test_a_wrong_gradient_is_not_timed(monkeypatch):
+    def longer_gradients(task):
+        step = first_step(task)
+        return FirstStep(step.loss, {name: 1.1 * g for name, g in step.gradients.items()})
+
+    monkeypatch.setattr(models, "first_step", longer_gradients)  # PyTorch's and ours alike, so that only JAX differs
+    row, = models.run(["xor"], [1], Plan(1, 0.01, 0.0), ["torch", JAX])
+    assert row.timed
+    assert row.wrong
+    assert JAX not in row.training
+    assert row.absent[JAX].startswith("wrong result: gradient of 0.")
 
 
 @needs_jax
