@@ -15,6 +15,7 @@ from tinygrad_course.models.lenet import LeNet5
 from tinygrad_course.models.mobilenet import MobileNetV1, mobilenet_v1
 from tinygrad_course.models.mobilenet_v2 import MobileNetV2, mobilenet_v2
 from tinygrad_course.models.nin import NIN, NINCIFAR, nin, nin_cifar
+from tinygrad_course.models.perceptron import LogisticUnit, Perceptron, SoftmaxUnit
 from tinygrad_course.models.registry import get_model, get_model_builder, list_models, register_model
 from tinygrad_course.models.resnet import (
     ResNet,
@@ -41,6 +42,7 @@ from tinygrad_course.models.resnet_cifar import (
     resnet56,
     resnet110,
 )
+from tinygrad_course.models.separability import Separation, separate
 from tinygrad_course.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from tinygrad_course.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 from tinygrad_course.models.wide_resnet import WideResNet, wrn
@@ -58,10 +60,14 @@ __all__ = [
     "GoogLeNet2014",
     "GoogLeNetOutputs",
     "LeNet5",
+    "LogisticUnit",
     "MobileNetV1",
     "MobileNetV2",
+    "Perceptron",
     "ResNet",
     "ResNetCIFAR",
+    "Separation",
+    "SoftmaxUnit",
     "SqueezeNet",
     "WideResNet",
     "ZFNet",
@@ -99,6 +105,7 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "separate",
     "squeezenet1_0",
     "squeezenet1_1",
     "vgg11",
