@@ -48,7 +48,7 @@ class Perceptron:
     @classmethod
     def from_vector(cls, w: Sequence[float] | np.ndarray) -> Perceptron:
         """From (w_0, w_1, ..., w_n), as the learning rules use it."""
-        return cls(w[1:], -w[0])
+        return cls(w[1:], 0.0 - w[0])  # not -0
 
     @property
     def vector(self) -> np.ndarray:
