@@ -111,6 +111,7 @@ def test_constants_and_classes():
     assert isinstance(tgc.float32, tgc.dtype)
     assert tgc.autograd.gradcheck is tgc.testing.gradcheck
     assert tgc.autograd.gradgradcheck is tgc.testing.gradgradcheck
+    assert tgc.func.functional_call is nn.utils.stateless.functional_call
     assert tgc.utils.data.DataLoader is tgc.data.DataLoader
 
 

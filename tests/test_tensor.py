@@ -252,6 +252,18 @@ def test_printing_as_in_torch(make: Callable[..., Any], torch: Any) -> None:
     assert repr(make(tgc)) == theirs
 
 
+def test_printing_names_the_types_that_are_not_the_default(torch: Any) -> None:
+    makes = [lambda t: t.tensor([1.25], dtype=t.float64), lambda t: t.tensor([1.25], dtype=t.float32)]
+    try:
+        for package in (tgc, torch):
+            package.set_default_dtype(package.float64)
+        for make in makes:
+            assert repr(make(tgc)) == repr(make(torch)).replace("torch.", "").replace("1.2500", "1.25")
+    finally:
+        for package in (tgc, torch):
+            package.set_default_dtype(package.float32)
+
+
 def test_printing_says_where_it_comes_from() -> None:
     assert repr(tgc.tensor([1.0], requires_grad=True) * 2) == "tensor([2.], grad_fn=<mulBackward>)"
     assert len(repr(tgc.zeros(1000, 1000))) < 1000

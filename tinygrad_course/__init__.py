@@ -29,6 +29,7 @@ from tinygrad_course import (
     backends,
     cuda,
     errors,
+    func,
     functional,
     linalg,
     masked,
@@ -95,6 +96,7 @@ _ABSENT = {
     "channels_last": "tensors are in C order, and kernels choose their layout themselves; drop memory_format",
     "hub": "build the model and read its weights with tgc.load(path)",
     "multiprocessing": "kernels use all cores in one process; drop these lines",
+    "set_printoptions": "numbers print with 4 digits; for others print x.numpy() inside numpy.printoptions(...)",
     "set_default_device": "give device= or call .to(device)",
     "set_default_tensor_type": "use tgc.set_default_dtype(tgc.float64)",
 }

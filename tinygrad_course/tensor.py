@@ -20,7 +20,18 @@ from tinygrad_course.ops import inplace
 from tinygrad_course.ops.arithmetic import add, div, mul, neg, sub
 from tinygrad_course.ops.cast import cast
 from tinygrad_course.ops.creation import from_numpy, rand, randint, randn, tensor
-from tinygrad_course.ops.dtypes import as_dtype, float16, float32, float64, int8, int16, int32, int64, uint8
+from tinygrad_course.ops.dtypes import (
+    as_dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 from tinygrad_course.ops.dtypes import bool_ as bool_dtype
 from tinygrad_course.ops.index import getitem
 from tinygrad_course.ops.random import Generator
@@ -645,7 +656,7 @@ class Tensor(OpMethods):
         notes = []
         if values.size == 0 and values.shape != (0,):
             notes.append(f"size={self.shape}")
-        if values.dtype not in (np.float32, np.int64, np.bool_):
+        if values.dtype not in (get_default_dtype(), np.int64, np.bool_):
             notes.append(f"dtype={values.dtype}")
         if self.is_cuda:
             notes.append("device='cuda'")

@@ -116,6 +116,7 @@ def test_gradient_has_the_type_of_its_leaf(dtype: str) -> None:
         (lambda x: backward([x.sum()], [None, None]), GraphError, "1 tensors, but 2 gradients"),
         (lambda x: grad([x.sum()], x, [None, None]), GraphError, "1 outputs, but 2 grad_outputs"),
         (lambda x: backward(3.0), GraphError, "expected a Tensor, got float"),
+        (lambda x: grad(x.sum(), x, only_inputs=False), TypeError, r"backward\(\) fills the \.grad"),
         (lambda x: grad(x.sum(), leaf(1.0)), GraphError, r"input 0 of shape \(1,\) was not used.*allow_unused"),
         (lambda x: grad(x.sum(), tgc.ones(1)), GraphError, r"does not require a gradient.*requires_grad_\(\)"),
         (lambda x: grad(x.sum(), "x"), GraphError, "must be tensors.*str"),
@@ -199,6 +200,7 @@ def test_grad_of_intermediates() -> None:
 def test_unused_inputs() -> None:
     x, y = leaf(2.0), leaf(3.0)
     assert grad(x * 2, [x, y], allow_unused=True)[1] is None
+    assert grad(x * 2, [x, y], None, None, False, True, True)[1] is None  # only_inputs stands where PyTorch has it
     with pytest.raises(GraphError, match="input 1"):
         grad(x * 2, [x, y])
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, exactly, mask, whole
 from tests.ops.patterns import INTEGERS, ODD, comparison, singles, torch_function
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import OperandError, ShapeError
 
 CASES = (
     comparison("eq", lambda x, y: x == y),
@@ -60,6 +61,14 @@ CASES = (
 
 class TestBattery(Battery):
     """See battery.py."""
+
+
+def test_where_of_a_condition_alone_is_where_it_holds(torch: Any) -> None:
+    condition = [[True, False, True], [False, True, False]]
+    ours, theirs = tgc.where(tgc.tensor(condition)), torch.where(torch.tensor(condition))
+    assert [index.tolist() for index in ours] == [index.tolist() for index in theirs]
+    with pytest.raises(OperandError, match="give both input and other"):
+        tgc.where(tgc.tensor(condition), 1.0)
 
 
 def test_where_with_numbers_has_torchs_type(backend: str, torch: Any) -> None:

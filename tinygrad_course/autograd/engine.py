@@ -202,11 +202,13 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-         create_graph: bool = False, allow_unused: bool = False) -> tuple[Any, ...]:
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool = False) -> tuple[Any, ...]:
     """The gradients of outputs with respect to inputs, as a tuple, without touching any `.grad`.
 
     With create_graph the result is recorded and can be differentiated again.  An input that the outputs do not depend
-    on raises, or gives None with allow_unused."""
+    on raises, or gives None with allow_unused.  only_inputs is always True; PyTorch's scripts say so."""
+    if not only_inputs:
+        raise TypeError("grad: only_inputs=False is not supported; backward() fills the .grad of all leaves")
     roots = _as_list(outputs)
     gradients = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
     if len(gradients) != len(roots):

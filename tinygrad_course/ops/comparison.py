@@ -5,6 +5,7 @@ from typing import Any
 from tinygrad_course.autograd.base import TensorBase
 from tinygrad_course.autograd.function import apply, binary, unary
 from tinygrad_course.autograd.node import Node
+from tinygrad_course.errors import OperandError
 from tinygrad_course.ops.broadcast import Elementwise, sum_to
 from tinygrad_course.ops.cast import cast, operands
 from tinygrad_course.ops.dtypes import bool_, constant
@@ -150,8 +151,14 @@ def logical_not(input: Any) -> Any:
     return unary(LogicalNot, input)
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """`input` where the condition holds, else `other`; all three broadcast."""
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, else `other`; all three broadcast.
+
+    Of the condition alone the indices at which it holds, one tensor per axis: nonzero(condition, as_tuple=True)."""
+    if input is None and other is None:
+        return cast(condition, bool_).nonzero(as_tuple=True)
+    if input is None or other is None:
+        raise OperandError("where: give both input and other, or the condition alone")
     if not isinstance(input, TensorBase) and not isinstance(other, TensorBase):
         input = constant(input, cast(condition, bool_))
     x, y = operands(input, other)
