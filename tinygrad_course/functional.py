@@ -124,7 +124,8 @@ def _pull(ys: Sequence[Any], xs: Sequence[Any], vs: Sequence[Any], create_graph:
     pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y is not None and y.track]
     if not pairs:
         return [None] * len(xs)
-    return grad([y for y, _ in pairs], list(xs), [v for _, v in pairs], keep or create_graph, create_graph, True)
+    return grad([y for y, _ in pairs], list(xs), [v for _, v in pairs], keep or create_graph, create_graph,
+                allow_unused=True)
 
 
 class _Pushforward:
