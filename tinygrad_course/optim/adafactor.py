@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.ops.creation import zeros
 from tinygrad_course.optim.flat import add_scaled
-from tinygrad_course.optim.optimizer import Group, Optimizer
+from tinygrad_course.optim.optimizer import Optimizer
 from tinygrad_course.optim.options import as_number, check_pair
+from tinygrad_course.optim.state import Group
 from tinygrad_course.tensor import Tensor
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_course.ops.like import full_like
-from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, gradients_of
+from tinygrad_course.optim.optimizer import Optimizer, arrays_of, gradients_of
 from tinygrad_course.optim.options import as_number, check_number
+from tinygrad_course.optim.state import Group
 
 
 class Adagrad(Optimizer):

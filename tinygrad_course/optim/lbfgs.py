@@ -8,8 +8,9 @@ from typing import Any
 from tinygrad_course.autograd import enable_grad, no_grad
 from tinygrad_course.optim.flat import add_scaled, gradients, move
 from tinygrad_course.optim.line_search import Point, strong_wolfe
-from tinygrad_course.optim.optimizer import Group, Optimizer
+from tinygrad_course.optim.optimizer import Optimizer
 from tinygrad_course.optim.options import as_number
+from tinygrad_course.optim.state import Group
 from tinygrad_course.tensor import Tensor
 
 

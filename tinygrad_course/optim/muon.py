@@ -10,8 +10,9 @@ from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.like import zeros_like
 from tinygrad_course.optim.flat import add_scaled
-from tinygrad_course.optim.optimizer import Group, Optimizer
+from tinygrad_course.optim.optimizer import Optimizer
 from tinygrad_course.optim.options import as_number, check_number
+from tinygrad_course.optim.state import Group
 
 
 class Muon(Optimizer):

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, gradients_of
+from tinygrad_course.optim.optimizer import Optimizer, arrays_of, gradients_of
 from tinygrad_course.optim.options import as_number, check_betas, check_number
+from tinygrad_course.optim.state import Group
 
 
 class NAdam(Optimizer):

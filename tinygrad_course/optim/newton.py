@@ -15,8 +15,9 @@ from tinygrad_course.ops.like import zeros_like
 from tinygrad_course.optim.flat import flatten, move
 from tinygrad_course.optim.lbfgs import check_line_search, require_one_group, required_closure
 from tinygrad_course.optim.line_search import Point, strong_wolfe
-from tinygrad_course.optim.optimizer import Group, Optimizer
+from tinygrad_course.optim.optimizer import Optimizer
 from tinygrad_course.optim.options import as_number, check_number
+from tinygrad_course.optim.state import Group
 from tinygrad_course.tensor import Tensor
 
 

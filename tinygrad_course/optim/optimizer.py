@@ -1,10 +1,13 @@
 # cython: annotation_typing=False
-"""Optimizer: parameter groups, per-parameter state, hooks, and the state dict in PyTorch's layout."""
+"""Optimizer: parameter groups, what is remembered for each parameter, and the step.
+
+Compiled, because a step of a small network takes microseconds.  Hooks and state dicts are in hooks.py and state.py, which
+are not.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,64 +16,17 @@ import numpy as np
 from tinygrad_course import backend
 from tinygrad_course.autograd import enable_grad
 from tinygrad_course.autograd.base import TensorBase
-from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.autograd.origin import warn
-from tinygrad_course.errors import DTypeError, StateDictError
+from tinygrad_course.errors import DTypeError
 from tinygrad_course.kernels.arrays import alike
-from tinygrad_course.ops.creation import from_numpy, tensor
 from tinygrad_course.ops.like import full_like
+from tinygrad_course.optim.hooks import run_hooks
 from tinygrad_course.optim.options import as_number, check_number
+from tinygrad_course.optim.state import NOTES, Group, Stateful
 from tinygrad_course.tensor import Tensor
 
-Group = dict[str, Any]
-Hooks = OrderedDict[int, Callable[..., Any]]
 
-# What a group may have beside the options of its optimiser: a label, and what schedulers note there.
-_NOTES = {"params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum"}
-_every_step_pre_hooks: Hooks = OrderedDict()
-_every_step_post_hooks: Hooks = OrderedDict()
-
-
-def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before every step of every optimiser; see Optimizer.register_step_pre_hook."""
-    return _register(_every_step_pre_hooks, hook)
-
-
-def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after every step of every optimiser."""
-    return _register(_every_step_post_hooks, hook)
-
-
-def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step` with its hooks; where it calls the step of its base class, they run once."""
-
-    @functools.wraps(step)
-    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        self._opt_called = True
-        if self._stepping or not (_every_step_pre_hooks or self._step_pre_hooks or self._step_post_hooks
-                                  or _every_step_post_hooks):
-            return step(self, *args, **kwargs)
-        self._stepping = True
-        try:
-            for hook in [*_every_step_pre_hooks.values(), *self._step_pre_hooks.values()]:
-                changed = hook(self, args, kwargs)
-                if changed is not None:
-                    if not isinstance(changed, tuple) or len(changed) != 2:
-                        raise RuntimeError(f"{type(self).__name__}.step: a pre-hook must return None or a tuple of "
-                                           f"(new_args, new_kwargs), but got {changed!r}")
-                    args, kwargs = changed
-            result = step(self, *args, **kwargs)
-            for hook in [*self._step_post_hooks.values(), *_every_step_post_hooks.values()]:
-                hook(self, args, kwargs)
-            return result
-        finally:
-            self._stepping = False
-
-    hooked.hooked = True  # type: ignore[attr-defined]
-    return hooked
-
-
-class Optimizer:
+class Optimizer(Stateful):
     """Base of all optimisers.  A subclass gives `defaults` and writes `_update(group, params)`, or `step` as a whole.
 
     param_groups  list of dicts: "params" (the list of tensors) and the options of the group
@@ -80,15 +36,10 @@ class Optimizer:
     their own.  The learning rate may be a tensor of one element; schedulers then write into it.
     """
 
-    # State that is a number: an int or float in `state`, a tensor of no dimension in state dicts, as PyTorch has it.
-    _numbers: tuple[str, ...] = ("step",)
-    # State without which a loaded entry is not enough to go on.
-    _required: tuple[str, ...] = ()
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__ and not hasattr(cls.__dict__["step"], "hooked"):
-            cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
+            cls.step = run_hooks(cls.__dict__["step"])  # type: ignore[method-assign]
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self._begin_life()
@@ -115,18 +66,6 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    def _begin_life(self) -> None:
-        """No hooks, no step yet."""
-        self._step_pre_hooks: Hooks = OrderedDict()
-        self._step_post_hooks: Hooks = OrderedDict()
-        self._state_dict_pre_hooks: Hooks = OrderedDict()
-        self._state_dict_post_hooks: Hooks = OrderedDict()
-        self._load_state_dict_pre_hooks: Hooks = OrderedDict()
-        self._load_state_dict_post_hooks: Hooks = OrderedDict()
-        self._stepping = False
-        self._opt_called = False  # a step since the first scheduler was made: schedulers ask
-        self._scheduled = False
-
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
@@ -146,7 +85,7 @@ class Optimizer:
             raise TypeError("params of a group is a set, whose order changes from run to run: give a list")
         group = {**param_group, "params": [params] if isinstance(params, Tensor) else list(params)}
         self._take_names(group)
-        unknown = sorted(set(group) - set(self.defaults) - _NOTES)
+        unknown = sorted(set(group) - set(self.defaults) - NOTES)
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(unknown)}; "
                              f"a group may have {', '.join(sorted(self.defaults))}")
@@ -235,7 +174,7 @@ class Optimizer:
                              "after the optimiser was built. Build the optimiser after model.to(...)")
         return remembered.array
 
-    @_hooked
+    @run_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of all parameters that have a gradient.  Returns what `closure()`, if given, returned."""
         loss = None
@@ -268,173 +207,12 @@ class Optimizer:
                 if param.grad is not None:
                     param.grad = param.grad.detach().zero_()
 
-    # ---- hooks --------------------------------------------------------------------------------------------------
-
-    profile_hook_step = staticmethod(_hooked)  # PyTorch's name; there is no profiler to tell here
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs) for it."""
-        return _register(self._step_pre_hooks, hook)
-
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` after each step."""
-        return _register(self._step_post_hooks, hook)
-
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` before state_dict() collects anything."""
-        return _register(self._state_dict_pre_hooks, hook, prepend)
-
-    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` on what state_dict() is about to return; it may return another one."""
-        return _register(self._state_dict_post_hooks, hook, prepend)
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)`, on a shallow copy, before it is loaded; it may return another one."""
-        return _register(self._load_state_dict_pre_hooks, hook, prepend)
-
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer)` after a state was loaded."""
-        return _register(self._load_state_dict_post_hooks, hook, prepend)
-
-    # ---- state dict ---------------------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """{"state": {number: {...}}, "param_groups": [{options, "params": [numbers]}]}.
-
-        Parameters are numbered in the order of the groups.  The tensors are those of the optimiser: copy them if they
-        are to outlive the next step.
-        """
-        for hook in self._state_dict_pre_hooks.values():
-            hook(self)
-        numbers = {id(param): number for number, param in enumerate(self._all_params())}
-        state = {numbers[id(param)]: self._pack(entry) for param, entry in self.state.items() if id(param) in numbers}
-        groups = [{**{key: value for key, value in group.items() if key != "params"},
-                   "params": [numbers[id(param)] for param in group["params"]]} for group in self.param_groups]
-        result: dict[str, Any] = {"state": state, "param_groups": groups}
-        for hook in self._state_dict_post_hooks.values():
-            changed = hook(self, result)
-            result = result if changed is None else changed
-        return result
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over options and state.  Tensors are copied, in each parameter's dtype and on its device.
-
-        Raises StateDictError, which names every difference, if groups or shapes do not fit; nothing is changed then.
-        """
-        if self._load_state_dict_pre_hooks:
-            state_dict = dict(state_dict)
-            for hook in self._load_state_dict_pre_hooks.values():
-                changed = hook(self, state_dict)
-                state_dict = state_dict if changed is None else changed
-        lines = _differences(state_dict, self.param_groups)
-        if lines:
-            raise self._does_not_fit(lines)
-        saved = state_dict["param_groups"]
-        params = dict(zip([number for group in saved for number in group["params"]], self._all_params(), strict=True))
-        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        wrong = []
-        for number, entry in state_dict["state"].items():
-            param = params.get(number)
-            if param is None:
-                wrong.append(f"state is given for parameter {number}, which no group has")
-                continue
-            state[param] = {key: _own_copy(value, None if key in self._numbers else param) for key, value in entry.items()}
-            wrong += [f"{key} of parameter {number}{problem}" for key, value in state[param].items()
-                      if (problem := self._problem(key, value, param))]
-        if wrong:
-            raise self._does_not_fit(wrong)
-        groups = []
-        for given, own in zip(saved, self.param_groups, strict=True):
-            names = {"param_names": own["param_names"]} if "param_names" in own else {}
-            options = {key: _own_copy(value, None) for key, value in given.items() if key != "params"}
-            groups.append({**names, **self.defaults, **options, "params": own["params"]})
-        for group in groups:
-            self._check_options(group)
-        for param, entry in state.items():
-            state[param] = self._unpack(entry)
-        self.state, self.param_groups = state, groups
-        for hook in self._load_state_dict_post_hooks.values():
-            hook(self)
-
-    def _does_not_fit(self, lines: list[str]) -> StateDictError:
-        return StateDictError(f"load_state_dict: the state does not fit this {type(self).__name__}:\n  " + "\n  ".join(lines))
-
-    def _problem(self, key: str, value: Any, param: Tensor) -> str:
-        """What is wrong with a loaded state value, to be read after its name; nothing: ''."""
-        if isinstance(value, Tensor):
-            shape = self._state_shape(key, param)
-            fits = value.ndim == 0 or value.shape == shape
-            return "" if fits else f": the file has {value.shape}, the parameter {shape}"
-        simple = isinstance(value, (bool, int, float, type(None)))
-        return "" if simple else f" is a {type(value).__name__}, a tensor is needed"
-
-    def _state_shape(self, key: str, param: Tensor) -> Any:
-        """The shape of a remembered array."""
-        return param.shape
-
-    def _all_params(self) -> list[Tensor]:
-        return [param for group in self.param_groups for param in group["params"]]
-
-    def _pack(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """One parameter's state as the state dict shows it."""
-        return {key: tensor(value, dtype=np.float32) if key in self._numbers and isinstance(value, (int, float)) else value
-                for key, value in entry.items()}
-
-    def _unpack(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """The reverse of `_pack`."""
-        if not set(self._required) <= set(entry):
-            raise StateDictError(f"load_state_dict: a parameter's state has {', '.join(entry)}; {type(self).__name__} "
-                                 f"needs {', '.join(self._required)}")
-        return {key: (int if key == "step" else float)(value) if key in self._numbers else value
-                for key, value in entry.items()}
-
     def __repr__(self) -> str:
         lines = []
         for number, group in enumerate(self.param_groups):
             lines.append(f"\nParameter Group {number}\n")
             lines += [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
         return f"{type(self).__name__} ({''.join(lines)})"
-
-
-def _register(table: Hooks, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    if not callable(hook):
-        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
-    handle = RemovableHandle(table, hook)
-    if prepend:
-        table.move_to_end(handle.id, last=False)
-    return handle
-
-
-def _own_copy(value: Any, param: Tensor | None) -> Any:
-    """A copy of a state value; tensors follow the parameter's dtype and device, if there is one."""
-    if isinstance(value, list):
-        return [_own_copy(entry, param) for entry in value]
-    if not isinstance(value, Tensor) and hasattr(value, "__array__"):  # arrays, and tensors of other libraries
-        value = from_numpy(np.asarray(value))
-    if not isinstance(value, Tensor):
-        return value
-    value = value.detach()
-    return (value if param is None else value.to(param.device, param.dtype)).clone()
-
-
-def _differences(given: Any, own: list[Group]) -> list[str]:
-    """Why the groups of a state dict do not fit, one line each."""
-    if not isinstance(given, Mapping) or not {"state", "param_groups"} <= set(given):
-        found = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        return [f"an optimiser's state dict has the keys 'state' and 'param_groups', this one has {found}"]
-    saved = given["param_groups"]
-    if len(saved) != len(own):
-        return [f"different number of parameter groups: the file has {len(saved)}, the optimiser has {len(own)}"]
-    lines = []
-    for number, (theirs, ours) in enumerate(zip(saved, own, strict=True)):
-        if len(theirs["params"]) != len(ours["params"]):
-            lines.append(f"group {number}: the file has {len(theirs['params'])} parameters, the optimiser has "
-                         f"{len(ours['params'])}")
-        unknown, missing = sorted(set(theirs) - set(ours) - _NOTES), sorted(set(ours) - set(theirs) - _NOTES)
-        if unknown and missing:  # one alone is the work of a scheduler, or of another version
-            lines.append(f"group {number}: the file is of another kind of optimiser, it has the options "
-                         f"{', '.join(unknown)} and not {', '.join(missing)}")
-    return lines
 
 
 def by_device(params: list[Any]) -> list[tuple[str, list[Any]]]:

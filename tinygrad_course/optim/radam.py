@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, gradients_of
+from tinygrad_course.optim.optimizer import Optimizer, arrays_of, gradients_of
 from tinygrad_course.optim.options import as_number, check_betas, check_number
+from tinygrad_course.optim.state import Group
 
 
 class RAdam(Optimizer):

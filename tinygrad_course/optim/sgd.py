@@ -8,8 +8,9 @@ from typing import Any
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import new_tensor
-from tinygrad_course.optim.optimizer import Group, Optimizer, arrays_of, by_device, gradients_of
+from tinygrad_course.optim.optimizer import Optimizer, arrays_of, by_device, gradients_of
 from tinygrad_course.optim.options import as_number, check_number
+from tinygrad_course.optim.state import Group
 
 
 class SGD(Optimizer):
