@@ -56,7 +56,7 @@ def test_trajectory_is_that_of_torch(name, options, dtype):
     ours, theirs = parameters(tgc, dtype), parameters(torch, dtype)
     run(tgc, getattr(optim, name)(ours, **options), ours, dtype)
     run(torch, getattr(torch.optim, name)(theirs, **options, foreach=False), theirs, dtype)
-    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    tolerance = 1e-12 if dtype == "float64" else 1e-6
     for a, b in zip(ours, theirs, strict=True):
         assert_close(a, b, rtol=tolerance, atol=tolerance)
 
