@@ -1,5 +1,6 @@
 """The backward pass: accumulation, graphs of every form, hooks, higher derivatives, what aliases what."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -675,6 +676,38 @@ def test_op_that_saves_an_intermediate_is_refused() -> None:
 
     with pytest.raises(GraphError, match=r"careless.*neither an input nor an output.*ctx\.constants"):
         apply(Careless, (leaf(1.0),))
+
+
+@pytest.mark.parametrize("before", [(), (0,), (0, 1), (0, 1, 2, 3)])
+@pytest.mark.parametrize("kept", list(itertools.product([True, False], repeat=4)))
+def test_save_leaves_out_none_and_replaces_what_was_saved(kept: tuple[bool, ...], before: tuple[int, ...]) -> None:
+    class Saves(Op):
+        name = "saves"
+        shape = staticmethod(lambda *shapes: shapes[0])
+
+        @staticmethod
+        def forward(ctx: Any, k: Any, *arrays: Any) -> Any:
+            if before:
+                ctx.save(*[arrays[i] for i in before])
+            ctx.save(*[array if keep else None for array, keep in zip(arrays, kept, strict=True)])
+            return k.mul(arrays[0], arrays[1])
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            found.append(ctx.saved)
+            return (g, None, None, None)
+
+    found: list[Any] = []
+    xs = [leaf(1.0) for _ in range(4)]
+    apply(Saves, tuple(xs)).sum().backward()
+    expected = [x for x, keep in zip(xs, kept, strict=True) if keep]
+    assert [id(x) for x in found[0]] == [id(x) for x in expected]
+    for x in expected:
+        y = apply(Saves, tuple(xs)).sum()
+        with tgc.no_grad():
+            x.mul_(2.0)
+        with pytest.raises(GraphError, match="changed in place"):
+            y.backward()
 
 
 def test_two_ops_of_one_name_are_refused() -> None:

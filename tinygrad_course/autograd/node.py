@@ -88,7 +88,7 @@ class Node:
     _edges: Any  # all of them where there are more than two, else None
     _link0: Any  # what is saved: input tensors and `SavedOutput`s
     _link1: Any
-    _links: Any  # all of it where there is more than two, else None
+    _links: Any  # or all of it, as a tuple
     _inputs: Any
     _versions: Any
     _outputs_saved: bool
@@ -99,16 +99,17 @@ class Node:
         """Keep inputs or outputs of forward for backward, where `saved` gives them back as tensors; None is left out."""
         if self.closed:
             return
-        if third is None:
-            self._link0 = self._link(first)
-            if second is not None:
-                self._link1 = self._link(second)
-        else:
-            self._links = tuple([self._link(array) for array in (first, second, third, fourth) if array is not None])
+        if first is None or third is not None or fourth is not None:
+            self.save_all((first, second, third, fourth))
+            return
+        self._links = None
+        self._link0 = self._link(first)
+        self._link1 = None if second is None else self._link(second)
 
     def save_all(self, arrays: Any) -> None:
         """`save` for any number of arrays."""
         if not self.closed:
+            self._link0 = self._link1 = None
             self._links = tuple([self._link(array) for array in arrays if array is not None])
 
     @property
