@@ -222,6 +222,17 @@ def test_writes_in_place() -> None:
     check(Wrapped(forward), normal(2, 3), others=((normal(5, 3),),), gradients=False)
 
 
+def test_writes_in_place_to_truth_values() -> None:
+    def forward(x: Any) -> Any:
+        mask = (x > 0).clone()
+        mask[:, 0] = True
+        mask[:, 1:3] = x[:, :2] > 1  # bool by bool
+        mask[:, 3] = x[:, 3]  # cast: what is not 0 is true
+        return mask
+
+    check(Wrapped(forward), normal(2, 5), others=((normal(5, 5),),), gradients=False)
+
+
 def test_other_threads_and_watchers() -> None:
     """Ops of other threads are none of the model's, and anomaly mode is on again afterwards."""
     count = iter(range(99))
@@ -320,6 +331,38 @@ def test_wrong_arguments() -> None:
             ((nn.Linear(3, 2), x), {"dynamic_axes": {"input": {0: "n", 1: "n"}}}, r"one length.*they have \[2, 3\]")):
         with pytest.raises(ExportError, match=match):
             export_onnx(*arguments, io.BytesIO(), **options)
+
+
+def test_names_of_parameters_are_taken() -> None:
+    """A graph has one namespace; two values of one name would be one."""
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(tgc.tensor(normal(3)))
+            self.register_buffer("output", tgc.tensor(normal(3)))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.x + self.output
+
+    for options, name in (({}, "x"), ({"input_names": ["y"]}, "output"), ({"output_names": ["y"]}, "x")):
+        refused(Scaled(), f"'{name}' is the name of a parameter or buffer and of an input or output.*input_names", **options)
+    check(Scaled(), normal(2, 3), input_names=["y"], output_names=["z"])
+
+
+def test_a_variance_without_freedom() -> None:
+    """0 / 0, and something / 0."""
+    content = check(Wrapped(lambda x: (x[:, :1].var(1), x.var(1, correction=3))), normal(2, 2), gradients=False)
+    assert [np.isnan(y).all() or np.isinf(y).all() for y in run(content, normal(2, 2))] == [True, True]
+
+
+def test_what_onnx_itself_refuses() -> None:
+    refused(tgc.isnan, "ONNX has no op for what the model computes: .*IsNaN.*unsupported type", np.array([[1, 2]]))
+
+
+def test_warnings_point_at_the_caller() -> None:
+    with pytest.warns(UserWarning, match="a batch of 2 only") as caught:
+        export_onnx(Wrapped(lambda x: x + tgc.ones(2, 3)), tgc.ones(2, 3), io.BytesIO())
+    assert caught[0].filename == __file__
 
 
 def test_errors_of_the_model_are_its_own() -> None:

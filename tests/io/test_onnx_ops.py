@@ -155,6 +155,7 @@ SHAPES: dict[str, Any] = {
     "where fixed": lambda x: tgc.where(tgc.tensor([True, False, True, False, False]), x, -x),
     "where never": lambda x: tgc.where(tgc.zeros(5).bool(), 7.0, -x),
     "where": lambda x: tgc.where(x > 0, x, x * 0.1),
+    "where of truth values": lambda x: tgc.where(x > 0, x > 1, x > -1),
     "zeros_like": lambda x: tgc.cat([x, tgc.zeros_like(x)], 1),
     "diff": lambda x: x.diff(dim=1),
     "cast": lambda x: (x > 0).float() + x.double().float(),

@@ -57,9 +57,9 @@ def export_onnx(model: Module, inputs: Any, path: Any, *, input_names: Sequence[
     path          where to, or a binary file open for writing
     input_names   of the tensors among the inputs, in order; by default the names of forward's parameters
     output_names  by default `output`, or `output_0`, ...
-    dynamic_axes  {input name: {axis: label} or [axes]}: lengths that are free in the file.  By default the first axis of
-                  every input is, under the label `batch`, where the model works with another batch size (there is a warning
-                  where it does not); {} fixes all
+    dynamic_axes  {input name: {axis: label} or [axes]}: lengths that are free in the file.  By default the first axis is,
+                  under the label `batch`, of every input where it is as long as that of the first, if the model works with
+                  another batch size (there is a warning if not); {} fixes all
     opset         18 to 23; 18 is read by every runtime of the last years
 
     Parameters and buffers keep the names of the state dict.  Raises ExportError if an op has no counterpart in ONNX or the
@@ -79,7 +79,10 @@ def export_onnx(model: Module, inputs: Any, path: Any, *, input_names: Sequence[
         for module, training in modes:
             module.training = training
     content = proto.SerializeToString()
-    package.checker.check_model(content, full_check=True)
+    try:
+        package.checker.check_model(content, full_check=True)
+    except (package.checker.ValidationError, package.shape_inference.InferenceError) as error:
+        raise ExportError(f"export_onnx: ONNX has no op for what the model computes: {error}") from error
     if hasattr(path, "write"):
         path.write(content)
     else:
@@ -157,7 +160,7 @@ def _export(model: Module, example: Example, output_names: Sequence[str] | None,
     if axes.places:
         size = next(iter(example.tensors.values())).shape[0]
         warnings.warn(f"export_onnx: the file is for a batch of {size} only, because {reason}. Pass dynamic_axes={{}} if "
-                      "that is what you want", UserWarning, stacklevel=4)
+                      "that is what you want", UserWarning, stacklevel=3)
     return proto
 
 
@@ -205,6 +208,10 @@ def _build(model: Module, example: Example, output_names: Sequence[str] | None, 
     if len(names) != len(graph.outputs) or len({*names, *example.tensors}) != len(names) + len(example.tensors):
         raise ExportError(f"export_onnx: {len(graph.outputs)} tensors come out; output_names must have as many different "
                           f"names, other than those of the inputs, got {names}")
+    twice = [name for name in (*example.tensors, *names) if name in state]
+    if twice:
+        raise ExportError(f"export_onnx: {twice[0]!r} is the name of a parameter or buffer and of an input or output, which "
+                          "an ONNX graph cannot tell apart. Choose others: input_names, output_names")
     lengths = {label: (size, *axes.places[label][0]) for label, size in axes.lengths.items()}
     builder = Builder(opset, lengths, state)
     builder.write(graph, list(example.tensors), names)

@@ -1,4 +1,4 @@
-"""Resize nodes as ops, for every combination of coordinates and modes that the operator's definition has."""
+"""Resize nodes as ops: a matrix along each axis, for each mode and way to lay the coordinates; the others are refused."""
 
 from __future__ import annotations
 

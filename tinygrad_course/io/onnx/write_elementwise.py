@@ -80,6 +80,8 @@ def where(g: Any, call: Any, condition: str, x: str, y: str) -> Any:
         return y
     if mask.dtype != np.bool_:
         condition = g.cast(condition, np.bool_)
+    if other.dtype == np.bool_:  # onnxruntime chooses between numbers only
+        return g.cast(g.node("Where", condition, g.cast(x, np.int32), g.cast(y, np.int32)), np.bool_)
     return g.node("Where", condition, x, y)
 
 

@@ -69,14 +69,15 @@ def element(g: Any, call: Any, x: str, index: Any) -> Any:
 
 @writes("var")
 def var(g: Any, call: Any, x: str, axes: Any, correction: float, keepdims: bool) -> Any:
-    """sum (x - mean)^2 / (n - correction)."""
+    """sum (x - mean)^2 / (n - correction), a division by 0 where that is negative."""
     sizes = [call.inputs[0].shape[axis] for axis in axes]
     if any(isinstance(size, Size) for size in sizes):
         raise VaryingError("the variance over a dynamic axis")
     n = math.prod(sizes)
     moved = g.node("Sub", x, _reduce(g, "ReduceMean", x, axes, True))
     y = _reduce(g, "ReduceMean", g.node("Mul", moved, moved), axes, keepdims)
-    return y if not correction else g.node("Mul", y, g.constant(n / (n - correction), call.inputs[0].dtype))
+    factor = n / (n - correction) if n > correction else math.inf
+    return y if not correction else g.node("Mul", y, g.constant(factor, call.inputs[0].dtype))
 
 
 @writes("vector_norm")

@@ -245,7 +245,8 @@ def one_hot(g: Any, call: Any, index: str, num_classes: int, dtype: Any) -> Any:
 @writes("setitem")
 def setitem(g: Any, call: Any, x: str, value: str, key: Any) -> Any:
     """x[key] = value for numbers and ranges: Where a mask says so, the value, laid out by Pad."""
-    shape, given = call.inputs[0].shape, call.inputs[1]
+    shape, given, dtype = call.inputs[0].shape, call.inputs[1], call.inputs[0].dtype
+    numbers = np.int32 if dtype == np.bool_ else dtype  # onnxruntime pads and chooses between numbers only
     region, before, after, inside = [], [], [], []
     squeezed = 0  # axes that a number takes from the region
     for part, size in zip(_spread(key, len(shape)), shape, strict=True):
@@ -275,11 +276,14 @@ def setitem(g: Any, call: Any, x: str, value: str, key: Any) -> Any:
         if missing < 0:
             raise ExportError("the value that is written in place has more axes than the places; use where()")
         value = g.node("Unsqueeze", value, g.constant(axes, np.int64))
-    if given.dtype != call.inputs[0].dtype:
-        value = g.cast(value, call.inputs[0].dtype)
+    if given.dtype != dtype:
+        value = g.cast(value, dtype)
+    if dtype == np.bool_:
+        x, value = g.cast(x, numbers), g.cast(value, numbers)
     mask = np.ones((1,) * len(shape), bool)
     for axis, part in enumerate(inside):
         mask = mask & part.reshape([-1 if place == axis else 1 for place in range(len(shape))])
     value = g.node("Expand", value, g.ints(region))
-    value = g.node("Pad", value, g.constant([*before, *after], np.int64), g.constant(0, call.inputs[0].dtype))
-    return g.node("Where", g.constant(mask), value, x)
+    value = g.node("Pad", value, g.constant([*before, *after], np.int64), g.constant(0, numbers))
+    y = g.node("Where", g.constant(mask), value, x)
+    return g.cast(y, np.bool_) if dtype == np.bool_ else y
