@@ -133,6 +133,17 @@ def test_modules_called_twice_and_several_outputs(torch):
     assert compare(ours, theirs.double(), np.ones((2, 5, 3))).rtol < 1e-7
 
 
+def test_inputs_that_a_model_writes_into():
+    class Shift(nn.Module):
+        def forward(self, x):
+            return x.add_(1.0) * 2
+
+    for x in (tgc.zeros(3), np.zeros(3, np.float32)):
+        report = compare(Shift(), Shift(), x)
+        assert report.ok
+        assert x.tolist() == [0, 0, 0]
+
+
 def test_integer_inputs(torch):
     ours, theirs = nn.Embedding(5, 2), torch.nn.Embedding(5, 2)
     theirs.load_state_dict(to_torch(dict(ours.state_dict())))

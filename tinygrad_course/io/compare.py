@@ -36,8 +36,7 @@ def compare(model: Module, reference: Any, *inputs: Any, gradients: bool = False
     hooks are afterwards as they were.
     """
     arrays = [_to_numpy(value) for value in inputs]
-    ours = _Run(model, gradients)
-    mine, my_gradients = ours.record(*[from_numpy(np.require(array, requirements=("C", "W"))) for array in arrays])
+    mine, my_gradients = _Run(model, gradients).record(*_copies(arrays))
     notes: list[str] = []
     if isinstance(reference, Mapping):
         if gradients:
@@ -47,8 +46,7 @@ def compare(model: Module, reference: Any, *inputs: Any, gradients: bool = False
     elif isinstance(reference, Module):
         if reference.training != model.training:
             notes.append(_modes(model, reference))
-        theirs, their_gradients = _Run(reference, gradients).record(
-            *[from_numpy(np.require(array, requirements=("C", "W"))) for array in arrays])
+        theirs, their_gradients = _Run(reference, gradients).record(*_copies(arrays))
     elif hasattr(reference, "register_forward_hook") and "torch" in sys.modules:
         if reference.training != model.training:
             notes.append(_modes(model, reference))
@@ -235,6 +233,11 @@ def _row(path: str, kind: str, ours: list[np.ndarray], theirs: list[np.ndarray],
         absolute = max(absolute, largest)
         relative = max(relative, largest / scale if scale else (0.0 if largest == 0 else float("inf")))
     return Row(path, kind, str(shapes[0][0]) if ours else "", absolute, relative, relative > rtol and absolute > floor)
+
+
+def _copies(arrays: list[np.ndarray]) -> list[Tensor]:
+    """Inputs for one run: a model may write into them, which neither the other one nor the caller is to see."""
+    return [from_numpy(np.array(array, order="C")) for array in arrays]
 
 
 def _modes(model: Any, reference: Any) -> str:
