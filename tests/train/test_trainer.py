@@ -88,6 +88,14 @@ def test_two_schedules_are_refused():
             Trainer(*needed, epochs=1, patience=1, **options)
 
 
+def test_a_scheduler_is_neither_lost_nor_made_up():
+    make, _ = SCHEDULERS["epochs"]
+    with pytest.raises(StateDictError, match="this trainer has none, so that the learning rate would stand still"):
+        make_trainer().load_state_dict(scheduled(make).state_dict())
+    with pytest.raises(StateDictError, match="the state has no scheduler"):
+        scheduled(make).load_state_dict(make_trainer().state_dict())
+
+
 def outcome(trainer):
     """Everything that a run leaves, as comparable bytes."""
     weights = {name: value.numpy().tobytes() for name, value in trainer.model.state_dict().items()}

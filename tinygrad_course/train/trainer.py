@@ -258,6 +258,9 @@ class Trainer:
             if own != other:
                 raise StateDictError(f"Trainer.load_state_dict: {what} was {other} when the state was saved and is "
                                      f"{own} now. Continue with the same settings.")
+        if self.scheduler is None and "scheduler" in state_dict:
+            raise StateDictError("Trainer.load_state_dict: the state is that of a run with a scheduler and this trainer has "
+                                 "none, so that the learning rate would stand still. Continue with the same settings.")
         self.model.load_state_dict(state_dict["model"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state_dict["scheduler"])
