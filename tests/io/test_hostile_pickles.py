@@ -195,6 +195,16 @@ def test_doubling_by_the_memo_takes_no_memory(path):
         value = value[0]
 
 
+def test_depth_by_the_memo(path):
+    """The chain of 60 tuples is walked through at the end of the list first, where it is not too deep."""
+    for further, refused in ((60, True), (30, False)):
+        archive(path, b"\x80\x02(" + b"N" + b"\x85" * 60 + b"q\x00" + b"\x85" * further + b"h\x00t.")
+        if refused:
+            assert "nests more than 100 containers" in refusal(path)
+        else:
+            assert len(load_torch(path)) == 2
+
+
 # ---- archives -------------------------------------------------------------------------------------------------------
 
 

@@ -241,6 +241,8 @@ def test_load_goes_by_content_and_save_by_ending(tmp_path, ending):
         assert isinstance(read[name], tgc.Tensor)
         assert read[name].dtype == tensor.dtype
         np.testing.assert_array_equal(read[name].numpy(), tensor.numpy())
+    save({}, tmp_path / f"w{ending}")
+    assert load(tmp_path / f"w{ending}") == {}
 
 
 def test_load_says_what_a_file_is(tmp_path):

@@ -42,7 +42,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     start = file.read(0, 64)
     if start.startswith(LEGACY_START):
         return load_torch(path)
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second: an archive of nothing
         return {name: _as_tensor(array) for name, array in load_npz(path).items()} if _is_npz(path) else load_torch(path)
     if start[8:9] == b"{":
         return load_file(path)

@@ -187,8 +187,9 @@ class Machine:
 def check_data(root: Any, what: str) -> None:
     """DataError unless `root` is data: no names, nothing that contains itself, not too deep to be walked through."""
     open_: set[int] = set()  # containers on the way from the root to here
-    done: set[int] = set()
+    heights: dict[int, int] = {}  # of containers that have been walked through: how many lie within each other, itself too
     waiting: list[tuple[Any, bool]] = [(root, False)]
+    too_deep = DataError(f"{what} is refused: it nests more than {DEEPEST} containers.")
     while waiting:  # no recursion: the depth is what is in question
         value, leaving = waiting.pop()
         if isinstance(value, Global):
@@ -197,19 +198,22 @@ def check_data(root: Any, what: str) -> None:
             if value is not None and not isinstance(value, Tensor | str | int | float):
                 raise DataError(f"{what} is refused: it holds a {type(value).__name__} that is not part of a tensor.")
             continue
+        parts = value.values() if isinstance(value, dict) else value
         if leaving:
             open_.discard(id(value))
-            done.add(id(value))
+            heights[id(value)] = 1 + max((heights.get(id(part), 0) for part in parts), default=0)
+            if heights[id(value)] > DEEPEST:  # by way of one that was met before, less deep
+                raise too_deep
             continue
         if id(value) in open_:
             raise DataError(f"{what} is refused: it has a {type(value).__name__} that contains itself.")
-        if id(value) in done:
+        if id(value) in heights:
             continue
         if len(open_) >= DEEPEST:
-            raise DataError(f"{what} is refused: it nests more than {DEEPEST} containers.")
+            raise too_deep
         open_.add(id(value))
         waiting.append((value, True))
-        waiting += [(part, False) for part in (value.values() if isinstance(value, dict) else value)]
+        waiting += [(part, False) for part in parts]
 
 
 def _read(file: Stream, count: int) -> bytes:
