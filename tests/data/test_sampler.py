@@ -83,6 +83,20 @@ def test_random_orders():
     assert sorted(SubsetRandomSampler([7, 3, 5], generator)) == [3, 5, 7]
 
 
+@pytest.mark.parametrize("make", [
+    lambda generator: RandomSampler(range(50), generator=generator),
+    lambda generator: RandomSampler(range(50), replacement=True, generator=generator),
+    lambda generator: SubsetRandomSampler(range(50), generator),
+    lambda generator: WeightedRandomSampler(np.ones(50), 50, generator=generator),
+])
+def test_the_generator_says_the_order(make):
+    """And it alone: the default generator stays where it is."""
+    before = tgc.default_generator.get_state()
+    orders = [list(make(tgc.Generator().manual_seed(seed))) for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert tgc.equal(tgc.default_generator.get_state(), before)
+
+
 def test_weighted_sampler_follows_the_weights():
     drawn = list(WeightedRandomSampler([1.0, 0.0, 3.0], 4000, generator=tgc.Generator().manual_seed(1)))
     counts = np.bincount(drawn, minlength=3)
@@ -105,8 +119,10 @@ def test_stream():
     assert [batch["x"].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
     assert found[0]["name"] == ["0", "1"]
     assert len(list(DataLoader(Stream(), 2, drop_last=True))) == 2
-    with pytest.raises(TypeError):
+    assert list(DataLoader(Stream(), 3, collate_fn=len)) == [3, 2]
+    with pytest.raises(TypeError, match=r"object of type 'Stream' has no len\(\)"):
         len(DataLoader(Stream(), 2))
+    assert len(list(Stream())) == 5
 
 
 @pytest.mark.parametrize(("make", "message"), [

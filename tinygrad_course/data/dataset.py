@@ -91,7 +91,8 @@ class IterableDataset(Dataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
 
-    __len__ = None  # type: ignore[assignment]  # len() says that there is none, and list() does not ask
+    def __len__(self) -> int:
+        raise TypeError(f"object of type {type(self).__name__!r} has no len()")  # as if it were not there: list() goes on
 
 
 def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
