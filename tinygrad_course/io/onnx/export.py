@@ -319,7 +319,7 @@ def _check_replay(proto: Any, runs: Sequence[tuple[dict[str, np.ndarray], list[n
                 raise VaryingError(
                     f"the graph computes another {name} than the model, for inputs of shape "
                     f"{', '.join(str(array.shape) for array in arrays.values())} ({_gap(got, expected)}): something is "
-                    "computed outside of the ops, or drawn at random")
+                    "computed outside of the ops, drawn at random, or less exact with ONNX's ops")
 
 
 def _agree(x: np.ndarray, y: np.ndarray) -> bool:
