@@ -9,7 +9,7 @@ import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Error, S, exactly
 from tinygrad_course import ops
 from tinygrad_course.autograd.function import apply
-from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.errors import DTypeError, OperandError, ShapeError
 from tinygrad_course.ops.attention import Attention, JoinHeads, SplitHeads
 
 Array = np.ndarray
@@ -273,6 +273,17 @@ def test_dropout_of_weights() -> None:
     y = ours(q, tgc.ones(4000, 2), tgc.ones(4000, 1), dropout_p=0.5)
     assert abs(y.item() - 1) < 0.05
     assert y.item() != 1.0
+
+
+def test_a_scale_of_numpy_leaves_the_type() -> None:
+    q = tgc.randn(2, 3, 4, requires_grad=True)
+    y = ours(q, q, q, scale=1 / np.sqrt(9))
+    assert y.dtype == tgc.float32
+    assert y.tolist() == ours(q, q, q, scale=1 / 3).tolist()
+    (g,) = tgc.autograd.grad(y.sum(), q, create_graph=True)
+    assert g.dtype == tgc.float32
+    with pytest.raises(OperandError, match="expected a real number or a 0-d tensor as scale, got str"):
+        ours(q, q, q, scale="1")
 
 
 def test_heads_that_nobody_uses_have_a_gradient_of_zeros() -> None:

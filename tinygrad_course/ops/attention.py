@@ -194,7 +194,8 @@ def attention(q: Any, k: Any, v: Any, mask: Any = None, scale: float | None = No
     fronts = [x.array.shape[:-2] for x in (q, k, v)]
     front = broadcast_shape(op, broadcast_shape(op, fronts[0], fronts[1]), fronts[2])
     q, k, v = [x if x.array.shape[:-2] == front else expand(x, (*front, *x.array.shape[-2:])) for x in (q, k, v)]
-    scale = 1.0 / math.sqrt(max(1, q.array.shape[-1])) if scale is None else scale
+    # a Python number: one of NumPy's, as 1 / np.sqrt(d), would make arrays of float32 float64
+    scale = 1.0 / math.sqrt(max(1, q.array.shape[-1])) if scale is None else float(number(op, scale, "scale"))
     if not 0.0 <= number(op, dropout_p, "dropout_p") <= 1.0:
         raise ValueError(f"{op}: the probability dropout_p must be between 0 and 1, got {dropout_p}")
     draws = (0, 0)
@@ -220,7 +221,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     if is_causal:
         if attn_mask is not None:
             raise ValueError(f"{op}: give attn_mask or is_causal=True, not both")
-        attn_mask = new_tensor(np.tri(q[-2], k[-2], dtype=bool))
+        attn_mask = new_tensor(_additive(np.tri(q[-2], k[-2], dtype=bool), query))
     if enable_gqa:
         if min(len(q), len(k), len(v)) < 3 or q[-3] % k[-3] or q[-3] % v[-3]:
             raise ShapeError(f"{op}: with enable_gqa the heads (axis -3) of query {q} must be a multiple of those of key {k} "
