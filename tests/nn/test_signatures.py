@@ -195,6 +195,8 @@ def test_all_classes_are_there():
 def test_signature(name):
     torch = torch_or_skip()
     ours, theirs = getattr(nn, name), getattr(torch.nn, name)
+    if issubclass(ours, nn.Module):
+        assert ours._version == theirs._version  # in the metadata of its state dict
     wanted = constructor_of(theirs)
     if name != "Identity":  # which takes anything
         assert parameters(ours) == wanted

@@ -157,6 +157,7 @@ def test_files_from_before_the_counters_of_batch_norm_fit():
                                 torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))),
                                ("", nn.BatchNorm2d(4), torch.nn.BatchNorm2d(4))]:
         state = theirs.state_dict()
+        assert state._metadata == ours.state_dict()._metadata
         del state[f"{path}num_batches_tracked"]
         for module, error in ((theirs, RuntimeError), (ours, StateDictError)):  # of the new form: a mistake
             with pytest.raises(error, match="num_batches_tracked"):
@@ -170,6 +171,28 @@ def test_files_from_before_the_counters_of_batch_norm_fit():
         for module, error in ((theirs, RuntimeError), (ours, StateDictError)):
             with pytest.raises(error, match="running_mean"):
                 module.load_state_dict(old)
+
+
+def test_old_files_fit_models_that_have_hooks_too():
+    torch = torch_or_skip()
+    for lib, error in ((tgc, StateDictError), (torch, RuntimeError)):
+        net = lib.nn.Sequential(lib.nn.utils.parametrizations.weight_norm(lib.nn.Linear(2, 3)), lib.nn.BatchNorm1d(3))
+        state = net.state_dict()
+        del state["1.num_batches_tracked"]
+        with pytest.raises(error, match="num_batches_tracked"):
+            net.load_state_dict(state)
+        assert net.load_state_dict(dict(state)).missing_keys == []
+
+
+def test_a_hook_that_was_removed_loads_nothing_by_parts():
+    layer = nn.Linear(1, 1)
+    layer.register_load_state_dict_pre_hook(lambda *args: None).remove()
+    before = values(layer)
+    with pytest.raises(StateDictError, match=r"hint: every key of the file begins with 'module\.'"):
+        layer.load_state_dict({f"module.{key}": value for key, value in layer.state_dict().items()})
+    with pytest.raises(StateDictError, match="missing in the file: bias"):
+        layer.load_state_dict({"weight": tgc.ones(1, 1)})
+    assert_unchanged(layer, before)
 
 
 def test_another_number_of_classes_is_recognised():

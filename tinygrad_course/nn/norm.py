@@ -17,6 +17,7 @@ from tinygrad_course.tensor import Tensor
 class _RunningNorm(Module):
     """What batch and instance norm share: weight and bias per channel, running statistics, the check of the axes."""
 
+    _version = 2  # of state dicts with num_batches_tracked
     _axes: tuple[int, ...] = ()  # how many axes an input may have
     _expected = ""
 

@@ -43,7 +43,9 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     for key, shape in wanted.items():
         if key in values and shape is not ANY_SHAPE and tuple(values[key].shape) != shape:
             wrong.append(shape_line(key, tuple(values[key].shape), shape))
-    missing = [key for key in wanted if key not in given and not _is_older_than_counter(key, given)]
+    metadata = getattr(given, "_metadata", None) or {}
+    missing = [key for key in wanted if key not in given
+               and not is_older_than_counter(key, given, metadata.get(key.rpartition(".")[0], {}))]
     unexpected = [key for key in given if key not in wanted]
 
     lines: list[str] = []
@@ -66,14 +68,15 @@ def check_state_dict(owner: str, wanted: Shapes, given: Mapping[str, Any],
     return {key: values[key] for key in wanted if key in values}, missing, unexpected
 
 
-def _is_older_than_counter(key: str, given: Mapping[str, Any]) -> bool:
+def is_older_than_counter(key: str, given: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
     """Whether `key` is a batch norm's counter of batches, and `given` has that norm in the form before there were any.
 
-    torchvision's weights are of that time.  As in PyTorch the module keeps its own counter then."""
+    metadata: what the file says of that norm; version 2 has the counter.  torchvision's weights are older.  As in PyTorch
+    the module keeps its own counter then."""
     path, _, name = key.rpartition(".")
     if name != "num_batches_tracked" or (f"{path}.running_mean" if path else "running_mean") not in given:
         return False
-    version = getattr(given, "_metadata", {}).get(path, {}).get("version")
+    version = metadata.get("version")
     return version is None or version < 2
 
 

@@ -15,7 +15,7 @@ from tinygrad_course.autograd import no_grad
 from tinygrad_course.autograd.hooks import RemovableHandle
 from tinygrad_course.errors import StateDictError
 from tinygrad_course.nn.parameter import Parameter
-from tinygrad_course.nn.state import ANY_SHAPE, as_tensor, shape_line, wanted_shape
+from tinygrad_course.nn.state import ANY_SHAPE, as_tensor, is_older_than_counter, shape_line, wanted_shape
 
 if TYPE_CHECKING:
     from tinygrad_course.nn.module import Module
@@ -93,7 +93,8 @@ class SavesAndLoads:
         own = {key: name for key, _, name in module._own_state(prefix)}
         for key, name in own.items():
             if key not in state_dict:
-                missing_keys.append(key)
+                if not is_older_than_counter(key, state_dict, local_metadata):
+                    missing_keys.append(key)
                 continue
             value, shape = as_tensor(state_dict[key]), wanted_shape(module.__dict__[name])
             if value is None:
@@ -146,10 +147,10 @@ def put(module: Any, name: str, value: Any, assign: bool) -> None:
 
 def loads_itself(module: Any) -> bool:
     """Whether loading this module is more than copying tensors by name."""
-    kind, own = type(module), module.__dict__
-    return ("_load_state_dict_pre_hooks" in own or "_load_state_dict_post_hooks" in own
-            or kind._load_from_state_dict is not SavesAndLoads._load_from_state_dict
-            or kind.set_extra_state is not SavesAndLoads.set_extra_state)
+    kind = type(module)
+    return bool(module._load_state_dict_pre_hooks or module._load_state_dict_post_hooks
+                or kind._load_from_state_dict is not SavesAndLoads._load_from_state_dict
+                or kind.set_extra_state is not SavesAndLoads.set_extra_state)
 
 
 def load_by_parts(module: Module, given: Mapping[str, Any], strict: bool, assign: bool,
