@@ -310,6 +310,8 @@ def test_parametrizations_are_transferred():
         p.register_parametrization(one, "weight", symmetric(lib))
         log.append(p.transfer_parametrizations_and_params(one, two) is two)
         log.append([plain(two.weight), list(two.state_dict()), type(two).__name__])
+        log.append(p.transfer_parametrizations_and_params(lib.nn.Linear(2, 2), one, "weight") is one)  # there is nothing
+        log.append([plain(one.weight), list(one.state_dict())])
 
     both(play)
 

@@ -208,7 +208,9 @@ def type_before_parametrizations(module: Module) -> type:
 
 def transfer_parametrizations_and_params(from_module: Module, to_module: Module, tensor_name: str | None = None) -> Module:
     """Give to_module the parametrizations of from_module, of one tensor or of all, and the originals; returns to_module."""
-    stacks: Any = from_module.parametrizations if is_parametrized(from_module) else {}
+    if not is_parametrized(from_module):
+        return to_module
+    stacks: Any = from_module.parametrizations
     for name in list(stacks) if tensor_name is None else [tensor_name]:
         if not hasattr(to_module, name):
             setattr(to_module, name, Parameter(getattr(from_module, name).detach().clone()))
