@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import backend
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.nn import functional as F
 from tinygrad_course.nn import init
@@ -242,7 +243,7 @@ def _is_causal(mask: Tensor | None, hint: bool | None, x: Tensor, layer: Any) ->
     if hint is not None or mask is None:
         return bool(hint)
     size = x.shape[1 if x.ndim == 3 and layer.self_attn.batch_first else 0]
-    values = mask.array
+    values = backend.to_device(mask.array, "cpu")
     if values.shape != (size, size) or values.dtype.kind != "f":
         return False
     return bool((values == np.where(np.tri(size, dtype=bool), 0.0, -np.inf)).all())
