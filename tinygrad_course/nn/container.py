@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tinygrad_course.nn.fusion import run
 from tinygrad_course.nn.module import MODULE, Module
+from tinygrad_course.tensor import Tensor
 
 
 def _checked(module: Any) -> Module:
@@ -53,9 +54,6 @@ class _Row(Module):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._items())
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if not name.isdigit()]
 
     def append(self, module: Module) -> Self:
         """Add one module at the end."""
@@ -168,6 +166,20 @@ class ModuleList(_Row):
         return f"{self._get_name()}({body}\n)" if body else f"{self._get_name()}()"
 
 
+def checked_pairs(owner: str, pairs: Any) -> list[tuple[str, Any]]:
+    """What update() of a dict of modules or parameters was given, if it is pairs of key and value."""
+    if not isinstance(pairs, Iterable) or isinstance(pairs, Tensor):
+        raise TypeError(f"{owner}.update should be called with an iterable of key/value pairs, but got "
+                        f"{type(pairs).__name__}")
+    pairs = list(pairs)
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, Iterable) or isinstance(pair, Tensor):
+            raise TypeError(f"{owner} update sequence element #{number} should be Iterable; is {type(pair).__name__}")
+        if len(pair) != 2:
+            raise ValueError(f"{owner} update sequence element #{number} has length {len(pair)}; 2 is required")
+    return pairs
+
+
 class ModuleDict(Module):
     """A dict whose modules are registered.  It has no forward."""
 
@@ -210,16 +222,7 @@ class ModuleDict(Module):
         """Add or replace several, given as a mapping or as pairs."""
         if isinstance(modules, (Mapping, ModuleDict)):
             modules = modules.items()
-        if not isinstance(modules, Iterable):
-            raise TypeError("ModuleDict.update should be called with an iterable of key/value pairs, but got "
-                            f"{type(modules).__name__}")
-        pairs = list(modules)
-        for number, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable):
-                raise TypeError(f"ModuleDict update sequence element #{number} should be Iterable; is {type(pair).__name__}")
-            if len(pair) != 2:
-                raise ValueError(f"ModuleDict update sequence element #{number} has length {len(pair)}; 2 is required")
-        for key, module in pairs:
+        for key, module in checked_pairs("ModuleDict", modules):
             self[key] = module
 
     def pop(self, key: str) -> Any:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any, Self
 
+from tinygrad_course.nn.container import checked_pairs
 from tinygrad_course.nn.module import PARAMETER, Module
 from tinygrad_course.nn.parameter import Parameter
 from tinygrad_course.tensor import Tensor
@@ -60,9 +61,6 @@ class ParameterList(Module):
 
     def __iadd__(self, values: Iterable[Any]) -> Self:
         return self.extend(values)
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if not name.isdigit()]
 
     def append(self, value: Any) -> Self:
         """Add one value at the end."""
@@ -178,21 +176,10 @@ class ParameterDict(Module):
     def update(self, parameters: Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]]) -> None:
         """Add or replace several."""
         if isinstance(parameters, (OrderedDict, ParameterDict)):
-            pairs = list(parameters.items())
+            parameters = parameters.items()
         elif isinstance(parameters, Mapping):
-            pairs = sorted(parameters.items(), key=operator.itemgetter(0))
-        elif isinstance(parameters, Iterable) and not isinstance(parameters, Tensor):
-            pairs = list(parameters)
-        else:
-            raise TypeError("ParameterDict.update should be called with an iterable of key/value pairs, but got "
-                            f"{type(parameters).__name__}")
-        for number, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable) or isinstance(pair, Tensor):
-                raise TypeError(f"ParameterDict update sequence element #{number} should be Iterable; is "
-                                f"{type(pair).__name__}")
-            if len(pair) != 2:
-                raise ValueError(f"ParameterDict update sequence element #{number} has length {len(pair)}; 2 is required")
-        for key, value in pairs:
+            parameters = sorted(parameters.items(), key=operator.itemgetter(0))
+        for key, value in checked_pairs("ParameterDict", parameters):
             self[key] = value
 
     def extra_repr(self) -> str:
