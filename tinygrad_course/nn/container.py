@@ -171,13 +171,13 @@ def checked_pairs(owner: str, pairs: Any) -> list[tuple[str, Any]]:
     if not isinstance(pairs, Iterable) or isinstance(pairs, Tensor):
         raise TypeError(f"{owner}.update should be called with an iterable of key/value pairs, but got "
                         f"{type(pairs).__name__}")
-    pairs = list(pairs)
-    for number, pair in enumerate(pairs):
+    listed: list[tuple[str, Any]] = list(pairs)
+    for number, pair in enumerate(listed):
         if not isinstance(pair, Iterable) or isinstance(pair, Tensor):
             raise TypeError(f"{owner} update sequence element #{number} should be Iterable; is {type(pair).__name__}")
         if len(pair) != 2:
             raise ValueError(f"{owner} update sequence element #{number} has length {len(pair)}; 2 is required")
-    return pairs
+    return listed
 
 
 class ModuleDict(Module):
