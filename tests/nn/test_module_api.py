@@ -8,31 +8,12 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tests.nn.torch_oracle import torch_or_skip
+from tests.nn.torch_oracle import both, plain, torch_or_skip
 from tinygrad_course import nn
 from tinygrad_course.errors import DTypeError, StateDictError
 from tinygrad_course.nn import global_hooks
 
 OUR_MODULE = tgc.nn.Module
-
-
-def both(play):
-    """What `play(lib, log)` logs must be the same in both libraries."""
-    torch = torch_or_skip()
-    logs = []
-    for lib in (tgc, torch):
-        log = []
-        play(lib, log)
-        logs.append(log)
-    assert logs[0]
-    assert logs[0] == logs[1]
-
-
-def plain(value):
-    """Tensors as lists, so that logs can be compared."""
-    if isinstance(value, (tuple, list)):
-        return [plain(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 # ---- saving and loading ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tests.nn.torch_oracle import torch_or_skip
+from tests.nn.torch_oracle import raised_by, torch_or_skip
 from tinygrad_course import nn
 
 
@@ -31,12 +31,8 @@ def test_parameter_list():
         log += [list(row.state_dict()), [name for name, _ in row.named_parameters()]]
         log += [[p.requires_grad for p in row.parameters()]]
         log += [[name for name in dir(row) if name.isdigit()], tuple(row[0].shape)]
-        for mistake in (lambda: row[6], lambda: row[-7], lambda: row.extend(3), lambda: row.extend(lib.ones(2)),
-                        lambda: row(1), lambda: row.__setitem__(0, 3)):
-            try:
-                mistake()
-            except Exception as error:
-                log.append(type(error).__name__)
+        log += raised_by(lambda: row[6], lambda: row[-7], lambda: row.extend(3), lambda: row.extend(lib.ones(2)),
+                         lambda: row(1), lambda: row.__setitem__(0, 3))
         return log
 
     assert play(tgc) == play(torch)
@@ -62,15 +58,12 @@ def test_parameter_dict():
         both = d | lib.nn.ParameterDict({"w": lib.zeros(9), "new": 2})
         d |= lib.nn.ParameterDict({"last": 0})
         log += [list(both), list(d), tuple(both["w"].shape), tuple(d["w"].shape)]
-        for mistake in (  # each with a copy: PyTorch keeps the key that it refused
-                lambda: d["none"], lambda: d.pop("none"), lambda: d.update(3), lambda: d.update([3]),
-                lambda: d.update([(1, 2, 3)]), lambda: d(1), lambda: d.copy().__setitem__(3, lib.ones(1)),
-                lambda: d.copy().__setitem__("keys", lib.ones(1)), lambda: d.copy().__setitem__("a.b", lib.ones(1)),
-                lambda: d.copy().__setitem__("", lib.ones(1))):
-            try:
-                mistake()
-            except Exception as error:
-                log.append("KeyError" if isinstance(error, AttributeError) else type(error).__name__)  # of d["none"]
+        names = raised_by(  # each with a copy: PyTorch keeps the key that it refused
+            lambda: d["none"], lambda: d.pop("none"), lambda: d.update(3), lambda: d.update([3]),
+            lambda: d.update([(1, 2, 3)]), lambda: d(1), lambda: d.copy().__setitem__(3, lib.ones(1)),
+            lambda: d.copy().__setitem__("keys", lib.ones(1)), lambda: d.copy().__setitem__("a.b", lib.ones(1)),
+            lambda: d.copy().__setitem__("", lib.ones(1)))
+        log += ["KeyError" if name == "AttributeError" else name for name in names]  # of d["none"]
         d.clear()
         return [*log, len(d), repr(d)]
 
@@ -114,13 +107,9 @@ def test_buffers_register_themselves():
         log += [str(module.kept.dtype).removeprefix("torch."), list(module.state_dict())]
         module.plain = 3
         module.weight = lib.nn.Parameter(lib.ones(1))
-        for mistake in (lambda: setattr(module, "plain", lib.nn.Buffer(lib.ones(1))),
-                        lambda: setattr(module, "weight", lib.nn.Buffer(lib.ones(1))),
-                        lambda: setattr(module, "kept", 3)):
-            try:
-                mistake()
-            except Exception as error:
-                log.append(type(error).__name__)
+        log += raised_by(lambda: setattr(module, "plain", lib.nn.Buffer(lib.ones(1))),
+                         lambda: setattr(module, "weight", lib.nn.Buffer(lib.ones(1))),
+                         lambda: setattr(module, "kept", 3))
         return log
 
     assert play(tgc) == play(torch)
@@ -170,13 +159,9 @@ def test_operators_of_sequential_and_lists():
         d.update(nn.ModuleDict({"y": nn.ReLU()}))
         d.update([("c", nn.ReLU())])
         log += [list(d), repr(d)]
-        for mistake in (
-                lambda: a * 0, lambda: a * 1.5, lambda: a.insert(9, nn.ReLU()), lambda: row.extend(3), lambda: d.update(3),
-                lambda: d.update([3]), lambda: d.update([(1, 2, 3)]), lambda: row[9], lambda: d["none"]):
-            try:
-                mistake()
-            except Exception as error:
-                log.append(type(error).__name__)
+        log += raised_by(
+            lambda: a * 0, lambda: a * 1.5, lambda: a.insert(9, nn.ReLU()), lambda: row.extend(3), lambda: d.update(3),
+            lambda: d.update([3]), lambda: d.update([(1, 2, 3)]), lambda: row[9], lambda: d["none"])
         return log
 
     assert play(tgc) == play(torch)

@@ -6,30 +6,12 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tests.nn.torch_oracle import assert_close, to_numpy, to_torch, torch_or_skip
+from tests.nn.torch_oracle import assert_close, both, plain, to_numpy, to_torch, torch_or_skip
 from tinygrad_course import nn
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.nn.utils import parametrizations, parametrize, stateless
 
 SHAPES = {"Linear": (3, 4), "Conv2d": (3, 2, 2), "ConvTranspose1d": (3, 2, 2)}  # arguments of the layer
-
-
-def plain(value):
-    if isinstance(value, (tuple, list)):
-        return [plain(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
-def both(play):
-    """What `play(lib, log)` logs must be the same in both libraries."""
-    torch = torch_or_skip()
-    logs = []
-    for lib in (tgc, torch):
-        log = []
-        play(lib, log)
-        logs.append(log)
-    assert logs[0]
-    assert logs[0] == logs[1]
 
 
 def compare(ours, theirs, x, steps=1):

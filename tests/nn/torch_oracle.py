@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,37 @@ def assert_close(ours: Any, theirs: Any, rtol: float = 1e-9, atol: float = 1e-10
         ours, theirs = to_numpy(ours), to_numpy(theirs)
         assert ours.shape == theirs.shape, what
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol, err_msg=what)
+
+
+def plain(value: Any) -> Any:
+    """Tensors, and those in tuples and lists, as lists, so that they can be compared across the libraries."""
+    if isinstance(value, (tuple, list)):
+        return [plain(entry) for entry in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def both(play: Callable[[Any, list[Any]], None]) -> None:
+    """What `play(lib, log)` logs must be the same in both libraries."""
+    torch = torch_or_skip()
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    play(tgc, ours)
+    play(torch, theirs)
+    assert ours
+    assert ours == theirs
+
+
+def raised_by(*calls: Callable[[], Any]) -> list[str]:
+    """The name of the exception that each call raises, "" for one that raises none."""
+    names = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            names.append(type(error).__name__)
+        else:
+            names.append("")
+    return names
 
 
 def compare_module(ours: Any, theirs: Any, *inputs: np.ndarray, targets: tuple[np.ndarray, ...] = ()) -> None:
