@@ -51,5 +51,5 @@ def test_names_are_those_of_the_paper():
 
 @pytest.mark.parametrize("shape", [(1, 1, 28, 28), (1, 3, 32, 32), (32, 32), (1, 32, 32)])
 def test_other_images_are_refused(shape):
-    with pytest.raises(ShapeError, match=r"needed is \(N, 1, 32, 32\)"):
+    with pytest.raises(ShapeError, match=r"LeNet5: input .*needed is \(N, 1, 32, 32\), .*; colour needs LeNet5\(in_"):
         LeNet5()(tgc.zeros(*shape))

@@ -35,8 +35,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_course import nn
-from tinygrad_course.errors import ShapeError
-from tinygrad_course.models.images import takes_images
+from tinygrad_course.models.images import check_size, takes_images
 from tinygrad_course.models.registry import no_download, register_model
 from tinygrad_course.nn import functional as F
 from tinygrad_course.tensor import Tensor
@@ -117,10 +116,7 @@ class AlexNet2012(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 227, 227) -> (N, num_classes).  Raises ShapeError for images of another size."""
-        if x.ndim != 4 or x.shape[1:] != (self.conv1.in_channels, IMAGE_SIZE, IMAGE_SIZE):
-            raise ShapeError(f"AlexNet2012: input {tuple(x.shape)}, needed is (N, {self.conv1.in_channels}, {IMAGE_SIZE}, "
-                             f"{IMAGE_SIZE}): fc6 is made for the 6 x 6 pixels that these become. Resize the images to "
-                             f"{IMAGE_SIZE} x {IMAGE_SIZE}, or take AlexNet, which averages to 6 x 6.")
+        check_size(self, x, self.conv1.in_channels, IMAGE_SIZE, ", or take AlexNet, which averages to 6 x 6")
         x = self.pool1(self.norm1(F.relu(self.conv1(x))))  # (N, 96, 55, 55) -> (N, 96, 27, 27)
         x = self.pool2(self.norm2(F.relu(self.conv2(x))))  # (N, 256, 27, 27) -> (N, 256, 13, 13)
         x = F.relu(self.conv3(x))                          # (N, 384, 13, 13)

@@ -34,6 +34,13 @@ def takes_images(forward: Forward) -> Forward:
     return checked  # type: ignore[return-value]
 
 
+def check_size(model: nn.Module, x: Tensor, channels: int, size: int, otherwise: str = "") -> None:
+    """Raise ShapeError unless x is (N, channels, size, size).  `otherwise` ends the advice: another network, an argument."""
+    if x.ndim != 4 or x.shape[1:] != (channels, size, size):
+        raise ShapeError(f"{model._get_name()}: input {tuple(x.shape)}, needed is (N, {channels}, {size}, {size}), for which "
+                         f"its linear layers are made. Resize images of another size{otherwise}.")
+
+
 def _advice(model: nn.Module, x: Tensor) -> str:
     """What is wrong with the images as a whole, "" if nothing is."""
     channels, height, width = x.shape[1:]

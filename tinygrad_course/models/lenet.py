@@ -22,7 +22,7 @@ Deviations, all usual today:
 """
 
 from tinygrad_course import nn
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.models.images import check_size
 from tinygrad_course.nn import functional as F
 from tinygrad_course.tensor import Tensor
 
@@ -46,10 +46,7 @@ class LeNet5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, 32, 32) -> (N, num_classes).  Raises ShapeError for images of another size."""
-        if x.ndim != 4 or x.shape[1:] != (self.in_channels, IMAGE_SIZE, IMAGE_SIZE):
-            raise ShapeError(f"LeNet5: input {tuple(x.shape)}, needed is (N, {self.in_channels}, {IMAGE_SIZE}, "
-                             f"{IMAGE_SIZE}). Resize the images to {IMAGE_SIZE} x {IMAGE_SIZE}; colour needs "
-                             "LeNet5(in_channels=3).")
+        check_size(self, x, self.in_channels, IMAGE_SIZE, "; colour needs LeNet5(in_channels=3)")
         x = self.s2(F.relu(self.c1(x)))  # (N, 6, 28, 28) -> (N, 6, 14, 14)
         x = self.s4(F.relu(self.c3(x)))  # (N, 16, 10, 10) -> (N, 16, 5, 5)
         x = x.flatten(1)                 # (N, 400)

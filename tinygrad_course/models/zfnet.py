@@ -30,8 +30,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_course import nn
-from tinygrad_course.errors import ShapeError
 from tinygrad_course.models.alexnet import response_norm
+from tinygrad_course.models.images import check_size
 from tinygrad_course.models.registry import no_download, register_model
 from tinygrad_course.nn import functional as F
 from tinygrad_course.tensor import Tensor
@@ -75,10 +75,7 @@ class ZFNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 224, 224) -> (N, num_classes).  Raises ShapeError for images of another size."""
-        if x.ndim != 4 or x.shape[1:] != (self.conv1.in_channels, IMAGE_SIZE, IMAGE_SIZE):
-            raise ShapeError(f"ZFNet: input {tuple(x.shape)}, needed is (N, {self.conv1.in_channels}, {IMAGE_SIZE}, "
-                             f"{IMAGE_SIZE}): fc6 is made for the 6 x 6 pixels that these become. Resize the images to "
-                             f"{IMAGE_SIZE} x {IMAGE_SIZE}.")
+        check_size(self, x, self.conv1.in_channels, IMAGE_SIZE)
         x = self.norm1(self.pool1(F.relu(self.conv1(x))))  # (N, 96, 110, 110) -> (N, 96, 55, 55)
         x = self.norm2(self.pool2(F.relu(self.conv2(x))))  # (N, 256, 26, 26) -> (N, 256, 13, 13)
         x = F.relu(self.conv3(x))                          # (N, 512, 13, 13)
