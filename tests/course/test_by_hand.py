@@ -1,4 +1,4 @@
-"""The teaching functions of chapter E against NumPy, SciPy and PyTorch, and their errors."""
+"""The teaching functions of chapters E and F against NumPy, SciPy and PyTorch, and their errors."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from tinygrad_course.course import e4_fully_connected as e4
 from tinygrad_course.course import e5_pooling as e5
 from tinygrad_course.course import e6_normalisation as e6
 from tinygrad_course.course import e7_upsampling as e7
+from tinygrad_course.course import f3_zfnet as f3
 from tinygrad_course.errors import ShapeError
 
 RNG = np.random.default_rng(3)
@@ -119,3 +120,10 @@ def test_bilinear_start_is_torchs_interpolation(factor):
     ours = e7.bilinear_transposed(2, factor)(tgc.tensor(x)).detach().numpy()
     inner = (..., slice(factor, -factor), slice(factor, -factor))
     np.testing.assert_allclose(ours[inner], wanted[inner], atol=1e-5)
+
+
+def test_a_coarse_first_layer_loses_little_of_a_smooth_image():
+    """Next to nothing, if the samples are put back where they were taken."""
+    bump = np.exp(-0.5 * ((np.arange(96) - 40) / 14) ** 2)
+    for kernel, stride, most in ((7, 2, 6e-4), (11, 4, 5e-3)):
+        assert f3.lost_power(np.outer(bump, bump).astype(np.float32), kernel, stride) < most

@@ -40,12 +40,15 @@ class SmallZFNet(nn.Module):
 def lost_power(image: np.ndarray, kernel: int, stride: int) -> float:
     """Share of an image's variance that a blur of kernel x kernel, read at every stride-th pixel, cannot give back.
 
-    The samples are enlarged again by bilinear interpolation; what is left of the image after that is lost.
+    Bilinear interpolation between the samples, each at the pixel in the middle of its window, gives back an image; what is
+    left of the original after that is lost.  Pixels behind the last sample do not count.
     """
     x = tgc.tensor(image)[None, None]
     window = tgc.full((1, 1, kernel, kernel), 1 / kernel**2)
     seen = F.conv2d(x, window, stride=stride, padding=kernel // 2)
-    back = F.interpolate(seen, x.shape[2:], mode="bilinear", align_corners=False)
+    height, width = ((samples - 1) * stride + 1 for samples in seen.shape[2:])
+    back = F.interpolate(seen, (height, width), mode="bilinear", align_corners=True)
+    x = x[..., :height, :width]
     return float(((x - back) ** 2).mean().item() / x.var().item())
 
 
