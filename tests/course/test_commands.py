@@ -84,6 +84,13 @@ def test_figures_go_on_where_they_were(tmp_path, capsys):
     assert "2 to run" in capsys.readouterr().out
 
 
+def test_figures_report_the_facts_also_where_a_library_warns(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "file" / "matplotlib"))  # cannot be made: matplotlib says so on stderr
+    assert main(["figures", "E2", "--out", str(tmp_path)]) == 0
+    assert "1/1 E2   Transposed convolution: 8 of 8 facts hold" in capsys.readouterr().out
+
+
 def test_figures_report_a_row_whose_facts_failed_before(tmp_path, capsys):
     assert main(["figures", "E2", "--out", str(tmp_path)]) == 0
     path = tmp_path / "E2" / run_command.OUTCOME

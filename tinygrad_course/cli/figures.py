@@ -101,6 +101,7 @@ def _run(row: str, options: argparse.Namespace) -> tuple[int, str]:
         arguments += ["--steps", str(options.steps)]
     threads = {} if options.jobs == 1 else {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, **threads})
+    verdicts = [line for line in done.stdout.splitlines() if "facts hold" in line]
+    # A library may have warned on stderr all the same; without a verdict its last line says what went wrong.
     lines = [line for line in (done.stderr or done.stdout).splitlines() if line]
-    verdicts = [line for line in lines if "facts hold" in line]
     return done.returncode, (verdicts or lines or ["no output"])[-1]
