@@ -52,11 +52,12 @@ def main() -> None:
     optimizer = optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
     learning_rate = cosine(1e-3, options.steps)
     rng = np.random.default_rng(options.seed)
+    order = np.empty(0, dtype=np.int64)
     losses = []
     for step in range(options.steps):
-        if step * BATCH % len(x) < BATCH:
+        if len(order) < BATCH:  # the next epoch
             order = rng.permutation(len(x))
-        index = order[step * BATCH % (len(x) - BATCH):][:BATCH]
+        index, order = order[:BATCH], order[BATCH:]
         scores = net(tgc.tensor(x[index]))
         scores = scores[0] if isinstance(scores, tuple) else scores  # GoogLeNet has auxiliary heads while it trains
         loss = F.cross_entropy(scores, tgc.tensor(labels[index]))
