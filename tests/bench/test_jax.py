@@ -142,6 +142,17 @@ def test_the_first_step_is_ours(name):
 
 
 @needs_jax
+@needs_affinity
+def test_a_process_that_ends_early_is_named():
+    _, weights, buffers = our_start("xor")
+    with JaxProcess(models.REGISTRY["xor"], weights, buffers, 1) as jax:
+        jax._process.kill()
+        jax._process.wait()
+        with pytest.raises(DependencyError):
+            jax.turn("training")(1)
+
+
+@needs_jax
 @needs_torch
 @needs_affinity
 def test_jax_takes_its_turns():

@@ -99,7 +99,8 @@ class JaxProcess:
 
     def _ask(self, what: str, n: int) -> dict[str, Any]:
         assert self._process.stdin is not None
-        print(json.dumps({"what": what, "n": n}), file=self._process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the answer says why
+            print(json.dumps({"what": what, "n": n}), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
