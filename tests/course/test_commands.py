@@ -23,6 +23,7 @@ def test_list_shows_every_row(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:len(ROWS)]] == list(ROWS)
+    assert all(int(line.split()[-2]) > 0 for line in lines[:len(ROWS)]), "nothing takes 0 s"
     assert main(["list", "--long"]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80

@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def usual_time(seconds: float) -> str:
-    """A time of a whole run: "5 s", "3 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """A time of a whole run: "5 s", "3 min"; "1 s" for anything shorter."""
+    return f"{max(1, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _indented(text: str) -> str:
