@@ -68,6 +68,7 @@ def run(settings: Settings) -> Outcome:
                    label=f"{label}: {sum(costs.values()) / 1e6:.0f} million in all")
         ax.set_xticks(places, list(naive))
         label_axes(ax, "An inception block on 28 x 28 x 256", "branch", "multiply-adds (million)")
+        ax.set_ylim(0, 1.3 * max(naive.values()) / 1e6)  # room for the legend above the bars
         ax.legend(fontsize=TICK_SIZE)
         return fig
 
