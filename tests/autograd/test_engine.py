@@ -206,6 +206,17 @@ def test_unused_inputs() -> None:
         grad(x * 2, [x, y])
 
 
+def test_a_gradient_that_came_from_a_sum_is_not_added_to_in_place() -> None:
+    """The sum at `a` belongs to the engine, but `b`, `d` and then `c` are given one and the same gradient."""
+    x, c = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    b = x * 2
+    d = b + c
+    a = b + d
+    (a * 3 + a * 5).sum().backward()
+    assert c.grad.tolist() == [8.0, 8.0]
+    assert x.grad.tolist() == [32.0, 32.0]
+
+
 def test_the_same_input_twice() -> None:
     x = leaf(2.0)
     a, b = grad(x * x, [x, x])

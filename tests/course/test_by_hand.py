@@ -127,3 +127,9 @@ def test_a_coarse_first_layer_loses_little_of_a_smooth_image():
     bump = np.exp(-0.5 * ((np.arange(96) - 40) / 14) ** 2)
     for kernel, stride, most in ((7, 2, 6e-4), (11, 4, 5e-3)):
         assert f3.lost_power(np.outer(bump, bump).astype(np.float32), kernel, stride) < most
+
+
+def test_a_first_layer_sees_no_edge_at_the_border():
+    edge = tgc.tensor([-1.0, 0.0, 1.0]).expand(1, 1, 3, 3)
+    assert (f3.seen(tgc.ones(1, 1, 9, 9), edge, 2) == 0).all()
+    assert f3.seen(tgc.ones(1, 1, 9, 9), edge, 2).shape == (1, 1, 5, 5)

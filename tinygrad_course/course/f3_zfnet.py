@@ -37,6 +37,11 @@ class SmallZFNet(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
+def seen(x: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """What filters (O, C, k, k) see of images (N, C, H, W); the border is continued, for zeros would be an edge there."""
+    return F.conv2d(F.pad(x, [filters.shape[-1] // 2] * 4, mode="replicate"), filters, stride=stride)
+
+
 def lost_power(image: np.ndarray, kernel: int, stride: int) -> float:
     """Share of an image's variance that a blur of kernel x kernel, read at every stride-th pixel, cannot give back.
 
@@ -45,9 +50,9 @@ def lost_power(image: np.ndarray, kernel: int, stride: int) -> float:
     """
     x = tgc.tensor(image)[None, None]
     window = tgc.full((1, 1, kernel, kernel), 1 / kernel**2)
-    seen = F.conv2d(x, window, stride=stride, padding=kernel // 2)
-    height, width = ((samples - 1) * stride + 1 for samples in seen.shape[2:])
-    back = F.interpolate(seen, (height, width), mode="bilinear", align_corners=True)
+    samples = seen(x, window, stride)
+    height, width = ((count - 1) * stride + 1 for count in samples.shape[2:])
+    back = F.interpolate(samples, (height, width), mode="bilinear", align_corners=True)
     x = x[..., :height, :width]
     return float(((x - back) ** 2).mean().item() / x.var().item())
 
@@ -80,14 +85,14 @@ def run(settings: Settings) -> Outcome:
 
         x = images.x_test[:1, :1]
 
-        def seen(kernel: int, stride: int) -> Tensor:
+        def edges(kernel: int, stride: int) -> Tensor:
             edge = tgc.zeros(1, 1, kernel, kernel)
             edge[..., :kernel // 2] = -1 / kernel**2
             edge[..., kernel // 2 + 1:] = 1 / kernel**2
-            return F.conv2d(x, edge, stride=stride, padding=kernel // 2)[0, 0]
+            return seen(x, edge, stride)[0, 0]
 
-        return plot_panels([("image, 96 x 96", x[0, 0]), ("edges by 11 x 11, stride 4", seen(11, 4)),
-                            ("edges by 7 x 7, stride 2", seen(7, 2))],
+        return plot_panels([("image, 96 x 96", x[0, 0]), ("edges by 11 x 11, stride 4", edges(11, 4)),
+                            ("edges by 7 x 7, stride 2", edges(7, 2))],
                            title="A finer first layer keeps more of the image")
 
     return Outcome(facts, {"first_layers": first_layers,
