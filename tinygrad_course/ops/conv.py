@@ -180,6 +180,10 @@ def _convolve(op: str, n: int, x: Any, weight: Any, bias: Any, stride: Any, padd
     if n == 1:
         images, kernel, geometry = as_image(x), as_image(weight), _of_images(strides, paddings, dilations, groups)
         return reshape(apply(Conv2d, (images, kernel, bias), geometry), shape)
+    if weight.array.shape[2:] == strides == (1, 1, 1) and paddings == (0, 0, 0):  # sees no neighbours: one image of D H rows
+        n, c, depth, height, width = x.array.shape
+        y = apply(Conv2d, (reshape(x, (n, c, depth * height, width)), _flat_kernel(weight), bias), (strides[1:], (0, 0), (1, 1), groups))
+        return reshape(y, shape)
     images = _slices_under_kernel(x, weight.array.shape[2], shape[2], strides[0], paddings[0], dilations[0])
     y = apply(Conv2d, (images, _flat_kernel(weight), bias), (strides[1:], paddings[1:], dilations[1:], groups))
     y = reshape(y, (shape[0], shape[2], shape[1], *shape[3:]))  # (N, od, O, oh, ow)
