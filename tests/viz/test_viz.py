@@ -85,6 +85,50 @@ class TestCurves:
             call()
 
 
+class TestHistory:
+    FILE = ("epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy,val_f1_score\n"
+            "1,0.1,2,0.3,2.1,0.25,\n2,0.1,1,0.6,1.2,0.5,0.4\n3,0.05,0.5,0.8,0.9,0.7,0.6\n4,0.05,0.25,0.9,1.0,0.65,0.5\n")
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        (tmp_path / "history.csv").write_text(self.FILE)
+        return tmp_path
+
+    def test_file_and_folder_are_as_the_lists(self, folder):
+        table = viz.read_history(folder / "history.csv")
+        assert {name: table[name] for name in HISTORY} == HISTORY
+        assert np.isnan(table["val_f1_score"][0])
+        assert table["val_f1_score"][1:] == [0.4, 0.6, 0.5]
+        np.testing.assert_equal(viz.read_history(str(folder)), table)
+        for path in (folder, folder / "history.csv"):
+            figure = viz.plot_learning_curves(path)
+            np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), HISTORY["val_loss"])
+
+    def test_any_metric(self, folder, picture):
+        ax = viz.plot_metric(folder, "f1_score", best_epoch=3)
+        picture(ax)
+        assert texts(ax) == ("F1 score", "epoch", "f1 score")
+        assert legend(ax) == ["validation", "best, epoch 3: 0.6"]
+        ax = viz.plot_metric(HISTORY, "accuracy", y="share of right answers", title="A", ax=ax)
+        assert texts(ax) == ("A", "epoch", "share of right answers")
+        assert legend(ax)[-2:] == ["training", "validation"]
+        assert ax.lines[-1].get_ydata().tolist() == HISTORY["val_accuracy"]
+        ax = viz.plot_metric(folder, "learning_rate")
+        assert legend(ax) == ["learning rate"]
+        assert ax.lines[0].get_ydata().tolist() == [0.1, 0.1, 0.05, 0.05]
+
+    @pytest.mark.parametrize("content", [None, "", "a,b\n1\n", "a\nx\n"])
+    def test_no_history(self, tmp_path, content):
+        if content is not None:
+            (tmp_path / "history.csv").write_text(content)
+        with pytest.raises(DataError, match=r"history.*cannot be read .*Give the history.csv of a run"):
+            viz.read_history(tmp_path / "history.csv")
+
+    def test_no_such_metric(self):
+        with pytest.raises(DataError, match="no train_auc, val_auc or auc, only train_loss, val_loss"):
+            viz.plot_metric(HISTORY, "auc")
+
+
 class TestFilters:
     @pytest.mark.parametrize("shape", [(6, 1, 5, 5), (1, 1, 3, 3), (7, 3, 3, 3), (16, 6, 5, 5), (40, 3, 7, 7)])
     def test_one_scale_for_all(self, picture, shape):

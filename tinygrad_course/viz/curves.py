@@ -1,6 +1,9 @@
 """Learning curves."""
 
+import csv
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygrad_course.errors import DataError
@@ -37,26 +40,73 @@ def plot_accuracy(train: Sequence[float], validation: Sequence[float] | None = N
     return ax
 
 
-def plot_learning_curves(history: Mapping[str, Sequence[float]], best_epoch: int | None = None, *,
-                         unit: str = "mean cross-entropy (nats)", fig: "FigureBase | None" = None) -> "FigureBase":
+History = Mapping[str, Sequence[float]] | str | os.PathLike[str]
+
+
+def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
+    """The columns of a run's history.csv, name -> one number per epoch; an empty cell is NaN.
+
+    `path` may also be the folder of the run.  Raises DataError if there is no such file or it is no table of numbers.
+    """
+    file = Path(path)
+    file = file / "history.csv" if file.is_dir() else file
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.reader(stream))
+        columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
+        return {name: [float(cell) if cell else float("nan") for cell in column]
+                for name, column in zip(rows[0], columns, strict=True)}
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"{file}: the history cannot be read ({error}). Give the history.csv of a run, or its "
+                        "folder.") from error
+
+
+def plot_metric(history: History, metric: str, best_epoch: int | None = None, *, title: str | None = None,
+                y: str | None = None, ax: "Axes | None" = None) -> "Axes":
+    """One measure after each epoch on training and validation data: the columns train_<metric> and val_<metric>.
+
+    history  name -> one number per epoch, or the path of a history.csv or of its folder
+    metric   "f1_score", or the whole name of one column: "learning_rate"
+    title, y  of the panel and its axis; the name of the measure without them
+    Raises DataError if the history has no such column, or as `plot_loss`.
+    """
+    table = _table(history)
+    found = [(name, key) for name, key in (("training", f"train_{metric}"), ("validation", f"val_{metric}")) if key in table]
+    found = found or [(metric.replace("_", " "), metric)]
+    if found[0][1] not in table:
+        raise DataError(f"plot_metric: the history has no train_{metric}, val_{metric} or {metric}, only "
+                        f"{', '.join(table) or 'nothing'}. Name one of these.")
+    words = metric.replace("_", " ")
+    curves, names = [table[key] for _, key in found], [name for name, _ in found]
+    return _plot_curves(title or words[0].upper() + words[1:], y or words, "{:.3g}", curves, best_epoch, ax, names)
+
+
+def plot_learning_curves(history: History, best_epoch: int | None = None, *, unit: str = "mean cross-entropy (nats)",
+                         fig: "FigureBase | None" = None) -> "FigureBase":
     """Loss and accuracy side by side.
 
     `history` has one value per epoch under the keys train_loss and train_accuracy, and, if there was a validation set,
-    val_loss and val_accuracy.  Raises DataError if train_loss or train_accuracy is missing, or as `plot_loss`.
+    val_loss and val_accuracy; or it is the path of a history.csv, or of its folder.  Raises DataError if train_loss or
+    train_accuracy is missing, or as `plot_loss`.
     """
-    missing = [key for key in ("train_loss", "train_accuracy") if key not in history]
+    table = _table(history)
+    missing = [key for key in ("train_loss", "train_accuracy") if key not in table]
     if missing:
         raise DataError(f"plot_learning_curves: history has no {' and no '.join(missing)}, only "
-                        f"{', '.join(history) or 'nothing'}. Give one list per key.")
+                        f"{', '.join(table) or 'nothing'}. Give one list per key.")
     fig = fig or new_figure(14, 5.6)
     loss_axes, accuracy_axes = fig.subplots(1, 2)
-    plot_loss(history["train_loss"], history.get("val_loss"), best_epoch, unit=unit, ax=loss_axes)
-    plot_accuracy(history["train_accuracy"], history.get("val_accuracy"), best_epoch, ax=accuracy_axes)
+    plot_loss(table["train_loss"], table.get("val_loss"), best_epoch, unit=unit, ax=loss_axes)
+    plot_accuracy(table["train_accuracy"], table.get("val_accuracy"), best_epoch, ax=accuracy_axes)
     return fig
 
 
+def _table(history: History) -> Mapping[str, Sequence[float]]:
+    return history if isinstance(history, Mapping) else read_history(history)
+
+
 def _plot_curves(title: str, y: str, number: str, curves: Sequence[Sequence[float]], best_epoch: int | None,
-                 ax: "Axes | None") -> "Axes":
+                 ax: "Axes | None", names: Sequence[str] = ("training", "validation")) -> "Axes":
     n_epochs = len(curves[0])
     if not n_epochs:
         raise DataError(f"{title} curve: there are no values. Train at least one epoch.")
@@ -71,7 +121,7 @@ def _plot_curves(title: str, y: str, number: str, curves: Sequence[Sequence[floa
     epochs = range(1, n_epochs + 1)
     # Points show single epochs; beyond some dozens they would hide the line.
     marker = "o" if n_epochs <= 40 else ""
-    for curve, name, colour in zip(curves, ("training", "validation"), (TRAIN_COLOUR, VALIDATION_COLOUR), strict=False):
+    for curve, name, colour in zip(curves, names, (TRAIN_COLOUR, VALIDATION_COLOUR), strict=False):
         ax.plot(epochs, curve, label=name, color=colour, linewidth=2.4, marker=marker, markersize=5)
     if best_epoch is not None:
         value = curves[-1][best_epoch - 1]
