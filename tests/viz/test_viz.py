@@ -240,6 +240,17 @@ def test_save_refuses_bad_paths(tmp_path):
             viz.save_figure(ax, path)
 
 
+def test_size_of_a_saved_picture(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    ax = viz.plot_loss([1.0], ax=viz.figure.new_figure(6, 4).subplots())
+    sizes = []
+    for options in ({}, {"dpi": 50}):
+        viz.save_figure(ax, tmp_path / "a.png", **options)
+        with image_module.open(tmp_path / "a.png") as image:
+            sizes.append(image.size)
+    assert sizes == [(900, 600), (300, 200)]
+
+
 def test_pyplot_is_never_imported():
     code = ("import sys, numpy as np; from tinygrad_course import viz; "
             "assert 'matplotlib' not in sys.modules; viz.plot_loss([1.0]); viz.plot_filters(np.ones((1, 1, 2, 2))); "

@@ -42,8 +42,10 @@ def label_axes(ax: "Axes", title: str, x: str, y: str) -> None:
     ax.tick_params(labelsize=TICK_SIZE)
 
 
-def save_figure(drawing: "Figure | Axes", path: str | os.PathLike[str]) -> None:
+def save_figure(drawing: "Figure | Axes", path: str | os.PathLike[str], *, dpi: float = DPI) -> None:
     """Write a figure (or the figure of some axes) to `path`; the ending gives the format (.png, .pdf, .svg).
+
+    dpi  pixels per inch of a PNG; its texts can be read from about 60 on
 
     Raises DataError if the folder is missing, the file cannot be written, or the format is unknown.
     """
@@ -53,7 +55,7 @@ def save_figure(drawing: "Figure | Axes", path: str | os.PathLike[str]) -> None:
         raise DataError(f"save_figure: {type(drawing).__name__} does not belong to a figure. "
                         "Give a Figure or its Axes.")
     try:
-        root.savefig(path, dpi=DPI)
+        root.savefig(path, dpi=dpi)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: the figure cannot be written ({error}). Give a file in an existing folder, "
                         "ending in .png, .pdf or .svg.") from error
