@@ -19,7 +19,8 @@ OUT = ROOT / "docs" / "pictures" / "gallery"
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, ROOT / "examples" / "gallery.py", "--dpi", "60", "--out", folder], cwd=ROOT, check=True)
+        example = ROOT / "examples" / "gallery.py"
+        subprocess.run([sys.executable, example, "--dpi", "60", "--out", folder], cwd=ROOT, check=True)
         for path in sorted(Path(folder).glob("*.png")):
             with Image.open(path) as image:
                 small = image.convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

@@ -110,6 +110,16 @@ def test_scores_of_classes_against_scikit_learn(n_predicted, n_true, n):
     assert metrics.cohen_kappa(pred, target) == pytest.approx(oracle.cohen_kappa_score(target, pred))
 
 
+def test_classes_that_are_nowhere_are_left_out_of_means():
+    oracle = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    pred, target = rng.choice([0, 2, 6], 40), rng.choice([0, 2, 5], 40)
+    for average in ("macro", "weighted"):
+        assert metrics.precision(pred, target, average) == pytest.approx(
+            oracle.precision_score(target, pred, average=average, zero_division=0))
+        assert metrics.f1_score(pred, target, average) == pytest.approx(oracle.f1_score(target, pred, average=average))
+
+
 def test_undefined_scores():
     assert np.isnan(metrics.cohen_kappa([1, 1], [1, 1]))
     assert metrics.matthews_corrcoef([1, 1], [1, 1]) == 0

@@ -1,5 +1,6 @@
 """docs/gallery.md: it shows what there is, and its pictures are small."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def test_every_figure_is_named():
     named = set(re.findall(r"\b(?:plot_\w+|optimiser_paths|path_directions|graph)\b(?=[(`])", TEXT))
     assert named <= set(viz.__all__)
     assert {name for name in viz.__all__ if name.startswith("plot_")} <= named
+
+
+def test_every_figure_goes_into_given_axes():
+    for name in viz.__all__:
+        if name.startswith("plot_"):
+            given = [argument for argument in inspect.signature(getattr(viz, name)).parameters if argument in ("ax", "fig")]
+            assert len(given) == 1, name
 
 
 @pytest.mark.parametrize("name", [Path(path).stem for path in SHOWN])

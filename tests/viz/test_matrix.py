@@ -27,6 +27,8 @@ def test_it_draws_into_given_axes_and_panels_share_a_scale():
     figure = viz.plot_panels([("a", np.zeros((2, 2))), ("b", np.full((2, 2), 4.0))], title="both", same_scale=True)
     assert [ax.get_title() for ax in figure.axes] == ["a", "b"]
     assert {ax.images[0].get_clim() for ax in figure.axes} == {(0.0, 4.0)}
+    given = viz.figure.new_figure(6, 4)
+    assert viz.plot_panels([("a", np.eye(2))], fig=given) is given
     ax = figure.axes[0]
     assert viz.plot_matrix(np.eye(2), ax=ax) is ax
 

@@ -47,7 +47,7 @@ def plot_matrix(values: Tensor | np.ndarray, *, title: str = "", numbers: bool =
 
 
 def plot_panels(panels: Sequence[tuple[str, Tensor | np.ndarray]], *, title: str = "", columns: int | None = None,
-                cmap: str = "gray", same_scale: bool = False) -> "Figure":
+                cmap: str = "gray", same_scale: bool = False, fig: "Figure | None" = None) -> "Figure":
     """Matrices (H, W) side by side as images, each under its own caption.
 
     With same_scale=True all panels share the colours of the smallest and the largest value; otherwise each has its own.
@@ -56,7 +56,7 @@ def plot_panels(panels: Sequence[tuple[str, Tensor | np.ndarray]], *, title: str
         raise ShapeError("plot_panels: no panels. Give at least one (caption, matrix).")
     columns = min(len(panels), 4) if columns is None else columns
     rows = -(-len(panels) // columns)
-    fig = new_figure(3.4 * columns + 0.4, 3.6 * rows + 0.7)
+    fig = fig or new_figure(3.4 * columns + 0.4, 3.6 * rows + 0.7)
     axes = fig.subplots(rows, columns, squeeze=False)
     arrays = [p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for _, p in panels]
     limits = (float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))) if same_scale else None
