@@ -182,7 +182,8 @@ def _convolve(op: str, n: int, x: Any, weight: Any, bias: Any, stride: Any, padd
         return reshape(apply(Conv2d, (images, kernel, bias), geometry), shape)
     if weight.array.shape[2:] == strides == (1, 1, 1) and paddings == (0, 0, 0):  # sees no neighbours: one image of D H rows
         n, c, depth, height, width = x.array.shape
-        y = apply(Conv2d, (reshape(x, (n, c, depth * height, width)), _flat_kernel(weight), bias), (strides[1:], (0, 0), (1, 1), groups))
+        image = reshape(x, (n, c, depth * height, width))
+        y = apply(Conv2d, (image, _flat_kernel(weight), bias), ((1, 1), (0, 0), (1, 1), groups))
         return reshape(y, shape)
     images = _slices_under_kernel(x, weight.array.shape[2], shape[2], strides[0], paddings[0], dilations[0])
     y = apply(Conv2d, (images, _flat_kernel(weight), bias), (strides[1:], paddings[1:], dilations[1:], groups))
