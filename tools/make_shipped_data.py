@@ -1,66 +1,83 @@
 """Make the data files that the package ships, from their sources.  Run it again to get the same arrays.
 
     pip install scikit-learn
-    apt-get install dataset-fashion-mnist       # or unpack it anywhere: dpkg-deb -x dataset-fashion-mnist_*.deb FOLDER
-    python tools/make_shipped_data.py /usr/share/datasets/fashion-mnist
+    tinygrad-course data get fashion bible verse-pairs
+    python tools/make_shipped_data.py
 
-It writes tinygrad_course/data/files/*.npz and prints their SHA-256 sums, which belong into
-tinygrad_course/data/shipped.py.  The compressed bytes depend on the version of zlib, the arrays do not.
+It writes to tinygrad_course/data/files and prints SHA-256 sums, which belong into tinygrad_course/data/shipped.py.  The
+compressed bytes depend on the versions of zlib and liblzma, the arrays and the texts do not.
 """
 
 import hashlib
-import sys
+import lzma
 from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
 
-from tinygrad_course.data.idx import ImageSet, load_images
+from tinygrad_course.data import bible, load_fashion
+from tinygrad_course.data.fetch import find_package
+from tinygrad_course.data.fixed_split import fixed_test_part
+from tinygrad_course.data.idx import ImageSet
 from tinygrad_course.io import save_npz
 
 FOLDER = Path(__file__).resolve().parents[1] / "tinygrad_course" / "data" / "files"
-SPLIT_SEED = 0
 DIGITS_TEST_SHARE = 0.2
 FASHION_TRAIN_PER_CLASS, FASHION_TEST_PER_CLASS = 150, 50
+TEXT_BOOK, PAIR_CHARACTERS = "Gen", 60
 
 
 def digits() -> ImageSet:
     """All 1,797 digits; of each class a seeded fifth is the test part."""
     source = load_digits()
     images, labels = source.images.astype(np.uint8), source.target
-    # Raw Philox words: NumPy promises their stream for ever, that of `permutation` it does not.
-    keys = np.random.Philox(key=SPLIT_SEED).random_raw(len(labels))
-    is_test = np.zeros(len(labels), dtype=bool)
-    for label in range(10):
-        members = np.flatnonzero(labels == label)
-        shuffled = members[np.argsort(keys[members])]
-        is_test[shuffled[:round(DIGITS_TEST_SHARE * len(members))]] = True
+    is_test = fixed_test_part(labels, DIGITS_TEST_SHARE)
     return ImageSet(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
 
 
-def fashion(folder: str) -> ImageSet:
+def fashion() -> ImageSet:
     """The first images of each class from the official training set and from the official test set."""
-    full = load_images(folder)
-    train = first_of_each_class(full.train_labels, FASHION_TRAIN_PER_CLASS)
-    test = first_of_each_class(full.test_labels, FASHION_TEST_PER_CLASS)
-    return ImageSet(full.train_images[train], full.train_labels[train], full.test_images[test], full.test_labels[test])
+    images, labels = load_fashion("train", full=True)
+    test_images, test_labels = load_fashion("test", full=True)
+    train = first_of_each_class(labels, FASHION_TRAIN_PER_CLASS)
+    test = first_of_each_class(test_labels, FASHION_TEST_PER_CLASS)
+    return ImageSet(images[train], labels[train], test_images[test], test_labels[test])
 
 
 def first_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label in range(10)]))
 
 
-def write(name: str, images: ImageSet) -> None:
+def texts() -> tuple[str, str]:
+    """The book of Genesis, and the short pairs of verses, a pair a line with a tab in its middle."""
+    english = bible.read_module(find_package(bible.ENGLISH_PACKAGE, "bible"), bible.ENGLISH_PACKAGE)
+    spanish = bible.read_module(find_package(bible.SPANISH_PACKAGE, "verse-pairs"), bible.SPANISH_PACKAGE)
+    pairs = bible.verse_pairs(english, spanish, PAIR_CHARACTERS)
+    return (bible.as_text({verse: text for verse, text in english.items() if verse[0] == TEXT_BOOK}),
+            "".join(f"{one}\t{other}\n" for one, other in pairs))
+
+
+def write_images(name: str, images: ImageSet) -> None:
     path = FOLDER / name
     save_npz({part: values.astype(np.uint8) for part, values in images._asdict().items()}, path)
+    report(path, f"{len(images.train_labels)} + {len(images.test_labels)} images")
+
+
+def write_text(name: str, text: str) -> None:
+    path = FOLDER / name
+    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    report(path, f"{len(text):,} characters in {text.count(chr(10)):,} lines")
+
+
+def report(path: Path, what: str) -> None:
     content = path.read_bytes()
-    print(f"{name}: {len(images.train_labels)} + {len(images.test_labels)} images, {len(content):,} bytes, "
-          f"sha256 {hashlib.sha256(content).hexdigest()}")
+    print(f"{path.name}: {what}, {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     FOLDER.mkdir(exist_ok=True)
-    write("digits.npz", digits())
-    write("fashion_mnist_2000.npz", fashion(sys.argv[1]))
+    write_images("digits.npz", digits())
+    write_images("fashion_mnist_2000.npz", fashion())
+    text, pairs = texts()
+    write_text(bible.TEXT_FILE, text)
+    write_text(bible.PAIRS_FILE, pairs)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_course import __version__
-from tinygrad_course.cli import bench, figures, info, list_rows, predict, run_row, train
+from tinygrad_course.cli import bench, data, figures, info, list_rows, predict, run_row, train
 from tinygrad_course.cli.usage import (
     FAILED,
     INSTALL_ALL,
@@ -36,12 +36,13 @@ examples:
   tinygrad-course figures --all         draw all their figures
   tinygrad-course info                  what is installed and what it runs on
   tinygrad-course bench models          speed beside PyTorch
+  tinygrad-course data list             the data sets, and which are here
 
 """
 
 
 _COMMANDS = {"train": train, "predict": predict, "list": list_rows, "run": run_row, "figures": figures, "info": info,
-             "bench": bench}
+             "bench": bench, "data": data}
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:

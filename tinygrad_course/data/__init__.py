@@ -1,11 +1,22 @@
-"""Data sets, batches and the shipped images."""
+"""Data sets, batches, and the loaders of real data (docs/datasets.md)."""
 
+from tinygrad_course.data.bible import load_bible, load_verse_pairs
+from tinygrad_course.data.chorales import Chorale, load_chorales
+from tinygrad_course.data.cifar import cifar_class_names, load_cifar10, load_cifar100
 from tinygrad_course.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinygrad_course.data.digits import DIGIT_CLASSES, DIGIT_WHITE, load_digits
+from tinygrad_course.data.emoji import Emoji, load_emoji
+from tinygrad_course.data.faces import FACE_CLASSES, load_faces
 from tinygrad_course.data.fashion import FASHION_CLASSES, load_fashion
 from tinygrad_course.data.idx import ImageSet, find_idx_files, load_images, read_idx
 from tinygrad_course.data.image import load_image_file, mean_and_std, normalise, resize
 from tinygrad_course.data.loader import DataLoader, default_collate
+from tinygrad_course.data.mnist import MNIST_CLASSES, load_mnist
+from tinygrad_course.data.mnist_m import make_mnist_m
+from tinygrad_course.data.musicxml import read_musicxml, to_grid
+from tinygrad_course.data.nuclei import Nuclei, load_nuclei
+from tinygrad_course.data.photos import load_photos
+from tinygrad_course.data.reviews import Reviews, load_reviews
 from tinygrad_course.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -14,8 +25,13 @@ from tinygrad_course.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinygrad_course.data.scenes import SCENE_COLOURS, Scenes, caption_scenes, make_scenes
 
-__all__ = ["DIGIT_CLASSES", "DIGIT_WHITE", "FASHION_CLASSES", "BatchSampler", "ConcatDataset", "DataLoader", "Dataset",
-           "ImageSet", "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "Subset", "SubsetRandomSampler",
-           "TensorDataset", "WeightedRandomSampler", "default_collate", "find_idx_files", "load_digits", "load_fashion",
-           "load_image_file", "load_images", "mean_and_std", "normalise", "random_split", "read_idx", "resize"]
+__all__ = ["DIGIT_CLASSES", "DIGIT_WHITE", "FACE_CLASSES", "FASHION_CLASSES", "MNIST_CLASSES", "SCENE_COLOURS",
+           "BatchSampler", "Chorale", "ConcatDataset", "DataLoader", "Dataset", "Emoji", "ImageSet", "IterableDataset",
+           "Nuclei", "RandomSampler", "Reviews", "Sampler", "Scenes", "SequentialSampler", "Subset", "SubsetRandomSampler",
+           "TensorDataset", "WeightedRandomSampler", "caption_scenes", "cifar_class_names", "default_collate",
+           "find_idx_files", "load_bible", "load_chorales", "load_cifar10", "load_cifar100", "load_digits", "load_emoji",
+           "load_faces", "load_fashion", "load_image_file", "load_images", "load_mnist", "load_nuclei", "load_photos",
+           "load_reviews", "load_verse_pairs", "make_mnist_m", "make_scenes", "mean_and_std", "normalise", "random_split",
+           "read_idx", "read_musicxml", "resize", "to_grid"]

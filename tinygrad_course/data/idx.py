@@ -46,20 +46,26 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(2)
-            file.seek(0)
-            if not start:
-                raise DataError(f"{path} is empty. Download it again.")
-            if start == _GZIP_MAGIC:
-                with gzip.open(file) as unpacked:
-                    return _read(unpacked, path)  # type: ignore[arg-type]  # GzipFile is a BinaryIO in all but name
-            return _read(file, path)
+            return read_idx_stream(file, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Give the path of an IDX file (plain or .gz).") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a truncated or damaged gzip file ({error}). Download it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Give the path of an IDX file.") from error
+
+
+def read_idx_stream(file: BinaryIO, path: str | os.PathLike[str]) -> np.ndarray:
+    """Read one IDX file that is open at its start, gzipped or not, as `read_idx` does; `path` is its name in errors."""
+    start = file.read(2)
+    file.seek(0)
+    if not start:
+        raise DataError(f"{path} is empty. Download it again.")
+    if start != _GZIP_MAGIC:
+        return _read(file, path)
+    try:
+        with gzip.open(file) as unpacked:
+            return _read(unpacked, path)  # type: ignore[arg-type]  # GzipFile is a BinaryIO in all but name
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is a truncated or damaged gzip file ({error}). Download it again.") from error
 
 
 def _read(file: BinaryIO, path: str | os.PathLike[str]) -> np.ndarray:

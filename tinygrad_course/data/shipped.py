@@ -13,13 +13,14 @@ from tinygrad_course.errors import DataError
 _SHA256 = {
     "digits.npz": "4f9971f264ebf2d55d4b975e018ea81e52df99713722c0f5a7ed6885f9889dfb",
     "fashion_mnist_2000.npz": "f8f2af74c0ff9d436a20261a56a5034984fc54b3adb40ceac0706f652e68459e",
+    "genesis.txt.xz": "21a00ef0a2a8c16555d7b36b2c1c13d6735c50adf13a17364925b55fabc29947",
+    "english_spanish.tsv.xz": "3978ff80172f60ad1787574f336f8b2ae1770d663e096fa9df39e93bf6d824a0",
 }
 
 
-def load_shipped(name: str) -> ImageSet:
-    """Read one shipped data set, after checking that its bytes are the published ones.
+def shipped_bytes(name: str) -> bytes:
+    """The content of a shipped file, after checking that its bytes are the published ones.
 
-    Returns images uint8 (N, H, W) and labels int64 (N,) in two disjoint parts.
     Raises DataError if the file is missing or changed.
     """
     try:
@@ -28,7 +29,15 @@ def load_shipped(name: str) -> ImageSet:
         raise DataError(f"the shipped file {name} is missing. Install tinygrad_course again.") from error
     if hashlib.sha256(content).hexdigest() != _SHA256[name]:
         raise DataError(f"the shipped file {name} is damaged: its SHA-256 differs. Install tinygrad_course again.")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    return content
+
+
+def load_shipped(name: str) -> ImageSet:
+    """Read one shipped set of images: uint8 (N, H, W) and labels int64 (N,) in two disjoint parts.
+
+    Raises DataError if the file is missing or changed.
+    """
+    with np.load(io.BytesIO(shipped_bytes(name)), allow_pickle=False) as arrays:
         return ImageSet(arrays["train_images"], arrays["train_labels"].astype(np.int64),
                         arrays["test_images"], arrays["test_labels"].astype(np.int64))
 
