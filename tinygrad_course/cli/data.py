@@ -57,8 +57,8 @@ def _list() -> None:
     from tinygrad_course.data.catalogue import SETS
 
     for entry in SETS.values():
-        print(f"{entry.name:<12} {entry.state:<16} {entry.what}\n{'':<12} {entry.size:<16} {entry.loader}; {entry.licence}")
-    print("\ntinygrad-course data get NAME fetches what is missing; docs/datasets.md says more of each.")
+        print(f"{entry.name:<12}{entry.state:<9}{entry.what}\n{'':<12}{entry.loader}; {entry.size}; {entry.licence}")
+    print("\nin part: the rest is missing.  tinygrad-course data get NAME fetches it.")
 
 
 def _get(name: str) -> None:

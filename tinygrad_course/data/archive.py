@@ -34,7 +34,8 @@ def read_members(path: str | os.PathLike[str], *patterns: str) -> dict[str, byte
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Give a package file, or the folder that it was unpacked in.") from error
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise DataError(f"{path} is truncated, damaged or no package file ({error}). Fetch it again.") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)  # tarfile tells all that it has tried
+        raise DataError(f"{path} is truncated, damaged or no package file ({reason}). Fetch it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}). Give another path.") from error
     for pattern in patterns:

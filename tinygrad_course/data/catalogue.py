@@ -50,14 +50,14 @@ class DataSet:
 
     @property
     def state(self) -> str:
-        """ "shipped", "here", "missing", "shipped in part" (and the whole is not here), or "your files"."""
+        """ "shipped", "here", "missing", "in part" (the shipped part, and the whole is not here), or "yours"."""
         if self.by_user:
-            return "your files"
+            return "yours"
         there = self._modules_are_there() and all(SETS[part].state in ("shipped", "here") for part in self.parts) and (
             all(cached_file(package) or installed_folder(package) for package in self.packages)
             or (self.arrays is not None and self.arrays.file.is_file()))
         if self.shipped:
-            return "shipped" if not self.packages else "here" if there else "shipped in part"
+            return "shipped" if not self.packages else "here" if there else "in part"
         return "here" if there else "missing"
 
     def get(self, say: Callable[[str], None]) -> list[Path]:

@@ -108,7 +108,8 @@ def _draw(character: str, face: object) -> np.ndarray:
 
     # White, square, and the bitmap of 136 x 128 in its middle; the mean of the area of each pixel.
     canvas = Image.new("RGB", (_CANVAS, _CANVAS), "white")
-    ImageDraw.Draw(canvas).text((0, (_CANVAS - 128) // 2), character, font=face, embedded_color=True)  # type: ignore[arg-type]
+    ImageDraw.Draw(canvas).text((0, (_CANVAS - 128) // 2), character, "black", face,  # type: ignore[arg-type]
+                                embedded_color=True)
     return np.asarray(canvas.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 

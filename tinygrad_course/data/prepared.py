@@ -37,7 +37,8 @@ class PackagedArrays:
         """The arrays: those of the given packages, else the prepared ones, else those of the packages that are found."""
         if not any(paths) and self.file.is_file():
             try:
-                with np.load(self.file, allow_pickle=False) as arrays:
+                # np.load would leave a broken file open.
+                with self.file.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                     return dict(arrays)
             except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
                 raise DataError(f"{self.file} is damaged ({error}). Delete it and make it again: tinygrad-course data get "
