@@ -13,8 +13,8 @@ from tinygrad_course.errors import DataError
 _SHA256 = {
     "digits.npz": "4f9971f264ebf2d55d4b975e018ea81e52df99713722c0f5a7ed6885f9889dfb",
     "fashion_mnist_2000.npz": "f8f2af74c0ff9d436a20261a56a5034984fc54b3adb40ceac0706f652e68459e",
-    "genesis.txt.xz": "21a00ef0a2a8c16555d7b36b2c1c13d6735c50adf13a17364925b55fabc29947",
-    "english_spanish.tsv.xz": "3978ff80172f60ad1787574f336f8b2ae1770d663e096fa9df39e93bf6d824a0",
+    "genesis.txt.xz": "6ffa87352aeaf54505a414d9181e430a630e9c45873dfece873a2edb990f0e51",
+    "english_spanish.tsv.xz": "473ec92f1eb10e085fe1dc65129dc9f36da60879ad963947fa9d98f2ffa54a0d",
 }
 
 

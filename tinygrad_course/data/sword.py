@@ -18,7 +18,7 @@ from tinygrad_course.errors import DataError
 Verse = tuple[str, int, int]  # book (name in OSIS), chapter, verse
 
 _CHAPTER = re.compile(r'<chapter\b[^>]*\bsID="(\w+)\.(\d+)"')
-_BOOK = re.compile(r'<div\b[^>]*\btype="book"')
+_BOOK = re.compile(r'<div\b(?=[^>]*\bsID=)[^>]*\btype="book"')  # the tag with eID ends a book, in its last verse
 _HIDDEN = re.compile(r"<(note|title|speaker)\b.*?</\1>", re.DOTALL)  # footnotes and headings are not the text
 _TAG = re.compile(r"<[^>]+>")
 
