@@ -66,6 +66,6 @@ def _get(name: str) -> None:
 
     files = SETS[name].get(lambda line: print(f"{name}: {line}", flush=True))
     if not files:
-        print(f"{name}: is part of an installed package, there is nothing to fetch")
+        print(f"{name}: is shipped or part of an installed package, there is nothing to fetch")
     for file in files:
         print(f"{name}: {file}", flush=True)

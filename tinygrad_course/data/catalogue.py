@@ -84,12 +84,12 @@ class DataSet:
 
 _ENTRIES = (
     DataSet("digits", "load_digits", "1,797 handwritten digits, 8 x 8", "47 KB", "CC BY 4.0", shipped=True),
-    DataSet("fashion", "load_fashion", "Fashion-MNIST: 2,000 shipped, all 70,000 on demand, 28 x 28", "0.9 MB; 30.9 MB",
+    DataSet("fashion", "load_fashion", "Fashion-MNIST, 28 x 28: 2,000 shipped, 70,000 on demand", "0.9 MB; 30.9 MB",
             "MIT", shipped=True, packages=(FASHION_PACKAGE,)),
     DataSet("mnist", "load_mnist", "10,000 of the digits of MNIST, 28 x 28", "4.9 MB", "CC BY-SA 3.0",
             packages=MNIST.packages, arrays=MNIST),
     DataSet("photos", "load_photos", "7 colour photographs, 300 to 741 pixels", "in packages",
-            "public domain, CC0, CC BY 2.0, Middlebury 2014", modules=("skimage", "sklearn")),
+            "public domain, CC0, CC BY 2.0, Middlebury", modules=("skimage", "sklearn")),
     DataSet("mnist-m", "make_mnist_m", "digits blended with photographs, 28 x 28 x 3", "generated", "of mnist and photos",
             parts=("mnist", "photos")),
     DataSet("scenes", "make_scenes", "coloured digits on photographs: boxes, masks, captions", "generated",
