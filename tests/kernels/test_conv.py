@@ -1,5 +1,6 @@
 """Convolution kernels against the defining sum in float64 by loops, and against PyTorch where it is installed."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -74,14 +75,22 @@ def assert_close(z, exact, size, dtype):
     assert np.all(np.abs(z - exact) <= TOLERANCE[dtype] * size)
 
 
+@functools.cache  # for both backends: the loops take their time
+def exact(case, dtype):
+    """x, w, g in `dtype`, what the loops give for them, and the sums of absolute products."""
+    x, w = draw(case[0], dtype), draw(case[1], dtype, 1)
+    size, kernel, stride, padding, dilation, _ = case
+    oh, ow = (terms(*axis)[0] for axis in zip(size[2:], kernel[2:], stride, padding, dilation, strict=True))
+    g = draw((size[0], kernel[0], oh, ow), seed=2).astype(dtype)
+    sums, sizes = (by_loops(case, *(f(a.astype("float64")) for a in (x, w, g)))[:3] for f in (np.positive, np.abs))
+    return x, w, g, sums, sizes
+
+
 @cases
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_against_loops(k, case, dtype):
-    x, w, b = draw(case[0], dtype), draw(case[1], dtype, 1), draw(case[1][:1], dtype, 3)
-    y, gx, gw, g = by_loops(case, x.astype("float64"), w.astype("float64"))
-    g = g.astype(dtype)
-    y, gx, gw, _ = by_loops(case, x.astype("float64"), w.astype("float64"), g.astype("float64"))
-    size_y, size_x, size_w, _ = by_loops(case, *(np.abs(a).astype("float64") for a in (x, w, g)))
+    x, w, g, (y, gx, gw), (size_y, size_x, size_w) = exact(case, dtype)
+    b = draw(case[1][:1], dtype, 3)
     args = case[2:]
     bias = b[:, None, None].astype("float64")
     assert_close(k.conv2d(x, w, None, *args), y, size_y, dtype)

@@ -347,6 +347,11 @@ def misaligned(x: Array) -> Array:
     return out
 
 
+def numbers_of(arrays: list[Any]) -> bytes:
+    """The elements in order, wherever they lie."""
+    return b"".join(a.tobytes() for a in arrays if a is not None)
+
+
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "transposed": lambda x: x.T.copy().T,
     "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x,
@@ -441,17 +446,25 @@ class Battery:
     @over(lambda case: case.samples)
     def test_layout(self, case: Case, sample: Sample, backend: str) -> None:
         """Memory in any order: values, gradients for inputs and upstream gradients that lie otherwise."""
+        values: dict[bytes, list[Array]] = {}  # by the numbers of the inputs: most layouts hold the same ones
+        plain_gradients: dict[bytes, list[Array]] = {}
         for dtype, layout in itertools.product(("float64", "float32"), LAYOUTS):
             arrays = [None if a is None else LAYOUTS[layout](a) for a in sample.arrays(case.op, dtype)]
             plain = [None if a is None else a.copy(order="C") for a in arrays]
             tolerance = 1e-11 if dtype == "float64" else 2e-5
             outputs = forward(case, sample, arrays)
-            for y, wanted in zip(outputs, expected(case, sample, plain), strict=True):
+            key = dtype.encode() + numbers_of(plain)
+            if key not in values:
+                values[key] = expected(case, sample, plain)
+            for y, wanted in zip(outputs, values[key], strict=True):
                 assert_near(y, wanted, TOLERANCE[dtype], f"{case.op}, {layout}")
             if case.differentiable:
                 gs = [LAYOUTS[layout](g) for g in upstream(outputs)]
-                wanted_gs = gradients(case, sample, plain, [g.copy(order="C") for g in gs])
-                for number, (g, wanted) in enumerate(zip(gradients(case, sample, arrays, gs), wanted_gs, strict=True)):
+                key += numbers_of(gs)
+                if key not in plain_gradients:
+                    plain_gradients[key] = gradients(case, sample, plain, [g.copy(order="C") for g in gs])
+                found = gradients(case, sample, arrays, gs)
+                for number, (g, wanted) in enumerate(zip(found, plain_gradients[key], strict=True)):
                     assert_near(g, wanted, tolerance, f"{case.op}, gradient {number}, {layout}")
 
     @over(lambda case: case.samples + case.kinks if case.torch and case.differentiable else ())
@@ -544,10 +557,22 @@ class Battery:
         assert re.search(sample.message, str(caught.value), re.DOTALL), str(caught.value)
 
 
+_BY_TORCH: dict[tuple[int, int, bool, bytes], tuple[Any, ...]] = {}
+
+
 def torch_derivatives(
     torch: Any, case: Case, sample: Sample, arrays: list[Any], twice: bool
 ) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
-    """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch."""
+    """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch; once for both backends."""
+    key = (id(case), id(sample), twice, numbers_of(arrays))
+    if key not in _BY_TORCH:  # beside its result the case and the sample, so that nothing else gets their ids
+        _BY_TORCH[key] = (case, sample, _torch_derivatives(torch, case, sample, arrays, twice))
+    return _BY_TORCH[key][2]
+
+
+def _torch_derivatives(
+    torch: Any, case: Case, sample: Sample, arrays: list[Any], twice: bool
+) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
     tensors = [None if a is None else torch.tensor(a, requires_grad=is_float(a)) for a in arrays]
     assert case.torch is not None
     outputs = several(case.torch(*tensors, *sample.args, **sample.kwargs))
