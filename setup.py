@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -54,20 +55,26 @@ class Build(build):
 
 
 class BuildExt(build_ext):
-    """Probes the compiler and OpenMP, then runs Cython, then the compiler.
+    """Probes the compiler and OpenMP, then for every module runs Cython and the compiler.
 
     In this order, so that a missing compiler is one message after a second.  Cython runs here and not at the top of the
     file, because setup.py is also run to make an sdist, which shall not contain generated C.
     """
 
+    _translating = threading.Lock()
+
     def build_extensions(self) -> None:
         flags, link_flags = self._flags()
-        self._cythonize()
         for extension in self.extensions:
             extension.extra_compile_args += flags
             extension.extra_link_args += link_flags
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
+
+    def build_extension(self, extension: Extension) -> None:
+        with self._translating:  # Cython is for one thread; meanwhile the others run their compilers
+            self._translate(extension)
+        super().build_extension(extension)
 
     def _flags(self) -> tuple[list[str], list[str]]:
         """Flags of the compiler and of the linker; ends the build with a message if there is no usable compiler."""
@@ -102,44 +109,33 @@ class BuildExt(build_ext):
                 return False
             return True
 
-    def _cythonize(self) -> None:
-        """Replace the Cython sources by C, which Cython writes where it is missing or older than its sources."""
+    def _translate(self, extension: Extension) -> None:
+        """Replace a Cython source by C, which Cython writes where it is missing or older than its sources."""
         import numpy
         from Cython.Build import cythonize
         from Cython.Compiler import Options
 
-        for extension in self.extensions:
-            extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
-            extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
-            if extension.name == UTILITY:
-                extension.sources = ["_cyutility.c"]  # not there yet: Cython writes it
-
-        def translated(extensions: list[Extension], **directives: object) -> list[Extension]:
-            written: list[Extension] = cythonize(
-                extensions,
-                build_dir="build/cython",
-                quiet=True,
-                language_level=3,
-                shared_utility_qualified_name=UTILITY,
-                compiler_directives={"initializedcheck": False, "embedsignature": True, "binding": True, **directives},
-            )
-            return written
-
+        extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
+        extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
+        if extension.name == UTILITY:
+            extension.sources = ["_cyutility.c"]  # not there yet: Cython writes it
+        python = extension.sources[0].endswith(".py")
         # Kernels check their bounds themselves; in .py files an index means what it means in Python, x[-1] the last item.
-        python = [extension for extension in self.extensions if extension.sources[0].endswith(".py")]
-        written = translated([extension for extension in self.extensions if extension not in python],
-                             boundscheck=False, wraparound=False, cdivision=True)
+        directives = {} if python else {"boundscheck": False, "wraparound": False, "cdivision": True}
         # Dead tensors and nodes wait for the next ones, and a chain of nodes of any length dies without recursion.  Said
         # here, because decorators in the .pxd of a .py do nothing.
         defaults = Options.get_directive_defaults()
-        defaults["freelist"] = 256
-        nodes = [extension for extension in python if extension.name == "tinygrad_course.autograd.node"]
-        written += translated([extension for extension in python if extension not in nodes])
-        defaults["trashcan"] = True
-        written += translated(nodes)
-        sources = {extension.name: extension.sources for extension in written}
-        for extension in self.extensions:
-            extension.sources = sources[extension.name]
+        defaults["freelist"] = 256 if python else 0
+        defaults["trashcan"] = extension.name == "tinygrad_course.autograd.node"
+        (translated,) = cythonize(
+            [extension],
+            build_dir="build/cython",
+            quiet=True,
+            language_level=3,
+            shared_utility_qualified_name=UTILITY,
+            compiler_directives={"initializedcheck": False, "embedsignature": True, "binding": True, **directives},
+        )
+        extension.sources = translated.sources
 
 
 class EditableWheel(editable_wheel):
