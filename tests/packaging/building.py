@@ -16,12 +16,17 @@ _NOT_SOURCES = shutil.ignore_patterns(".git", ".venv", "venv", "build", "dist", 
                                       ".*_cache", ".hypothesis", "*.so", "*.pyd")
 
 
-def copy_of_the_sources(folder: Path) -> Path:
-    """The sources as in a fresh clone, without anything that a build leaves in the tree."""
+def copy_of_the_sources(folder: Path, translated: bool = False) -> Path:
+    """The sources as in a fresh clone, without anything that a build leaves in the tree.
+
+    `translated`: with Cython's C, where there is some.  A build translates again what is older than its source.
+    """
     copy = Path(shutil.copytree(ROOT, folder / "sources", ignore=_NOT_SOURCES))
     target = copy / "tinygrad_course/kernels"
     for left_over in [*target.glob("*.h"), *target.glob("*.pxd")]:
         left_over.unlink()
+    if translated and (ROOT / "build/cython").is_dir():
+        shutil.copytree(ROOT / "build/cython", copy / "build/cython")
     return copy
 
 
