@@ -1,5 +1,6 @@
 """Data sets, batches, and the loaders of real data (docs/datasets.md)."""
 
+from tinygrad_course.data.alignment import SILENT, LetterPhones, learn_alignment
 from tinygrad_course.data.bible import load_bible, load_verse_pairs
 from tinygrad_course.data.chorales import Chorale, load_chorales
 from tinygrad_course.data.cifar import cifar_class_names, load_cifar10, load_cifar100
@@ -16,6 +17,7 @@ from tinygrad_course.data.mnist_m import make_mnist_m
 from tinygrad_course.data.musicxml import read_musicxml, to_grid
 from tinygrad_course.data.nuclei import Nuclei, load_nuclei
 from tinygrad_course.data.photos import load_photos
+from tinygrad_course.data.pronunciation import CONSONANTS, VOWELS, load_pronunciations
 from tinygrad_course.data.reviews import Reviews, load_reviews
 from tinygrad_course.data.sampler import (
     BatchSampler,
@@ -26,12 +28,28 @@ from tinygrad_course.data.sampler import (
     WeightedRandomSampler,
 )
 from tinygrad_course.data.scenes import SCENE_COLOURS, Scenes, caption_scenes, make_scenes
+from tinygrad_course.data.series import load_co2, load_sunspots, sliding_windows
+from tinygrad_course.data.tables import (
+    BREAST_CANCER_CLASSES,
+    DIABETES_FEATURES,
+    IRIS_CLASSES,
+    IRIS_FEATURES,
+    WINE_CLASSES,
+    WINE_FEATURES,
+    load_breast_cancer,
+    load_diabetes,
+    load_iris,
+    load_wine,
+)
 
-__all__ = ["DIGIT_CLASSES", "DIGIT_WHITE", "FACE_CLASSES", "FASHION_CLASSES", "MNIST_CLASSES", "SCENE_COLOURS",
-           "BatchSampler", "Chorale", "ConcatDataset", "DataLoader", "Dataset", "Emoji", "ImageSet", "IterableDataset",
-           "Nuclei", "RandomSampler", "Reviews", "Sampler", "Scenes", "SequentialSampler", "Subset", "SubsetRandomSampler",
-           "TensorDataset", "WeightedRandomSampler", "caption_scenes", "cifar_class_names", "default_collate",
-           "find_idx_files", "load_bible", "load_chorales", "load_cifar10", "load_cifar100", "load_digits", "load_emoji",
-           "load_faces", "load_fashion", "load_image_file", "load_images", "load_mnist", "load_nuclei", "load_photos",
-           "load_reviews", "load_verse_pairs", "make_mnist_m", "make_scenes", "mean_and_std", "normalise", "random_split",
-           "read_idx", "read_musicxml", "resize", "to_grid"]
+__all__ = ["BREAST_CANCER_CLASSES", "CONSONANTS", "DIABETES_FEATURES", "DIGIT_CLASSES", "DIGIT_WHITE", "FACE_CLASSES",
+           "FASHION_CLASSES", "IRIS_CLASSES", "IRIS_FEATURES", "MNIST_CLASSES", "SCENE_COLOURS", "SILENT", "VOWELS",
+           "WINE_CLASSES", "WINE_FEATURES", "BatchSampler", "Chorale", "ConcatDataset", "DataLoader", "Dataset", "Emoji",
+           "ImageSet", "IterableDataset", "LetterPhones", "Nuclei", "RandomSampler", "Reviews", "Sampler", "Scenes",
+           "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "caption_scenes",
+           "cifar_class_names", "default_collate", "find_idx_files", "learn_alignment", "load_bible", "load_breast_cancer",
+           "load_chorales", "load_cifar10", "load_cifar100", "load_co2", "load_diabetes", "load_digits", "load_emoji",
+           "load_faces", "load_fashion", "load_image_file", "load_images", "load_iris", "load_mnist", "load_nuclei",
+           "load_photos", "load_pronunciations", "load_reviews", "load_sunspots", "load_verse_pairs", "load_wine",
+           "make_mnist_m", "make_scenes", "mean_and_std", "normalise", "random_split", "read_idx", "read_musicxml", "resize",
+           "sliding_windows", "to_grid"]

@@ -11,10 +11,14 @@ from tinygrad_course.errors import DataError
 
 # Printed by tools/make_shipped_data.py.
 _SHA256 = {
+    "cmudict.txt.xz": "8fd53d1b653677942d25bc8ffc907a477a264892083e1db1253ade8fd5404b77",
     "digits.npz": "4f9971f264ebf2d55d4b975e018ea81e52df99713722c0f5a7ed6885f9889dfb",
     "fashion_mnist_2000.npz": "f8f2af74c0ff9d436a20261a56a5034984fc54b3adb40ceac0706f652e68459e",
     "genesis.txt.xz": "6ffa87352aeaf54505a414d9181e430a630e9c45873dfece873a2edb990f0e51",
     "english_spanish.tsv.xz": "473ec92f1eb10e085fe1dc65129dc9f36da60879ad963947fa9d98f2ffa54a0d",
+    "iris.npz": "ccb0998b21212b3801fbdd5e3acb960684dc6e4823af3980c31411fa0e21a7eb",
+    "sunspots.npz": "0c2cf27c7224d556366bf88806ec56954aa1a4ecd9e8de86fa2e2d1819e5e6da",
+    "wine.npz": "d2c70a2133454eafe66d030272eebc552dacbc660862adea0f35e4645b8b55d9",
 }
 
 
