@@ -17,7 +17,7 @@ from tinygrad_course.data.reviews import REVIEWS_PACKAGE
 from tinygrad_course.errors import DataError, DependencyError
 
 # Python packages that bring data with them, by the name of their module.
-_PROJECTS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
+_PROJECTS = {"skimage": "scikit-image", "sklearn": "scikit-learn", "statsmodels": "statsmodels"}
 
 
 @dataclass(frozen=True)
@@ -111,5 +111,17 @@ _ENTRIES = (
             "package MIT; the sentences are quotations", packages=(REVIEWS_PACKAGE,)),
     DataSet("chorales", "load_chorales", "364 four-part chorales by J. S. Bach, in sixteenths", "20.1 MB",
             "music public domain; encodings see music21", packages=CHORALES.packages, arrays=CHORALES),
+    DataSet("pronunciations", "load_pronunciations", "126,052 English words and their phones (CMUdict)", "0.7 MB",
+            "BSD 2-Clause", shipped=True),
+    DataSet("iris", "load_iris", "150 flowers of 3 species, 4 measures", "1 KB", "CC BY 4.0", shipped=True),
+    DataSet("wine", "load_wine", "178 wines of 3 cultivars, 13 measures", "6 KB", "CC BY 4.0", shipped=True),
+    DataSet("breast-cancer", "load_breast_cancer", "569 tumours, malignant or benign, 30 measures", "in a package",
+            "CC BY 4.0", modules=("sklearn",)),
+    DataSet("diabetes", "load_diabetes", "442 patients, 10 measures, progress of the disease", "in a package",
+            "not named", modules=("sklearn",)),
+    DataSet("sunspots", "load_sunspots", "mean sunspot number of each year, 1700 to 2008", "1 KB", "public domain",
+            shipped=True),
+    DataSet("co2", "load_co2", "weekly carbon dioxide at Mauna Loa, 1958 to 2001", "in a package", "public domain",
+            modules=("statsmodels",)),
 )
 SETS = {entry.name: entry for entry in _ENTRIES}

@@ -2,6 +2,7 @@
 
 import io
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def load_co2() -> tuple[np.ndarray, np.ndarray]:
     Raises DependencyError if statsmodels, which brings the data, is not installed.
     """
     try:
-        text = distribution("statsmodels").locate_file(_CO2_FILE).read_text(encoding="utf-8")  # its import takes seconds
+        file = distribution("statsmodels").locate_file(_CO2_FILE)  # its import takes seconds
+        text = Path(str(file)).read_text(encoding="utf-8")
     except (PackageNotFoundError, OSError) as error:
         raise DependencyError("load_co2: the data comes with statsmodels: pip install statsmodels") from error
     lines = [line.split(",") for line in text.splitlines()[1:]]

@@ -100,7 +100,7 @@ def _points(x: Tensor | np.ndarray, caller: str) -> np.ndarray:
 
 def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
     try:
-        from sklearn.manifold import TSNE  # type: ignore[import-untyped]
+        from sklearn.manifold import TSNE
     except ImportError as error:
         raise DependencyError("method='tsne' needs the package scikit-learn: pip install scikit-learn") from error
     perplexity = min(30.0, (len(points) - 1) / 3)
