@@ -48,6 +48,10 @@ class DataError(TgcError, ValueError):
     """A file or folder that is missing, broken or not of the expected kind."""
 
 
+class WorkerError(TgcError, RuntimeError):
+    """A worker of a DataLoader that died, came to no end in time, or could not be started."""
+
+
 class ExportError(TgcError, RuntimeError):
     """A model whose forward pass cannot be written as a graph of another format (ONNX)."""
 

@@ -128,7 +128,7 @@ def test_default_collate():
         default_collate([object()])
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.0, None, True])
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True])
 def test_bad_batch_size(batch_size):
     with pytest.raises(DataError, match=r"batch_size=.* Give a whole number"):
         DataLoader(numbers(), batch_size)

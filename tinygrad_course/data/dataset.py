@@ -17,13 +17,20 @@ Sample = TypeVar("Sample", covariant=True)
 
 
 class Dataset(Generic[Sample]):
-    """Base of data sets: write `__getitem__(index)` for 0 <= index < len, and `__len__`."""
+    """Base of data sets: write `__getitem__(index)` for 0 <= index < len, and `__len__`.
+
+    `a + b` is the one after the other.  A data set that can make many samples at once may write `__getitems__(indices)`,
+    which gives the list of them; a DataLoader then calls that.
+    """
 
     def __getitem__(self, index: int) -> Sample:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+    def __add__(self, other: "Dataset[Any]") -> "Dataset[Any]":
+        return ConcatDataset([self, other])
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -72,6 +79,8 @@ class ConcatDataset(Dataset[Sample]):
         self.datasets = list(datasets)
         if not self.datasets:
             raise DataError("ConcatDataset: no data sets. Give at least one.")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise DataError("ConcatDataset: the samples of an IterableDataset have no numbers. Use ChainDataset.")
         self.cumulative_sizes = list(itertools.accumulate(len(dataset) for dataset in self.datasets))
 
     def __getitem__(self, index: int) -> Sample:
@@ -85,14 +94,69 @@ class ConcatDataset(Dataset[Sample]):
         return self.cumulative_sizes[-1]
 
 
+class StackDataset(Dataset[Any]):
+    """Several data sets of equal length side by side: sample i is the tuple of their samples i, or the dict of them.
+
+    StackDataset(images, texts)[i] is (images[i], texts[i]); StackDataset(image=images, text=texts)[i] is a dict.
+    """
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        if bool(args) == bool(kwargs):
+            raise DataError("StackDataset: give data sets either without names, for tuples, or all with names, for dicts.")
+        self.datasets: tuple[Dataset[Any], ...] | dict[str, Dataset[Any]] = kwargs or args
+        lengths = [len(dataset) for dataset in (*args, *kwargs.values())]
+        if len(set(lengths)) > 1:
+            raise DataError(f"StackDataset: the data sets have {', '.join(map(str, lengths))} samples. Give as many of each.")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length
+
+
 class IterableDataset(Dataset[Sample]):
-    """Base of streams: write `__iter__`, which gives samples one after the other; there need not be a length."""
+    """Base of streams: write `__iter__`, which gives samples one after the other; there need not be a length.
+
+    With workers each of them iterates over a copy of its own, and all samples come as often as there are workers, unless
+    `__iter__` takes its share:
+
+        info = get_worker_info()  # None without workers
+        start, step = (0, 1) if info is None else (info.id, info.num_workers)
+    """
 
     def __iter__(self) -> Iterator[Sample]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
 
     def __len__(self) -> int:
         raise TypeError(f"object of type {type(self).__name__!r} has no len()")  # as if it were not there: list() goes on
+
+    def __add__(self, other: Dataset[Any]) -> Dataset[Any]:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset[Sample]):
+    """The samples of several streams, one stream after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset[Sample]]) -> None:
+        self.datasets = datasets
+
+    def _streams(self) -> Iterator[IterableDataset[Sample]]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise DataError(f"ChainDataset: {type(dataset).__name__} is no IterableDataset. Use ConcatDataset for data "
+                                "sets with numbered samples.")
+            yield dataset
+
+    def __iter__(self) -> Iterator[Sample]:
+        for dataset in self._streams():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._streams())
 
 
 def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
@@ -102,16 +166,21 @@ def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
     `lengths` are counts that add up to len(dataset), or shares that add up to 1; what rounding down leaves over goes to
     the subsets in turn, from the first.  Raises DataError for other sums.
     """
-    size, total = len(dataset), sum(lengths)
+    counts = part_sizes("random_split", len(dataset), lengths)
+    order = randperm(len(dataset), generator=generator).array
+    ends = list(itertools.accumulate(counts))
+    return [Subset(dataset, order[end - count:end]) for count, end in zip(counts, ends, strict=True)]
+
+
+def part_sizes(name: str, size: int, lengths: Sequence[int | float]) -> list[int]:
+    """Sizes of the parts of `size` samples, from counts or shares; what rounding down leaves over goes to them in turn."""
+    total = sum(lengths)
     if math.isclose(total, 1) and all(0 <= share <= 1 for share in lengths):
         counts = [math.floor(size * share) for share in lengths]
         for number in range(size - sum(counts)):
             counts[number % len(counts)] += 1
-    elif total == size and all(isinstance(count, int) and count >= 0 for count in lengths):
-        counts = [int(count) for count in lengths]
-    else:
-        raise DataError(f"random_split: lengths {list(lengths)} add up to {total}, the data set has {size} samples. "
-                        f"Give whole counts that add up to {size}, or shares that add up to 1.")
-    order = randperm(size, generator=generator).array
-    ends = list(itertools.accumulate(counts))
-    return [Subset(dataset, order[end - count:end]) for count, end in zip(counts, ends, strict=True)]
+        return counts
+    if total == size and all(isinstance(count, int) and count >= 0 for count in lengths):
+        return [int(count) for count in lengths]
+    raise DataError(f"{name}: lengths {list(lengths)} add up to {total}, the data set has {size} samples. "
+                    f"Give whole counts that add up to {size}, or shares that add up to 1.")

@@ -1,60 +1,95 @@
-"""Batches of a data set, in an order that can be saved and restored."""
+"""Batches of a data set, in an order that can be saved and restored, made here or by workers."""
 
 import itertools
+import os
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_course.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
-from tinygrad_course.data.sampler import BatchSampler
-from tinygrad_course.errors import DataError, StateDictError
-from tinygrad_course.ops.creation import as_tensor, randint, randperm, tensor
+from tinygrad_course.data.dataset import Dataset, IterableDataset
+from tinygrad_course.data.sampler import BatchSampler, RandomSampler, SeededSampler, SequentialSampler, draw_seed
+from tinygrad_course.data.workers import END, Failure, Maker, Recipe, ThreadWorkers, Workers, batch_seed, seeded
+from tinygrad_course.errors import DataError, StateDictError, WorkerError
+from tinygrad_course.ops.creation import tensor
 from tinygrad_course.ops.dtypes import uint8
 from tinygrad_course.ops.random import Generator
-from tinygrad_course.tensor import Tensor
 
-Collate = Callable[[list[Any]], Any]
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+Collate = Callable[[Any], Any]
+FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
+PREFETCH = 2
 
 
 class DataLoader:
     """Iterates over a data set in batches of tensors, one pass per `for` loop.
 
-    batch_size  samples per batch; the last batch may be smaller, unless `drop_last`
+    batch_size  samples per batch; the last batch may be smaller, unless `drop_last`.  None: samples one by one, as they are
     shuffle     a new random order in each pass
     sampler, batch_sampler  give the numbers of the samples, or lists of them, instead (data/sampler.py)
     collate_fn  makes a batch of a list of samples; the default stacks tensors, arrays and numbers in tuples and dicts
-    generator   source of the orders; the default generator without it
+    generator   source of the seeds; the default generator without it
+    pin_memory  accepted, changes nothing
 
-    num_workers, pin_memory and PyTorch's other arguments about processes are accepted and change nothing: samples are made
-    in this process, when their batch is asked for.
+    Workers make batches while the program does something else:
 
-    At the start of a pass one number is drawn from the generator; the order is a function of that number alone.  So a
-    pass can be saved in the middle and continued to the same bits, however much randomness was used meanwhile:
+    num_workers         how many; 0: batches are made here, when they are asked for
+    multiprocessing_context  "fork", "spawn", "forkserver" or a context of `multiprocessing` for processes; "thread" for
+                        threads, which start at once and share the data, and help where samples are made by NumPy, the
+                        kernels or files rather than by Python.  The default is that of `multiprocessing`
+    prefetch_factor     batches per worker that may wait to be used: 2
+    persistent_workers  they stay for the next pass
+    timeout             seconds that a batch may take; 0: any time
+    worker_init_fn      called with the worker's number when it starts
+    in_order            False: batches come as they are done
+
+    At the start of a pass one number is drawn from the generator (if the order is random, or samples are made by code of
+    the user); the pass is a function of that number alone: of it follow the order, and for each batch the seed of
+    the random numbers that are drawn while it is made (batch_seed in data/workers.py), from the default generator, `random`
+    and `np.random`.  So a pass has the same bits for any number of workers, and draws made elsewhere hang on no data set.
+    It can be saved in the middle and continued:
 
         state = loader.state_dict()      # in the loop: the batches given so far count as done
         other.load_state_dict(state)     # the next loop over `other` gives the rest, later loops full passes
+
+    Of a stream (IterableDataset) each worker has its own; batches are taken from them in turn.
+    Raises DataError for arguments that contradict each other, WorkerError if a worker dies, is late or cannot be started;
+    an exception in a worker is raised here, with a note where it comes from.
     """
 
-    def __init__(self, dataset: Dataset[Any] | Sequence[Any], batch_size: int = 1, shuffle: bool | None = False,
-                 sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+    def __init__(self, dataset: Dataset[Any] | Sequence[Any], batch_size: int | None = 1, shuffle: bool | None = None,
+                 sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Sequence[Any]] | None = None,
                  num_workers: int = 0, collate_fn: Collate | None = None, pin_memory: bool = False, drop_last: bool = False,
-                 timeout: float = 0, worker_init_fn: Callable[[int], None] | None = None, multiprocessing_context: Any = None,
+                 timeout: float = 0, worker_init_fn: Callable[[int], None] | None = None,
+                 multiprocessing_context: "str | BaseContext | None" = None,
                  generator: Generator | None = None, *, prefetch_factor: int | None = None, persistent_workers: bool = False,
                  pin_memory_device: str = "", in_order: bool = True) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise DataError(f"DataLoader: batch_size={batch_size!r}. Give a whole number of at least 1.")
-        if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-            raise DataError(f"DataLoader: num_workers={num_workers!r}. Give a whole number; samples are made in this process "
-                            "whatever it is.")
+        if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+            raise DataError(f"DataLoader: batch_size={batch_size!r}. Give a whole number of at least 1, or None for samples "
+                            "that are not batched.")
         if sampler is not None and shuffle:
             raise DataError("DataLoader: a sampler says the order, so shuffle=True cannot. Give one of them.")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise DataError("DataLoader: a batch_sampler says what is in a batch, so batch_size, shuffle, sampler and "
                             "drop_last cannot. Give it alone.")
-        if isinstance(dataset, IterableDataset) and (shuffle or sampler is not None or batch_sampler is not None):
+        if batch_size is None and drop_last:
+            raise DataError("DataLoader: without batches (batch_size=None) there is no last one for drop_last=True to leave "
+                            "out.")
+        is_stream = isinstance(dataset, IterableDataset)
+        if is_stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
                             "Shuffle inside its __iter__.")
+        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
+        if sampler is None and not is_stream:
+            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is not None:
+            batch_size = None
+        elif batch_size is not None and sampler is not None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = bool(shuffle)
@@ -62,67 +97,180 @@ class DataLoader:
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self.collate_fn = collate_fn
+        self.pin_memory = pin_memory
         self.drop_last = drop_last
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
         self.generator = generator
-        self._seed: int | None = None  # of the current pass, if shuffled
-        self._done = 0                 # batches of the current pass that were given out
-        self._restored = False         # the next pass continues at _done
+        self.prefetch_factor = PREFETCH if num_workers and prefetch_factor is None else prefetch_factor
+        self.persistent_workers = persistent_workers
+        self.in_order = in_order
+        self._seed: int | None = None    # of the current pass, if it has one
+        self._done = 0                   # batches of the current pass that were given out,
+        self._ahead: set[int] = set()    # and numbers of later ones (in_order=False)
+        self._restored = False           # the next pass continues there
+        self._workers: Workers | None = None  # those that persist
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and "_workers" in self.__dict__:
+            raise DataError(f"DataLoader: {name} cannot be changed any more. Make a new DataLoader.")
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         """Number of batches in a full pass."""
         if self.batch_sampler is not None:
             return len(self.batch_sampler)  # type: ignore[arg-type]
-        full, rest = divmod(len(self.dataset if self.sampler is None else self.sampler), self.batch_size)  # type: ignore[arg-type]
+        if self.sampler is not None:
+            return len(self.sampler)  # type: ignore[arg-type]
+        full, rest = divmod(len(self.dataset), self.batch_size or 1)
         return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        if isinstance(self.dataset, IterableDataset):
-            return self._stream(self.dataset)
-        if self.batch_sampler is not None:
-            return (self._fetch(np.asarray(batch, dtype=np.int64)) for batch in self.batch_sampler)
-        if self.sampler is not None:
-            batches = BatchSampler(self.sampler, self.batch_size, self.drop_last)
-            return (self._fetch(np.asarray(batch, dtype=np.int64)) for batch in batches)
+        recipe = Recipe(self.dataset, self.collate_fn, self.batch_size, self.drop_last,
+                        self.batch_sampler is not None or self.batch_size is not None)
         if not self._restored:
-            self._done = 0
-            self._seed = int(randint(0, 2**63 - 1, (1,), generator=self.generator).item()) if self.shuffle else None
+            self._done, self._ahead = 0, set()
+            self._seed = self._draw_seed(recipe)
         self._restored = False
-        order = np.arange(len(self.dataset))
-        if self._seed is not None:
-            order = randperm(len(order), generator=Generator().manual_seed(self._seed)).array
-        return self._batches(order)
+        if self.num_workers:
+            return self._by_workers(recipe)
+        return self._here(recipe)
 
-    def _batches(self, order: np.ndarray) -> Iterator[Any]:
-        for number in range(self._done, len(self)):
-            start = number * self.batch_size
-            batch = self._fetch(order[start:start + self.batch_size])
-            self._done = number + 1
+    def _seeds(self) -> tuple[bool, Generator | None]:
+        """(whether the order hangs on a seed, the generator that seeds come from)."""
+        order = _inner(self.batch_sampler, self.sampler)
+        return (True, order.generator) if isinstance(order, SeededSampler) else (False, self.generator)
+
+    def _draw_seed(self, recipe: Recipe) -> int | None:
+        random_order, generator = self._seeds()
+        return draw_seed(generator) if random_order or recipe.may_draw else None
+
+    def _tasks(self) -> Iterator[tuple[int, Any]]:
+        """(number, samples) of the batches of the pass that are not done yet."""
+        batches = _batches(self.batch_sampler, self._seed) if self.batch_sampler is not None \
+            else iter(_order(self.sampler, self._seed))
+        for number, indices in enumerate(batches):
+            if number >= self._done and number not in self._ahead:
+                yield number, indices
+
+    def _here(self, recipe: Recipe) -> Iterator[Any]:
+        """The batches, made in this thread."""
+        seed = self._seed
+        numpy_stream = np.random.MT19937(0) if seed is not None else None
+        if seed is None or not recipe.is_stream:
+            maker = Maker(recipe)
+        else:
+            with seeded(seed, numpy_stream):
+                maker = Maker(recipe)
+        tasks = self._tasks() if not recipe.is_stream else ((number, None) for number in itertools.count())
+        for number, indices in tasks:
+            if seed is None or not recipe.may_draw:
+                batch = maker.make(indices)
+            else:
+                with seeded(batch_seed(seed, number), numpy_stream):
+                    batch = maker.make(indices)
+            if batch is END:
+                break
+            self._mark(number)
             yield batch
-        self._seed, self._done = None, 0
+        self._end()
 
-    def _stream(self, dataset: IterableDataset[Any]) -> Iterator[Any]:
-        samples = iter(dataset)
-        collate = self.collate_fn or default_collate
-        while batch := list(itertools.islice(samples, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield collate(batch)
+    def _by_workers(self, recipe: Recipe) -> Iterator[Any]:
+        """The batches, made by workers: as many are under way or wait as prefetch_factor allows."""
+        workers = self._team(recipe)
+        exhausted: set[int] = set()  # workers whose stream has ended
+        at_once = False
+        try:
+            workers.begin(self._seed or 0)
+            tasks = self._turns(exhausted) if recipe.is_stream else self._tasks()
+            limit = (self.prefetch_factor or PREFETCH) * self.num_workers
+            under_way: deque[int] = deque()
+            arrived: dict[int, Any] = {}
+            while True:
+                for number, indices in itertools.islice(tasks, limit - len(under_way)):
+                    workers.give(number, indices)
+                    under_way.append(number)
+                if not under_way:
+                    break
+                while not arrived or (self.in_order and under_way[0] not in arrived):
+                    number, result = workers.take()
+                    arrived[number] = result
+                number = under_way[0] if self.in_order else next(iter(arrived))
+                under_way.remove(number)
+                result = arrived.pop(number)
+                if result is END:
+                    exhausted.add(number % self.num_workers)
+                elif isinstance(result, Failure):
+                    raise result.error
+                else:
+                    self._mark(number)
+                    yield result
+                    del result
+            self._end()
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            at_once = isinstance(error, KeyboardInterrupt | WorkerError)
+            self._workers = None if self._workers is workers else self._workers
+            raise
+        finally:
+            workers.busy = False
+            if workers is not self._workers:
+                workers.close(at_once)
 
-    def _fetch(self, indices: np.ndarray) -> Any:
-        if self.collate_fn is None:
-            return _fetch(self.dataset, indices)
-        return self.collate_fn([self.dataset[int(index)] for index in indices])
+    def _turns(self, exhausted: set[int]) -> Iterator[tuple[int, None]]:
+        """Numbers of batches of a stream: number % num_workers is the worker, each in turn."""
+        for number in itertools.count():
+            if len(exhausted) == self.num_workers:
+                return
+            if number % self.num_workers not in exhausted:
+                yield number, None
+
+    def _team(self, recipe: Recipe) -> Workers:
+        """Workers for a pass: those that are there, or new ones."""
+        if self._workers is not None and not self._workers.busy:
+            self._workers.busy = True
+            return self._workers
+        context, seed = self.multiprocessing_context, self._seed or 0
+        if context == "thread":
+            workers: Workers = ThreadWorkers(recipe, self.num_workers, self.timeout, self.worker_init_fn, seed)
+        else:
+            _warn_of_many(self.num_workers)
+            import multiprocessing
+
+            from tinygrad_course.data.processes import ProcessWorkers  # not on top: these imports take 40 ms
+            workers = ProcessWorkers(recipe, self.num_workers, self.timeout, self.worker_init_fn, seed,
+                                     multiprocessing.get_context(context) if isinstance(context, str) else context)
+        workers.busy = True
+        if self.persistent_workers and self._workers is None:
+            self._workers = workers
+        return workers
+
+    def _mark(self, number: int) -> None:
+        """Take note that a batch was given out."""
+        self._ahead.add(number)
+        while self._done in self._ahead:
+            self._ahead.remove(self._done)
+            self._done += 1
+
+    def _end(self) -> None:
+        self._seed, self._done, self._ahead = None, 0, set()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the current pass stands, as numbers and lists that JSON can hold.
 
-        It contains the state of `generator`; the default generator belongs to the whole program and is not included.
-        Raises StateDictError with a sampler or a stream, whose place is not known here.
+        It contains the state of the generator of the seeds; the default generator belongs to the whole program and is not
+        included.  Batches that workers have made and the loop has not been given do not count.
+        Raises StateDictError for a stream or a sampler whose order does not follow from a seed: their place is not known.
         """
-        if self.sampler is not None or self.batch_sampler is not None or isinstance(self.dataset, IterableDataset):
-            raise StateDictError("DataLoader.state_dict: the order of a sampler or an IterableDataset cannot be restored. "
-                                 "Use shuffle=True.")
+        if isinstance(self.dataset, IterableDataset) or not _can_be_repeated(_inner(self.batch_sampler, self.sampler)):
+            raise StateDictError("DataLoader.state_dict: the order of an IterableDataset, or of a sampler that is no "
+                                 "SeededSampler, cannot be restored. Use shuffle=True, or derive the sampler from "
+                                 "SeededSampler.")
+        generator = self._seeds()[1]
         return {"samples": len(self.dataset), "batch_size": self.batch_size, "seed": self._seed, "done": self._done,
-                "generator": None if self.generator is None else self.generator.get_state().tolist()}
+                "ahead": sorted(self._ahead), "generator": None if generator is None else generator.get_state().tolist()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where another loader over the same data stood.
@@ -137,42 +285,78 @@ class DataLoader:
             if state_dict[key] != own:
                 raise StateDictError(f"DataLoader.load_state_dict: {key} was {state_dict[key]} when the state was "
                                      f"saved and is {own} now. Continue with the same data and batch size.")
-        if self.generator is not None and state_dict["generator"] is not None:
-            self.generator.set_state(tensor(state_dict["generator"], dtype=uint8))
-        self._seed, self._done = state_dict["seed"], state_dict["done"]
-        self._restored = self._seed is not None or self._done > 0
+        generator = self._seeds()[1]
+        if generator is not None and state_dict["generator"] is not None:
+            generator.set_state(tensor(state_dict["generator"], dtype=uint8))
+        self._seed, self._done, self._ahead = state_dict["seed"], state_dict["done"], set(state_dict.get("ahead", ()))
+        self._restored = self._seed is not None or self._done > 0 or bool(self._ahead)
 
 
-def default_collate(samples: list[Any]) -> Any:
-    """Make a batch of samples: tensors, arrays and numbers are stacked, tuples and dicts collated entry by entry.
-
-    Texts stay a list.  Raises DataError if the samples have different shapes or numbers of entries, or another type.
-    """
-    first = samples[0]
-    if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
-        arrays = [sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample for sample in samples]
-        shapes = sorted({np.shape(array) for array in arrays})
-        if len(shapes) > 1:
-            raise DataError(f"default_collate: samples of the shapes {', '.join(map(str, shapes))} cannot be stacked. "
-                            "Bring them to one shape, or give a collate_fn.")
-        return as_tensor(np.stack(arrays)) if isinstance(first, Tensor | np.ndarray | np.generic) else tensor(arrays)
-    if isinstance(first, str):
-        return samples
-    if isinstance(first, Mapping):
-        return {key: default_collate([sample[key] for sample in samples]) for key in first}
-    if isinstance(first, Sequence):
-        lengths = sorted({len(sample) for sample in samples})
-        if len(lengths) > 1:
-            raise DataError(f"default_collate: samples have {' or '.join(map(str, lengths))} entries. "
-                            "Give all as many, or give a collate_fn.")
-        return tuple(default_collate(list(entries)) for entries in zip(*samples, strict=True))
-    raise DataError(f"default_collate: cannot make a tensor of {type(first).__name__}. Give a collate_fn.")
+def _is_plain(batch_sampler: Any) -> bool:
+    return isinstance(batch_sampler, BatchSampler) and type(batch_sampler).__iter__ is BatchSampler.__iter__
 
 
-def _fetch(dataset: Dataset[Any] | Sequence[Any], indices: np.ndarray) -> Any:
-    """The batch of the samples `indices`: by one indexing per tensor where no subclass has changed what a sample is."""
-    if isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__:
-        return _fetch(dataset.dataset, dataset.indices[indices])
-    if isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__:
-        return dataset[indices]
-    return default_collate([dataset[int(index)] for index in indices])
+def _inner(batch_sampler: Any, sampler: Any) -> Any:
+    """Who says the order."""
+    if batch_sampler is None:
+        return sampler
+    return _inner(batch_sampler.sampler, None) if _is_plain(batch_sampler) else batch_sampler
+
+
+def _can_be_repeated(sampler: Any) -> bool:
+    if isinstance(sampler, SequentialSampler):
+        return type(sampler).__iter__ is SequentialSampler.__iter__
+    return isinstance(sampler, SeededSampler | list | tuple | range | np.ndarray)
+
+
+def _order(sampler: Any, seed: int | None) -> Iterable[Any]:
+    """What the sampler gives in the pass with that seed."""
+    if isinstance(sampler, SeededSampler):
+        return sampler.order(seed or 0)
+    if isinstance(sampler, SequentialSampler) and type(sampler).__iter__ is SequentialSampler.__iter__:
+        return np.arange(len(sampler))
+    return sampler
+
+
+def _batches(batch_sampler: Any, seed: int | None) -> Iterator[Any]:
+    """The numbers of the samples of each batch."""
+    if not _is_plain(batch_sampler):
+        yield from _order(batch_sampler, seed)
+        return
+    order, size = _order(batch_sampler.sampler, seed), batch_sampler.batch_size
+    if not isinstance(order, np.ndarray):
+        yield from BatchSampler(order, size, batch_sampler.drop_last)
+        return
+    for start in range(0, len(order) - (size - 1 if batch_sampler.drop_last else 0), size):  # much faster than one by one
+        yield order[start:start + size]
+
+
+def _check_workers(num_workers: Any, timeout: float, prefetch_factor: int | None, persistent: bool, context: Any) -> None:
+    """Raise DataError for arguments about workers that cannot be."""
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise DataError(f"DataLoader: num_workers={num_workers!r}. Give a whole number; 0 for no workers.")
+    if timeout < 0:
+        raise DataError(f"DataLoader: timeout={timeout!r}. Give seconds; 0 for any time.")
+    if num_workers == 0:
+        for name, given in (("prefetch_factor", prefetch_factor is not None), ("persistent_workers", persistent),
+                            ("timeout", timeout != 0), ("multiprocessing_context", context is not None)):
+            if given:
+                raise DataError(f"DataLoader: {name} is about workers, and there are none. Give num_workers above 0, or "
+                                f"leave {name} out.")
+    elif prefetch_factor is not None and prefetch_factor < 1:
+        raise DataError(f"DataLoader: prefetch_factor={prefetch_factor!r}. Each worker needs at least 1 batch to work on.")
+    if isinstance(context, str):
+        import multiprocessing
+        methods = ["thread", *multiprocessing.get_all_start_methods()]
+        if context not in methods:
+            raise DataError(f"DataLoader: multiprocessing_context={context!r}. Give one of {', '.join(methods)}.")
+    elif context is not None and not hasattr(context, "get_start_method"):
+        raise DataError(f"DataLoader: multiprocessing_context is a {type(context).__name__}. Give the name of a start "
+                        "method, or what multiprocessing.get_context() returns.")
+
+
+def _warn_of_many(num_workers: int) -> None:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if num_workers > processors:
+        warnings.warn(f"This DataLoader will create {num_workers} worker processes, and this process may use {processors} "
+                      "processors. More workers than processors make loading slower.", stacklevel=3)

@@ -28,6 +28,28 @@ class Sampler(Generic[Index]):
         raise NotImplementedError(f"{type(self).__name__} must define __len__()")
 
 
+def draw_seed(generator: Generator | None) -> int:
+    """The number that a pass hangs on; one draw from `generator` (the default generator if None)."""
+    return int(randint(0, 2**63 - 1, (1,), generator=generator).item())
+
+
+class SeededSampler(Sampler[Index]):
+    """Base of samplers whose order follows from one number, drawn from `generator` when a pass begins: write `order(seed)`.
+
+    A pass over such a sampler does not hang on what else is drawn meanwhile, and a DataLoader can save it in the middle.
+    """
+
+    generator: Generator | None = None
+
+    def order(self, seed: int) -> Sequence[Index] | np.ndarray:
+        """The numbers of the pass with that seed."""
+        raise NotImplementedError(f"{type(self).__name__} must define order(seed)")
+
+    def __iter__(self) -> Iterator[Index]:
+        order = self.order(draw_seed(self.generator))
+        return iter(order.tolist() if isinstance(order, np.ndarray) else order)
+
+
 class SequentialSampler(Sampler[int]):
     """0, 1, ..., len(data_source) - 1."""
 
@@ -41,7 +63,7 @@ class SequentialSampler(Sampler[int]):
         return len(self.data_source)
 
 
-class RandomSampler(Sampler[int]):
+class RandomSampler(SeededSampler[int]):
     """A new random order in each pass; with `replacement` each number is drawn from all.
 
     num_samples  numbers per pass, as many as there are samples without it; more begin further orders
@@ -59,32 +81,34 @@ class RandomSampler(Sampler[int]):
         """Numbers per pass."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def __iter__(self) -> Iterator[int]:
-        size, wanted = len(self.data_source), self.num_samples
+    def order(self, seed: int) -> np.ndarray:
+        """The pass with that seed."""
+        size, wanted, generator = len(self.data_source), self.num_samples, Generator().manual_seed(seed)
         if self.replacement:
-            yield from randint(0, size, (wanted,), generator=self.generator).tolist()
-            return
-        for start in range(0, wanted, max(size, 1)):
-            yield from randperm(size, generator=self.generator).tolist()[:wanted - start]
+            return randint(0, size, (wanted,), generator=generator).array
+        orders = [randperm(size, generator=generator).array for _ in range(-(-wanted // max(size, 1)))]
+        return np.concatenate(orders)[:wanted] if orders else np.arange(0)
 
     def __len__(self) -> int:
         return self.num_samples
 
 
-class SubsetRandomSampler(Sampler[int]):
+class SubsetRandomSampler(SeededSampler[Any]):
     """The given numbers in a new random order in each pass."""
 
-    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+    def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
         self.indices, self.generator = indices, generator
 
-    def __iter__(self) -> Iterator[int]:
-        return iter([self.indices[place] for place in randperm(len(self.indices), generator=self.generator).tolist()])
+    def order(self, seed: int) -> list[Any]:
+        """The pass with that seed."""
+        places = randperm(len(self.indices), generator=Generator().manual_seed(seed)).tolist()
+        return [self.indices[place] for place in places]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-class WeightedRandomSampler(Sampler[int]):
+class WeightedRandomSampler(SeededSampler[int]):
     """`num_samples` numbers per pass, number i with a probability in proportion to weights[i] (they need not add up to 1).
 
     With rare classes: weights[i] = 1 / (number of samples of the class of sample i)."""
@@ -98,12 +122,44 @@ class WeightedRandomSampler(Sampler[int]):
             raise DataError(f"WeightedRandomSampler: weights of shape {self.weights.shape}. Give one number per sample.")
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
-    def __iter__(self) -> Iterator[int]:
-        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
-        return iter(drawn.tolist())
+    def order(self, seed: int) -> np.ndarray:
+        """The pass with that seed."""
+        generator = Generator().manual_seed(seed)
+        return multinomial(self.weights, self.num_samples, self.replacement, generator=generator).array
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class DistributedSampler(Sampler[int]):
+    """The share of process `rank` among `num_replicas` that train together: every num_replicas-th sample.
+
+    Each pass has the order of seed + epoch, the same in all processes: call `set_epoch(epoch)` before it.  So that all get
+    as many, the first samples come twice, or the last ones are left out (`drop_last`).
+    """
+
+    def __init__(self, dataset: Sized, num_replicas: int, rank: int, shuffle: bool = True, seed: int = 0,
+                 drop_last: bool = False) -> None:
+        if not 0 <= rank < num_replicas:
+            raise DataError(f"DistributedSampler: rank {rank} of {num_replicas} processes. Give 0 to {num_replicas - 1}.")
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
+        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)
+        order = np.arange(size)
+        if self.shuffle:
+            order = randperm(size, generator=Generator().manual_seed(self.seed + self.epoch)).array
+        order = np.resize(order, len(self) * self.num_replicas)  # cut off, or begun again
+        return iter(order[self.rank::self.num_replicas].tolist())
+
+    def __len__(self) -> int:
+        size = len(self.dataset)
+        return size // self.num_replicas if self.drop_last else -(-size // self.num_replicas)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The number of the pass that follows."""
+        self.epoch = epoch
 
 
 class BatchSampler(Sampler[list[int]]):

@@ -73,7 +73,41 @@ class Generator:
         return f"Generator(seed={self._seed}, position={self._offset})"
 
 
-default_generator = Generator()
+class _DefaultGenerator(Generator):
+    """The program's generator.  A thread may have a stream of its own in its place (a DataLoader's worker threads do), so
+    that its draws neither hang on the other threads nor disturb them."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        super().__init__()
+
+    def use_in_this_thread(self, generator: Generator) -> None:
+        """From now on this thread draws from `generator`."""
+        self._own.generator = generator
+
+    def _stream(self) -> Generator:
+        own: Generator | None = getattr(self._own, "generator", None)
+        return self if own is None else own
+
+    def manual_seed(self, seed: int) -> Generator:
+        Generator.manual_seed(self._stream(), seed)
+        return self
+
+    def initial_seed(self) -> int:
+        return Generator.initial_seed(self._stream())
+
+    def get_state(self) -> Any:
+        return Generator.get_state(self._stream())
+
+    def set_state(self, state: Any) -> Generator:
+        Generator.set_state(self._stream(), state)
+        return self
+
+    def take(self, kind: str, n: int, dtype: Any = np.float32) -> tuple[int, int]:
+        return Generator.take(self._stream(), kind, n, dtype)
+
+
+default_generator = _DefaultGenerator()
 
 
 def manual_seed(seed: int) -> Generator:

@@ -1,0 +1,313 @@
+"""Workers of a DataLoader: the same bits as without them, whatever they are and however many."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tgc
+from tests.data.worker_data import Counting, Drawing, Growing, Kinds, OnlyOurs, Point, WhoAmI, mark
+from tests.nn.torch_oracle import torch_or_skip
+from tinygrad_course.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SeededSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_convert,
+    get_worker_info,
+)
+from tinygrad_course.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
+
+def seeded(seed):
+    return tgc.Generator().manual_seed(seed)
+
+
+def plain(value):
+    if isinstance(value, tuple | list):
+        return [plain(entry) for entry in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def bits(loader, passes=2):
+    return [plain(batch) for _ in range(passes) for batch in loader]
+
+
+def shared_memory():
+    return sorted(name for name in os.listdir("/dev/shm") if name.startswith("psm_")) if os.path.isdir("/dev/shm") else []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(request):
+    """No process, thread or memory; and tests of what this system has not are skipped."""
+    context = getattr(request.node, "callspec", None) and request.node.callspec.params.get("context")
+    if context not in (None, "thread", *multiprocessing.get_all_start_methods()):
+        pytest.skip(f"there is no {context} here")
+    before, threads = shared_memory(), threading.active_count()
+    yield
+    assert shared_memory() == before
+    assert multiprocessing.active_children() == []
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(("workers", "context", "persistent"), [
+    (1, "fork", False), (2, "fork", True), (4, "fork", False), (2, "spawn", False), (1, "forkserver", True)])
+def test_the_same_bits_for_any_number_of_processes(workers, context, persistent):
+    """Orders, and draws from the default generator, NumPy's and Python's, in two passes."""
+    alone = bits(DataLoader(Drawing(), 7, True, generator=seeded(5)))
+    loader = DataLoader(Drawing(), 7, True, generator=seeded(5), num_workers=workers, multiprocessing_context=context,
+                        persistent_workers=persistent)
+    assert bits(loader) == alone
+    assert len(alone) == 10
+    drawn = [value for batch in alone for kind in batch[1:3] for value in kind]
+    assert len(set(drawn)) == len(drawn) == 120
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_same_bits_for_any_number_of_threads(workers):
+    before = tgc.get_rng_state().tolist()
+    alone = bits(DataLoader(OnlyOurs(), 4, True, generator=seeded(1)))
+    loader = DataLoader(OnlyOurs(), 4, True, generator=seeded(1), num_workers=workers, multiprocessing_context="thread",
+                        persistent_workers=workers == 2)
+    assert bits(loader) == alone
+    assert tgc.get_rng_state().tolist() == before
+
+
+def test_draws_in_the_loop_do_not_meet_those_in_the_data():
+    """Samples are the same whatever the loop draws, and the loop draws what it would draw without a loader."""
+    def play(batches):
+        tgc.manual_seed(3)
+        random.seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        return [(tgc.rand(1).item(), random.random(), np.random.randn()) for _ in batches]  # noqa: NPY002
+    quiet = bits(DataLoader(Drawing(), 7, generator=seeded(2)), 1)
+    found = []
+    loop = play(found.append(plain(batch)) for batch in DataLoader(Drawing(), 7, generator=seeded(2)))
+    assert found == quiet
+    assert loop == play(range(5))  # randn() keeps every second value in reserve: that survives, too
+
+
+def test_one_draw_per_pass_and_none_where_nothing_is_random():
+    tgc.manual_seed(4)
+    before = tgc.get_rng_state().tolist()
+    list(DataLoader(TensorDataset(tgc.arange(9)), 2))
+    list(DataLoader([1, 2, 3], 2))
+    assert tgc.get_rng_state().tolist() == before
+    list(DataLoader(Drawing(), 7))
+    once = tgc.get_rng_state().tolist()
+    tgc.manual_seed(4)
+    list(DataLoader(TensorDataset(tgc.arange(9)), 2, shuffle=True))
+    assert tgc.get_rng_state().tolist() == once != before
+
+
+class Pairs(SeededSampler):
+    """Batches of two, in an order that hangs on the seed."""
+
+    def order(self, seed):
+        start = seed % 30
+        return [[(start + step) % 30, (start + step + 1) % 30] for step in range(0, 10, 2)]
+
+
+@pytest.mark.parametrize("make", [
+    lambda generator: {"batch_size": 4, "shuffle": True, "generator": generator},
+    lambda generator: {"batch_size": 4, "generator": generator},
+    lambda generator: {"batch_size": 4, "sampler": RandomSampler(range(30), True, 18, generator)},
+    lambda generator: {"batch_size": 4, "sampler": SubsetRandomSampler(range(3, 20), generator), "drop_last": True},
+    lambda generator: {"batch_sampler": BatchSampler(WeightedRandomSampler(range(30), 17, generator=generator), 4, False)},
+    lambda generator: {"batch_sampler": Pairs()},
+    lambda generator: {"sampler": range(29, 0, -3)},
+    lambda generator: {"batch_size": None, "sampler": [3, 1, 2, 7, 5]},
+])
+@pytest.mark.parametrize(("workers", "in_order"), [(0, True), (2, True), (2, False)])
+def test_continued_pass_is_the_same(make, workers, in_order):
+    """Prefetched batches that were not given out do not count; threads here, they start fastest."""
+    def loader(seed, n):
+        tgc.manual_seed(seed)  # for the samplers without a generator
+        keywords = {"num_workers": n, "multiprocessing_context": "thread"} if n else {}
+        return DataLoader(OnlyOurs(size=2), **make(seeded(seed)), **keywords, in_order=in_order)
+    whole = bits(loader(7, 0), 1)
+    first = loader(7, workers)
+    seen = [plain(batch) for _, batch in zip(range(2), iter(first), strict=False)]
+    state = json.loads(json.dumps(first.state_dict()))
+    other = loader(99, 2 - workers)
+    other.load_state_dict(state)
+    found = seen + bits(other, 1)
+    assert found == whole if in_order else sorted(map(str, found)) == sorted(map(str, whole))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_streams_come_as_in_pytorch(workers, batch_size):
+    torch = torch_or_skip()
+    data = torch.utils.data
+
+    class Theirs(data.IterableDataset):
+        def __iter__(self):
+            info = data.get_worker_info()
+            return iter(range(23) if info is None else range(info.id, 23, info.num_workers))
+
+    wanted = plain(list(data.DataLoader(Theirs(), batch_size, num_workers=workers)))
+    for context in ["thread", *(["fork"] if os.name == "posix" and workers else [])]:
+        ours = DataLoader(Counting(), batch_size, num_workers=workers, multiprocessing_context=context if workers else None)
+        assert [plain(batch[0]) for batch in ours] == wanted
+
+
+def test_stream_draws_repeat():
+    runs = [bits(DataLoader(Counting(), 4, generator=seeded(3), num_workers=n,
+                            multiprocessing_context=context), 1)
+            for n, context in ((0, None), (1, "thread"), (2, "thread"), (2, "thread"))]
+    assert runs[0] == runs[1]
+    assert runs[2] == runs[3] != runs[0]
+    assert len(set(itertools.chain.from_iterable(row for batch in runs[2] for row in batch[1]))) == 23
+
+
+def test_a_stream_without_end():
+    class Naturals(IterableDataset):
+        def __iter__(self):
+            return iter(itertools.count())
+    loader = DataLoader(Naturals(), 2, num_workers=2, multiprocessing_context="thread")
+    assert [plain(batch) for _, batch in zip(range(4), loader, strict=False)] == [[0, 1], [0, 1], [2, 3], [2, 3]]
+    endless = DataLoader(range(10), sampler=itertools.cycle([3, 4]), num_workers=1, multiprocessing_context="thread")
+    assert [plain(batch) for _, batch in zip(range(3), endless, strict=False)] == [[3], [4], [3]]
+
+
+def test_no_more_is_made_than_prefetch_factor_says():
+    made = []
+
+    class Watched(Drawing):
+        def __getitem__(self, index):
+            made.append(index)
+            return index
+    loader = DataLoader(Watched(), num_workers=2, multiprocessing_context="thread", prefetch_factor=3)
+    batches = iter(loader)
+    next(batches)
+    deadline = threading.Event()
+    while len(made) < 6:
+        deadline.wait(0.01)
+    deadline.wait(0.05)
+    assert sorted(made) == [0, 1, 2, 3, 4, 5]
+    next(batches)
+    while len(made) < 7:
+        deadline.wait(0.01)
+    del batches
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_what_a_worker_sends_arrives_as_it_was(context):
+    for batch in DataLoader(Kinds(), None, num_workers=1, multiprocessing_context=context, collate_fn=default_convert):
+        wanted = default_convert(Kinds()[0])
+        assert batch["point"].x.tolist() == [0, 1, 2]
+        assert type(batch["point"]).__name__ == Point.__name__
+        assert isinstance(batch["parameter"], tgc.nn.Parameter)
+        assert batch["parameter"].requires_grad
+        for name in ("scalar", "flags", "strided", "empty"):
+            assert batch[name].dtype == wanted[name].dtype
+            assert batch[name].shape == wanted[name].shape
+            assert plain(batch[name]) == plain(wanted[name])
+        assert (batch["none"], batch["bytes"]) == (None, b"ab")
+        batch["flags"].zero_()  # its own memory, that can be written
+
+
+@pytest.mark.parametrize("context", ["fork"])
+def test_batches_of_any_size_keep_their_memory(context):
+    """Through the pipe, through blocks, through larger blocks; a batch that is kept is not written over."""
+    kept = list(DataLoader(Growing(), num_workers=2, multiprocessing_context=context))
+    assert [batch.shape for batch in kept] == [(1, i * 5000) for i in range(12)]
+    assert all((batch.numpy() == i).all() for i, batch in enumerate(kept))
+
+
+def test_a_data_set_of_tensors_can_be_sent():
+    x = tgc.arange(50).reshape(10, 5)
+    loader = DataLoader(TensorDataset(x), 4, num_workers=1, multiprocessing_context="spawn")
+    assert tgc.cat([batch for batch, in loader]).tolist() == x.tolist()
+
+
+@pytest.mark.parametrize(("context", "persistent"), [("fork", True), ("fork", False), ("thread", True)])
+def test_what_workers_know(context, persistent):
+    assert get_worker_info() is None
+    loader = DataLoader(WhoAmI(), 2, num_workers=2, multiprocessing_context=context, generator=seeded(1),
+                        persistent_workers=persistent, worker_init_fn=mark, prefetch_factor=1)
+    rows = [row for _ in range(2) for batch in loader for row in zip(*map(plain, batch), strict=True)]
+    assert {row[1:3] for row in rows} == {(0, 2), (1, 2)}
+    assert len({row[3] - row[1] for row in rows}) == (1 if persistent else 2)  # seed - id is one number per start
+    assert len({row[0] for row in rows}) == {"thread": 1, "fork": 2 if persistent else 4}[context]
+    if context == "fork":
+        assert all(row[5] == row[1] * 10 for row in rows)
+    assert {row[4] for row in rows} == {8}
+    assert get_worker_info() is None
+
+
+def test_two_passes_at_once_over_persistent_workers():
+    loader = DataLoader(range(4), num_workers=1, multiprocessing_context="thread", persistent_workers=True)
+    assert [(a.item(), b.item()) for a in loader for b in loader] == list(itertools.product(range(4), repeat=2))
+
+
+@pytest.mark.parametrize("context", ["fork", "thread"])
+def test_a_pass_that_was_left_does_not_show_in_the_next(context):
+    loader = DataLoader(Drawing(40, 20000), 2, num_workers=2, multiprocessing_context=context, persistent_workers=True)
+    for stop in (1, 3, 5):
+        for number, batch in enumerate(loader):
+            assert batch[0][:, 0].tolist() == [2 * number, 2 * number + 1]
+            if number == stop:
+                break
+    assert sum(len(batch[0]) for batch in loader) == 40
+
+
+def test_out_of_order():
+    class Slow(Drawing):
+        def __getitem__(self, index):
+            if index == 0:
+                others.wait(10)
+            elif index == 3:
+                others.set()
+            return index
+    others = threading.Event()
+    loader = DataLoader(Slow(6), num_workers=2, multiprocessing_context="thread", in_order=False)
+    found = [batch.item() for batch in loader]
+    assert sorted(found) == list(range(6))
+    assert found[0] != 0
+
+
+@pytest.mark.parametrize(("keywords", "message"), [
+    ({"prefetch_factor": 2}, "prefetch_factor is about workers, and there are none"),
+    ({"persistent_workers": True}, "persistent_workers is about workers"),
+    ({"timeout": 3}, "timeout is about workers"),
+    ({"multiprocessing_context": "thread"}, "multiprocessing_context is about workers"),
+    ({"timeout": -1}, "timeout=-1. Give seconds"),
+    ({"num_workers": 1, "prefetch_factor": 0}, "prefetch_factor=0. Each worker needs"),
+    ({"num_workers": 1, "multiprocessing_context": "forks"}, "multiprocessing_context='forks'. Give one of thread, "),
+    ({"num_workers": 1, "multiprocessing_context": 3}, "multiprocessing_context is a int"),
+    ({"num_workers": 1.5}, "num_workers=1.5"),
+    ({"batch_size": None, "drop_last": True}, "without batches"),
+])
+def test_arguments_that_cannot_be(keywords, message):
+    with pytest.raises(DataError, match=message):
+        DataLoader(range(3), **keywords)
+
+
+def test_contexts_of_multiprocessing_are_taken():
+    loader = DataLoader(range(3), num_workers=1, multiprocessing_context=multiprocessing.get_context())
+    assert [batch.item() for batch in loader] == [0, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the number of processors is not certain")
+def test_more_workers_than_processors_are_warned_of():
+    many = len(os.sched_getaffinity(0)) + 1
+    with pytest.warns(UserWarning, match=f"will create {many} worker processes, and this process may use {many - 1}"):
+        assert len(list(DataLoader(range(3), num_workers=many))) == 3

@@ -1,0 +1,54 @@
+"""How samples become a batch of tensors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_course.errors import DataError
+from tinygrad_course.ops.creation import as_tensor, tensor
+from tinygrad_course.tensor import Tensor
+
+
+def default_collate(batch: list[Any]) -> Any:
+    """Make a batch of samples: tensors, arrays and numbers are stacked, tuples and dicts collated entry by entry.
+
+    Texts and bytes stay a list, a named tuple keeps its type.  Python's numbers with a fraction become float32.
+    Raises DataError if the samples have different shapes or numbers of entries, or another type.
+    """
+    first = batch[0]
+    if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
+        arrays = [sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample for sample in batch]
+        shapes = sorted({np.shape(array) for array in arrays})
+        if len(shapes) > 1:
+            raise DataError(f"default_collate: samples of the shapes {', '.join(map(str, shapes))} cannot be stacked. "
+                            "Bring them to one shape, or give a collate_fn.")
+        return as_tensor(np.stack(arrays)) if isinstance(first, Tensor | np.ndarray | np.generic) else tensor(arrays)
+    if isinstance(first, str | bytes):
+        return batch
+    if isinstance(first, Mapping):
+        return {key: default_collate([sample[key] for sample in batch]) for key in first}
+    if isinstance(first, Sequence):
+        lengths = sorted({len(sample) for sample in batch})
+        if len(lengths) > 1:
+            raise DataError(f"default_collate: samples have {' or '.join(map(str, lengths))} entries. "
+                            "Give all as many, or give a collate_fn.")
+        return _like(first, [default_collate(list(entries)) for entries in zip(*batch, strict=True)])
+    raise DataError(f"default_collate: cannot make a tensor of {type(first).__name__}. Give a collate_fn.")
+
+
+def default_convert(data: Any) -> Any:
+    """The arrays in nested tuples, lists and dicts as tensors, all else as it is: what a loader does with a sample that
+    is not batched (batch_size=None)."""
+    if isinstance(data, np.ndarray | np.generic) and not isinstance(data, str | bytes):
+        return data if data.dtype.kind in "SUO" else as_tensor(data)
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple | list):
+        return _like(data, [default_convert(value) for value in data])
+    return data
+
+
+def _like(first: Sequence[Any], entries: list[Any]) -> Any:
+    """A named tuple for a named tuple, a tuple otherwise."""
+    return type(first)(*entries) if hasattr(first, "_fields") else tuple(entries)
