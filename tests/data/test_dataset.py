@@ -1,10 +1,25 @@
 """Data sets and random splits."""
 
+from collections import namedtuple
+
 import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tinygrad_course.data import Dataset, Subset, TensorDataset, random_split
+from tests.nn.torch_oracle import plain
+from tinygrad_course.data import (
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+    default_convert,
+    random_split,
+)
 from tinygrad_course.errors import DataError, ShapeError
 
 
@@ -74,3 +89,73 @@ def test_random_split_repeats_with_its_generator(pairs):
 def test_random_split_refuses(pairs, lengths):
     with pytest.raises(DataError, match=r"random_split: lengths .* the data set has 10 samples"):
         random_split(pairs, lengths)
+
+
+class Letters(IterableDataset):
+    def __init__(self, letters):
+        self.letters = letters
+
+    def __iter__(self):
+        return iter(self.letters)
+
+    def __len__(self):
+        return len(self.letters)
+
+
+def test_stacked_sets(pairs):
+    both = StackDataset(pairs, Subset(pairs, range(9, -1, -1)))
+    assert len(both) == 10
+    (_, a), (_, b) = both[2]
+    assert (a.item(), b.item()) == (2, 7)
+    named = StackDataset(left=["a", "b"], right=[1, 2])
+    assert named[1] == {"left": "b", "right": 2}
+    assert next(iter(DataLoader(named, 2)))["right"].tolist() == [1, 2]
+    with pytest.raises(DataError, match="2, 3 samples"):
+        StackDataset([1, 2], [1, 2, 3])
+    for wrong in (lambda: StackDataset(), lambda: StackDataset([1], right=[1])):
+        with pytest.raises(DataError, match="either without names"):
+            wrong()
+
+
+def test_sums_of_sets(pairs):
+    both = pairs + Subset(pairs, [3])
+    assert isinstance(both, ConcatDataset)
+    assert both[10][1].item() == 3
+    chained = Letters("ab") + Letters("c")
+    assert isinstance(chained, ChainDataset)
+    assert (list(chained), len(chained)) == (["a", "b", "c"], 3)
+    assert list(DataLoader(chained, 2)) == [["a", "b"], ["c"]]
+    assert len(DataLoader(chained, 2)) == 2
+    with pytest.raises(DataError, match=r"TensorDataset is no IterableDataset. Use ConcatDataset"):
+        list(Letters("ab") + pairs)
+    with pytest.raises(DataError, match="Use ChainDataset"):
+        ConcatDataset([pairs, Letters("a")])
+
+
+def test_many_samples_at_once():
+    class Many(Dataset):
+        def __getitems__(self, indices):
+            return [index * 10 for index in indices]
+
+        def __len__(self):
+            return 5
+    assert [batch.tolist() for batch in DataLoader(Many(), 3)] == [[0, 10, 20], [30, 40]]
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_named_tuples_and_bytes(torch, batched):
+    Point = namedtuple("Point", ["x", "name"])
+    sample = Point(np.arange(2), [b"a", np.float32(3), "t", None])
+    found = default_collate([Point(np.arange(2), b"a")] * 2) if batched else default_convert(sample)
+    theirs = torch.utils.data.default_collate([Point(np.arange(2), b"a")] * 2) if batched \
+        else torch.utils.data.default_convert(sample)
+    assert type(found).__name__ == "Point"
+    assert found.x.tolist() == theirs.x.tolist()
+    assert [plain(value) for value in found.name] == [plain(value) for value in theirs.name]
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_samples_with_other_keys_and_no_batches(batch_size):
+    data = {"a": np.arange(2), "b": np.arange(2, 4)}
+    found = [plain(batch) for batch in DataLoader(data, batch_size, sampler=["b", "a"])]
+    assert found == [[2, 3], [0, 1]] if batch_size is None else [[[2, 3], [0, 1]]]

@@ -1,5 +1,7 @@
 """Samplers, and loaders with PyTorch's other arguments."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from tinygrad_course.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -150,3 +153,35 @@ def test_a_loader_with_a_sampler_has_no_state():
 def test_bases_name_what_to_write(base):
     with pytest.raises(NotImplementedError, match="must define"):
         iter(base) if isinstance(base, IterableDataset | Sampler) else base[0]
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize(("n", "replicas"), [(10, 3), (9, 3), (2, 5)])
+def test_distributed_shares(n, replicas, drop_last):
+    torch = torch_or_skip()
+    for rank in range(replicas):
+        ours = DistributedSampler(range(n), replicas, rank, False, drop_last=drop_last)
+        theirs = torch.utils.data.DistributedSampler(range(n), replicas, rank, False, drop_last=drop_last)
+        assert (list(ours), len(ours)) == (list(theirs), len(theirs))
+    shuffled = [DistributedSampler(range(n), replicas, rank, seed=2) for rank in range(replicas)]
+    orders = []
+    for epoch in (0, 1):
+        for sampler in shuffled:
+            sampler.set_epoch(epoch)
+        shares = [list(sampler) for sampler in shuffled]
+        assert set(itertools.chain(*shares)) == set(range(n))
+        orders.append(shares)
+    assert n < 5 or orders[0] != orders[1]
+    with pytest.raises(DataError, match=r"rank 3 of 3 processes. Give 0 to 2"):
+        DistributedSampler(range(n), 3, 3)
+
+
+def test_what_a_loader_is_made_of_stays():
+    """As in PyTorch it has a sampler and a batch sampler, and they cannot be exchanged."""
+    loader = DataLoader(numbers(), 4, shuffle=True)
+    assert isinstance(loader.sampler, RandomSampler)
+    assert (loader.batch_sampler.batch_size, loader.batch_sampler.sampler) == (4, loader.sampler)
+    assert isinstance(DataLoader(numbers()).sampler, SequentialSampler)
+    assert DataLoader(numbers(), batch_sampler=[[1], [2]]).batch_size is None
+    with pytest.raises(DataError, match="batch_size cannot be changed any more"):
+        loader.batch_size = 5
