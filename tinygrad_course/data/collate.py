@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import DataError
-from tinygrad_course.ops.creation import as_tensor, tensor
+from tinygrad_course.ops.creation import as_tensor, empty, tensor
 from tinygrad_course.tensor import Tensor
 
 
@@ -19,11 +19,13 @@ def default_collate(batch: list[Any]) -> Any:
     first = batch[0]
     if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
         arrays = [sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample for sample in batch]
-        shapes = sorted({np.shape(array) for array in arrays})
+        shapes = {getattr(array, "shape", ()) for array in arrays}
         if len(shapes) > 1:
-            raise DataError(f"default_collate: samples of the shapes {', '.join(map(str, shapes))} cannot be stacked. "
-                            "Bring them to one shape, or give a collate_fn.")
-        return as_tensor(np.stack(arrays)) if isinstance(first, Tensor | np.ndarray | np.generic) else tensor(arrays)
+            raise DataError(f"default_collate: samples of the shapes {', '.join(map(str, sorted(shapes)))} cannot be "
+                            "stacked. Bring them to one shape, or give a collate_fn.")
+        if not isinstance(first, Tensor | np.ndarray | np.generic):
+            return tensor(arrays)
+        return as_tensor(_stack(arrays, *shapes))
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, Mapping):
@@ -35,6 +37,16 @@ def default_collate(batch: list[Any]) -> Any:
                             "Give all as many, or give a collate_fn.")
         return _like(first, [default_collate(list(entries)) for entries in zip(*batch, strict=True)])
     raise DataError(f"default_collate: cannot make a tensor of {type(first).__name__}. Give a collate_fn.")
+
+
+def _stack(arrays: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    if not shape:
+        return np.array(arrays)
+    dtype = np.result_type(*{array.dtype for array in arrays})
+    # Memory of the kernels' pool: a new large block of the system's costs more, page by page, than what is written to it.
+    stacked = np.asarray(empty(len(arrays), *shape, dtype=dtype).array)
+    np.concatenate(arrays, out=stacked.reshape(-1, *shape[1:]))
+    return stacked
 
 
 def default_convert(data: Any) -> Any:

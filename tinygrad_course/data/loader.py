@@ -110,6 +110,7 @@ class DataLoader:
         self._done = 0                   # batches of the current pass that were given out,
         self._ahead: set[int] = set()    # and numbers of later ones (in_order=False)
         self._restored = False           # the next pass continues there
+        self._bytes = 0                  # of a batch, as far as is known
         self._workers: Workers | None = None  # those that persist
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -216,6 +217,7 @@ class DataLoader:
             raise
         finally:
             workers.busy = False
+            self._bytes = max(self._bytes, workers.size)
             if workers is not self._workers:
                 workers.close(at_once)
 
@@ -241,7 +243,8 @@ class DataLoader:
 
             from tinygrad_course.data.processes import ProcessWorkers  # not on top: these imports take 40 ms
             workers = ProcessWorkers(recipe, self.num_workers, self.timeout, self.worker_init_fn, seed,
-                                     multiprocessing.get_context(context) if isinstance(context, str) else context)
+                                     multiprocessing.get_context(context) if isinstance(context, str) else context,
+                                     self._bytes)
         workers.busy = True
         if self.persistent_workers and self._workers is None:
             self._workers = workers

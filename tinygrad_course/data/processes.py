@@ -46,6 +46,8 @@ from tinygrad_course.data.workers import (
     set_worker_info,
 )
 from tinygrad_course.errors import DataError, WorkerError
+from tinygrad_course.ops.creation import empty
+from tinygrad_course.ops.dtypes import uint8
 from tinygrad_course.tensor import Tensor
 
 SHARED_FROM = 32 * 1024  # bytes of a batch from which it goes through shared memory
@@ -187,7 +189,7 @@ class ProcessWorkers(Workers):
     """Workers in processes of their own.  Raises WorkerError when one cannot be started, dies, or is late."""
 
     def __init__(self, recipe: Recipe, count: int, timeout: float, init_fn: Callable[[int], None] | None, seed: int,
-                 context: Any) -> None:
+                 context: Any, size: int) -> None:
         super().__init__(recipe, count, timeout)
         context = get_context() if context is None else context
         self.method = context.get_start_method()
@@ -201,7 +203,7 @@ class ProcessWorkers(Workers):
         self._answered = [False] * count                 # whether each has said anything yet
         self._lent: dict[int, SharedMemory] = {}         # blocks that came along with orders
         self._free: list[SharedMemory] = []
-        self._size = 0                                   # bytes of the largest batch so far
+        self.size = size                                 # bytes of the largest batch so far
         try:
             self._start(context, (recipe, init_fn), seed)
             if setup is not None:
@@ -265,13 +267,13 @@ class ProcessWorkers(Workers):
 
     def _send(self, worker: int, number: int, indices: Any) -> None:
         block = None
-        if self._size >= SHARED_FROM:
+        if self.size >= SHARED_FROM:
             block = self._free.pop() if self._free else self._new_block()
             self._lent[number] = block
         self._tell(worker, _dumps((number, indices, None if block is None else block.name)))
 
     def _new_block(self) -> SharedMemory:
-        block = SharedMemory(create=True, size=self._size)
+        block = SharedMemory(create=True, size=self.size)
         self._crew.blocks.append(block)
         return block
 
@@ -279,7 +281,7 @@ class ProcessWorkers(Workers):
         block = self._lent.pop(number, None)
         if block is None:
             return
-        if block.size >= self._size:
+        if block.size >= self.size:
             self._free.append(block)
         else:
             self._crew.blocks.remove(block)
@@ -307,7 +309,7 @@ class ProcessWorkers(Workers):
             raise self._death(worker)
         try:
             number, kind, head, sizes, shared = pickle.loads(pipe.recv_bytes())
-            buffers = [np.empty(size, np.uint8) for size in sizes]
+            buffers = [np.asarray(empty(size, dtype=uint8).array) for size in sizes]  # of the kernels' pool
             if shared:
                 for buffer, (begin, end) in zip(buffers, _room(sizes), strict=True):
                     memoryview(buffer)[:] = self._lent[number].buf[begin:end]  # type: ignore[index]
@@ -318,8 +320,8 @@ class ProcessWorkers(Workers):
         except (EOFError, OSError):
             raise self._death(worker) from None
         self._answered[worker] = True
-        if _needed(sizes) > self._size:
-            self._size = _needed(sizes) * 5 // 4  # batches of texts grow little by little
+        if _needed(sizes) > self.size:
+            self.size = _needed(sizes) * 5 // 4  # batches of texts grow little by little
         self._take_back(number)
         return worker, number, kind, head, buffers
 

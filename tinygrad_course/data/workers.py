@@ -132,7 +132,7 @@ class Maker:
         if self.stream is not None:
             return self._next_of(self.stream)
         if not recipe.batched:
-            return (recipe.collate_fn or default_convert)(_sample(recipe.dataset, indices))
+            return (recipe.collate_fn or default_convert)(_samples(recipe.dataset, [indices])[0])
         if recipe.collate_fn is None:
             return _rows(recipe.dataset, indices)
         return _collate(recipe.collate_fn, _samples(recipe.dataset, indices), indices)
@@ -158,18 +158,18 @@ def _rows(dataset: Any, indices: Any) -> Any:
 
 
 def _samples(dataset: Dataset[Any] | Sequence[Any], indices: Any) -> list[Any]:
+    """The samples `indices`; an exception is given a note that says at which it came."""
+    keys = indices.tolist() if isinstance(indices, np.ndarray) else [_plain(index) for index in indices]
     if hasattr(dataset, "__getitems__"):
-        return list(dataset.__getitems__([_plain(index) for index in indices]))
-    return [_sample(dataset, index) for index in indices]
-
-
-def _sample(dataset: Dataset[Any] | Sequence[Any], index: Any) -> Any:
-    index = _plain(index)
+        return list(dataset.__getitems__(keys))
+    samples = []
     try:
-        return dataset[index]
+        for key in keys:
+            samples.append(dataset[key])
     except Exception as error:
-        error.add_note(f"DataLoader: at sample {index!r} of the data set")
+        error.add_note(f"DataLoader: at sample {key!r} of the data set")
         raise
+    return samples
 
 
 def _collate(collate_fn: Callable[[Any], Any], samples: list[Any], indices: Any) -> Any:
@@ -212,6 +212,7 @@ class Workers:
         self.recipe, self.count, self.timeout = recipe, count, timeout
         self.given: list[dict[int, Any]] = [{} for _ in range(count)]  # batches that each worker is to make
         self.busy = False
+        self.size = 0  # bytes of shared memory that a batch needs
 
     def begin(self, seed: int) -> None:
         """Start a pass; what is left of the one before is dropped."""
