@@ -91,7 +91,7 @@ def test_a_worker_that_dies(context, what, how):
     began = time.monotonic()
     with pytest.raises(WorkerError, match=rf"worker \d \(process \d+\) {how} while it made batch 2 \(samples 4, 5\)"):
         list(batches)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     data.what = "key"
     with pytest.raises(KeyError):
         list(batches)
