@@ -255,6 +255,16 @@ def test_what_workers_know(context, persistent):
     assert get_worker_info() is None
 
 
+@pytest.mark.parametrize("keywords", [{}, {"num_workers": 2, "multiprocessing_context": "thread"}])
+def test_two_passes_side_by_side(keywords):
+    """Each is whole, and in an order of its own."""
+    alone = DataLoader(OnlyOurs(), 4, True, generator=seeded(1))
+    loader = DataLoader(OnlyOurs(), 4, True, generator=seeded(1), **keywords)
+    first, second = zip(*[(plain(a), plain(b)) for a, b in zip(loader, loader, strict=True)], strict=True)
+    assert list(first) == bits(alone, 1)
+    assert list(second) == bits(alone, 1) != list(first)
+
+
 def test_two_passes_at_once_over_persistent_workers():
     loader = DataLoader(range(4), num_workers=1, multiprocessing_context="thread", persistent_workers=True)
     assert [(a.item(), b.item()) for a in loader for b in loader] == list(itertools.product(range(4), repeat=2))

@@ -134,9 +134,10 @@ class DataLoader:
             self._done, self._ahead = 0, set()
             self._seed = self._draw_seed(recipe)
         self._restored = False
-        if self.num_workers:
-            return self._by_workers(recipe)
-        return self._here(recipe)
+        # All that this pass hangs on is given to it now: another one may begin before it ends.
+        seed = self._seed
+        tasks = iter(()) if recipe.is_stream else self._tasks(seed, self._done, frozenset(self._ahead))
+        return self._by_workers(recipe, seed, tasks) if self.num_workers else self._here(recipe, seed, tasks)
 
     def _seeds(self) -> tuple[bool, Generator | None]:
         """(whether the order hangs on a seed, the generator that seeds come from)."""
@@ -147,24 +148,23 @@ class DataLoader:
         random_order, generator = self._seeds()
         return draw_seed(generator) if random_order or recipe.may_draw else None
 
-    def _tasks(self) -> Iterator[tuple[int, Any]]:
+    def _tasks(self, seed: int | None, done: int, ahead: frozenset[int]) -> Iterator[tuple[int, Any]]:
         """(number, samples) of the batches of the pass that are not done yet."""
-        batches = _batches(self.batch_sampler, self._seed) if self.batch_sampler is not None \
-            else iter(_order(self.sampler, self._seed))
+        batches = _batches(self.batch_sampler, seed) if self.batch_sampler is not None else _order(self.sampler, seed)
         for number, indices in enumerate(batches):
-            if number >= self._done and number not in self._ahead:
+            if number >= done and number not in ahead:
                 yield number, indices
 
-    def _here(self, recipe: Recipe) -> Iterator[Any]:
+    def _here(self, recipe: Recipe, seed: int | None, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """The batches, made in this thread."""
-        seed = self._seed
         numpy_stream = np.random.MT19937(0) if seed is not None else None
         if seed is None or not recipe.is_stream:
             maker = Maker(recipe)
         else:
             with seeded(seed, numpy_stream):
                 maker = Maker(recipe)
-        tasks = self._tasks() if not recipe.is_stream else ((number, None) for number in itertools.count())
+        if recipe.is_stream:
+            tasks = ((number, None) for number in itertools.count())
         for number, indices in tasks:
             if seed is None or not recipe.may_draw:
                 batch = maker.make(indices)
@@ -177,14 +177,15 @@ class DataLoader:
             yield batch
         self._end()
 
-    def _by_workers(self, recipe: Recipe) -> Iterator[Any]:
+    def _by_workers(self, recipe: Recipe, seed: int | None, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """The batches, made by workers: as many are under way or wait as prefetch_factor allows."""
-        workers = self._team(recipe)
+        workers = self._team(recipe, seed or 0)
         exhausted: set[int] = set()  # workers whose stream has ended
         at_once = False
         try:
-            workers.begin(self._seed or 0)
-            tasks = self._turns(exhausted) if recipe.is_stream else self._tasks()
+            workers.begin(seed or 0)
+            if recipe.is_stream:
+                tasks = self._turns(exhausted)
             limit = (self.prefetch_factor or PREFETCH) * self.num_workers
             under_way: deque[int] = deque()
             arrived: dict[int, Any] = {}
@@ -229,12 +230,12 @@ class DataLoader:
             if number % self.num_workers not in exhausted:
                 yield number, None
 
-    def _team(self, recipe: Recipe) -> Workers:
+    def _team(self, recipe: Recipe, seed: int) -> Workers:
         """Workers for a pass: those that are there, or new ones."""
         if self._workers is not None and not self._workers.busy:
             self._workers.busy = True
             return self._workers
-        context, seed = self.multiprocessing_context, self._seed or 0
+        context = self.multiprocessing_context
         if context == "thread":
             workers: Workers = ThreadWorkers(recipe, self.num_workers, self.timeout, self.worker_init_fn, seed)
         else:
@@ -252,7 +253,8 @@ class DataLoader:
 
     def _mark(self, number: int) -> None:
         """Take note that a batch was given out."""
-        self._ahead.add(number)
+        if number >= self._done:
+            self._ahead.add(number)
         while self._done in self._ahead:
             self._ahead.remove(self._done)
             self._done += 1
