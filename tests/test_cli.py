@@ -23,7 +23,7 @@ from tinygrad_course.data import load_digits, resize
 from tinygrad_course.io import load_file, load_metadata, save, save_file
 
 COMMAND = [sys.executable, "-u", "-m", "tinygrad_course"]
-FILES = ("best.safetensors", "history.csv", "result.json", "checkpoint.safetensors")
+FILES = ("run.json", "best.safetensors", "history.csv", "result.json", "checkpoint.safetensors")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tgc.__file__).parents[1])}
 LAST_LINE = re.compile(r"test accuracy \d+\.\d %")
 
@@ -90,6 +90,10 @@ def test_a_short_run_says_where_everything_is(folder):
     assert result["images"] == {"training": 1294, "validation": 144, "test": 359}
     assert f"{100 * result['test']['right'] / 359:.1f} %" in lines[-1]
     assert len((out / "history.csv").read_text().splitlines()) == 3
+    configuration = json.loads((out / "run.json").read_text())
+    assert configuration["settings"] == result["settings"] == {
+        "model": "lenet", "data": "digits", "epochs": 40, "batch_size": 64, "lr": 3e-3, "seed": 0}
+    assert configuration["version"] == tgc.__version__
     assert sum(value.numel() for value in load_file(out / "best.safetensors").values()) == 61_706
 
 
@@ -165,7 +169,7 @@ def test_divergence_is_exit_code_1(folder, capsys):
     assert main(["train", "lenet", "--no-figures", "--lr", "1e4", "--out", "run"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "smaller learning rate" in error
+    assert re.search(r"training has diverged\. First was: .* made (NaN|Inf) in forward.*Use a smaller learning rate", error)
 
 
 def write_idx(path, array):

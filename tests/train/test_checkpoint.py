@@ -1,14 +1,18 @@
 """Checkpoints: what comes back, and what happens to broken files."""
 
+import csv
 import os
 
 import numpy as np
 import pytest
 
 import tinygrad_course as tgc
+from tinygrad_course import nn
+from tinygrad_course.data import DataLoader, TensorDataset
 from tinygrad_course.errors import DataError
-from tinygrad_course.io import save_file
-from tinygrad_course.train import load_checkpoint, save_checkpoint
+from tinygrad_course.io import load_file, save_file
+from tinygrad_course.optim import SGD
+from tinygrad_course.train import Checkpoint, CsvHistory, Trainer, load_checkpoint, save_checkpoint
 
 
 def test_nested_state_comes_back_as_it_was(tmp_path):
@@ -76,3 +80,71 @@ def test_broken_and_foreign_files(tmp_path):
         save_file({}, path, {"tinygrad_course.checkpoint.v1": tree})
         with pytest.raises(DataError, match="damaged checkpoint"):
             load_checkpoint(path)
+
+
+# ---- the callback --------------------------------------------------------------------------------------------------------
+
+
+def make_trainer(folder, seed=0, **options):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 3)).astype(np.float32)
+    tgc.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.2), nn.Linear(4, 1))
+    keep = Checkpoint(folder, **options)
+    loader = DataLoader(TensorDataset(x, x.sum(1, keepdims=True)), 16, shuffle=True)
+    return Trainer(model, SGD(model.parameters(), 0.2), nn.MSELoss(), loader, epochs=6,
+                   callbacks=[keep, CsvHistory(folder / "history.csv")]), keep
+
+
+@pytest.mark.parametrize("options", [{}, {"every": 3}, {"every_steps": 3}], ids=str)
+def test_a_run_that_is_killed_goes_on_from_its_folder_to_the_same_bits(tmp_path, options):
+    whole, keep = make_trainer(tmp_path / "whole", **options)
+    assert not keep.restore(whole)
+    whole.fit()
+
+    class Killed(Exception):
+        pass
+
+    def kill():
+        if first.steps == 15:
+            raise Killed
+        return False
+
+    first, _ = make_trainer(tmp_path / "pieces", **options)
+    with pytest.raises(Killed):
+        first.fit(stop=kill)
+    second, keep = make_trainer(tmp_path / "pieces", seed=99, **options)
+    assert keep.restore(second)
+    assert second.steps == {(): 12, ("every",): 12, ("every_steps",): 15}[tuple(options)]
+    second.fit()
+    names = ["best.safetensors", "checkpoint.safetensors", "history.csv"]
+    assert sorted(path.name for path in (tmp_path / "pieces").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "pieces" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_best_weights_are_a_plain_file(tmp_path):
+    trainer, _ = make_trainer(tmp_path)
+    trainer.fit()
+    best = load_file(tmp_path / "best.safetensors")
+    trainer.model.load_state_dict(best)
+    assert {name: value.numpy().tobytes() for name, value in best.items()} == {
+        name: value.numpy().tobytes() for name, value in trainer.best_weights.items()}
+
+
+def test_the_history_can_be_read_back_to_the_last_digit(tmp_path):
+    trainer, _ = make_trainer(tmp_path)
+    trainer.fit()
+    with open(tmp_path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {name: [float(row[name]) for row in rows] for name in rows[0]} == trainer.history
+
+
+def test_wrong_intervals_and_folders(tmp_path):
+    for options in ({"every": 0}, {"every_steps": 0}):
+        with pytest.raises(ValueError, match="whole numbers of at least 1"):
+            Checkpoint(tmp_path, **options)
+    (tmp_path / "file").write_text("")
+    trainer, _ = make_trainer(tmp_path / "file")
+    with pytest.raises(DataError, match=r"cannot be made: .* Give another folder"):
+        trainer.fit()

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tinygrad_course import nn
+from tinygrad_course import metrics, nn
 from tinygrad_course.data import DataLoader, TensorDataset
-from tinygrad_course.errors import StateDictError
+from tinygrad_course.errors import DataError, StateDictError
 from tinygrad_course.optim import SGD, AdamW, lr_scheduler
 from tinygrad_course.train import (
-    DivergenceError,
+    Callback,
     EarlyStopping,
-    Progress,
     Trainer,
     cosine,
     evaluate,
@@ -31,7 +30,7 @@ def data(n, seed):
     return TensorDataset(points.astype(np.float32), labels)
 
 
-def make_trainer(seed=0, *, epochs=EPOCHS, patience=EPOCHS, lr=0.05, optimizer=AdamW):
+def make_trainer(seed=0, *, epochs=EPOCHS, patience=EPOCHS, lr=0.05, optimizer=AdamW, **options):
     """With every source of randomness: order, dropout from the default generator, noise from its own."""
     tgc.manual_seed(seed)
     order, noise = tgc.Generator().manual_seed(seed + 1), tgc.Generator().manual_seed(seed + 2)
@@ -41,7 +40,7 @@ def make_trainer(seed=0, *, epochs=EPOCHS, patience=EPOCHS, lr=0.05, optimizer=A
         DataLoader(data(90, 1), 16, shuffle=True, generator=order), DataLoader(data(40, 2), 16), epochs=epochs,
         patience=patience, schedule=cosine(lr, epochs * STEPS_PER_EPOCH),
         augment=lambda x: x + 0.1 * tgc.randn(*x.shape, generator=noise),
-        generators={"default": tgc.default_generator, "noise": noise})
+        **{"metrics": {"accuracy": metrics.accuracy}, "generators": {"noise": noise}, **options})
 
 
 def scheduled(make, every="epoch", seed=0):
@@ -77,13 +76,18 @@ def test_schedulers_work_and_are_continued_from_a_file(tmp_path, make, every, st
     assert outcome(second) == outcome(whole)
 
 
-def test_two_schedules_are_refused():
+def test_settings_that_contradict_are_refused():
     trainer = make_trainer()
     needed = (trainer.model, trainer.optimizer, trainer.loss_fn, trainer.train_loader, trainer.val_loader)
     scheduler = lr_scheduler.ReduceLROnPlateau(trainer.optimizer)
     for options, match in (({"schedule": cosine(0.1, 5), "scheduler": scheduler}, "give one of them"),
                            ({"scheduler": scheduler, "scheduler_every": "step"}, "once per epoch"),
-                           ({"scheduler_every": "batch"}, "scheduler_every is 'epoch' or 'step', got 'batch'")):
+                           ({"scheduler_every": "batch"}, "scheduler_every is 'epoch' or 'step', got 'batch'"),
+                           ({"accumulate": 0}, "accumulate=0; give the number of batches"),
+                           ({"compute_loss": lambda model, batch: None}, "either loss_fn"),
+                           ({"monitor": "val_f1"}, "no column of the history.*val_loss"),
+                           ({"monitor": "learning_rate"}, "which values of learning_rate are better"),
+                           ({"mode": "best"}, "mode is 'min' or 'max', got 'best'")):
         with pytest.raises(ValueError, match=match):
             Trainer(*needed, epochs=1, patience=1, **options)
 
@@ -165,10 +169,13 @@ def test_stop_is_asked_after_each_step():
 
 def test_early_stopping_counts_epochs_without_a_smaller_loss():
     stopping = EarlyStopping(patience=2)
-    said = [stopping.update(epoch, loss) for epoch, loss in enumerate([3.0, 2.0, 2.0, math.inf], start=1)]
-    assert said == [True, True, False, False]
+    said = [stopping.update(epoch, loss) for epoch, loss in enumerate([math.nan, 3.0, 2.0, 2.0, math.inf], start=1)]
+    assert said == [False, True, True, False, False]
     assert stopping.stop
-    assert (stopping.best_epoch, stopping.best_loss) == (2, 2.0)
+    assert (stopping.best_epoch, stopping.best_value) == (3, 2.0)
+    largest = EarlyStopping(patience=None, mode="max")
+    assert [largest.update(epoch, value) for epoch, value in enumerate([0.5, 0.4, 0.6])] == [True, False, True]
+    assert not largest.stop
 
 
 def test_early_stopping_ends_the_run():
@@ -181,28 +188,46 @@ def test_early_stopping_ends_the_run():
 def test_callbacks_come_in_order():
     calls = []
 
-    class Recorder(Progress):
-        def begin_epoch(self, epoch, epochs, samples, done):
-            calls.append(("begin", epoch, epochs, samples, done))
+    class Recorder(Callback):
+        def on_fit_begin(self, trainer):
+            calls.append("begin")
 
-        def step(self, samples, loss, accuracy):
-            calls.append(samples)
+        def on_epoch_begin(self, trainer):
+            calls.append(("epoch", trainer.epoch, trainer.samples))
 
-        def end_epoch(self, row, best):
-            calls.append(("end", row["epoch"], best))
+        def on_step_end(self, trainer):
+            calls.append((trainer.steps, trainer.samples))
 
-        def close(self):
-            calls.append("close")
+        def on_epoch_end(self, trainer):
+            calls.append(("end", trainer.row()["epoch"], trainer.improved, trainer.epoch_samples))
 
-    make_trainer(epochs=1).fit(progress=Recorder(), after_epoch=lambda: calls.append("saved"))
-    assert calls == [("begin", 1, 1, 90, 0), 16, 16, 16, 16, 16, 10, ("end", 1, True), "saved", "close"]
+        def on_fit_end(self, trainer, error):
+            calls.append(error)
+
+    assert make_trainer(epochs=1, callbacks=[Recorder(), Callback()]).fit()
+    assert calls == ["begin", ("epoch", 0, 0), (1, 16), (2, 32), (3, 48), (4, 64), (5, 80), (6, 90),
+                     ("end", 1, True, 90), None]
 
 
-def test_divergence_is_an_error_not_a_result():
-    trainer = make_trainer(lr=1e20, optimizer=SGD)
-    with pytest.raises(DivergenceError, match=r"at step \d+: training has diverged. Use a smaller learning rate"), \
-            np.errstate(all="ignore"):
+def test_a_callback_may_stop_the_run_and_hears_of_errors():
+    class AtStep(Callback):
+        def on_step_end(self, trainer):
+            if trainer.steps == 3:
+                trainer.stop()
+            if trainer.steps == 5:
+                raise KeyError("five")
+
+        def on_fit_end(self, trainer, error):
+            heard.append(error)
+
+    heard = []
+    trainer = make_trainer(callbacks=[AtStep()])
+    assert not trainer.fit()
+    assert trainer.steps == 3
+    with pytest.raises(KeyError):
         trainer.fit()
+    assert heard[0] is None
+    assert isinstance(heard[1], KeyError)
 
 
 def test_the_learning_rate_follows_the_cosine():
@@ -218,12 +243,12 @@ def test_evaluate_is_in_evaluation_mode_without_graph():
     loader = DataLoader(data(50, 3), 16)
     seen = []
     model.register_forward_hook(lambda module, args, out: seen.append((module.training, out.requires_grad)))
-    first = evaluate(model, loader, nn.CrossEntropyLoss())
+    first = evaluate(model, loader, nn.CrossEntropyLoss(), {"accuracy": metrics.accuracy})
     assert seen == [(False, False)] * 4
     assert model.training
-    assert first.scores.shape == (50, 2)
-    assert first.accuracy == np.mean(first.scores.argmax(1) == first.target)
-    whole = nn.CrossEntropyLoss()(tgc.from_numpy(first.scores), tgc.from_numpy(first.target)).item()
+    assert first.output.shape == (50, 2)
+    assert first.metrics == {"accuracy": np.mean(first.output.argmax(1) == first.target)}
+    whole = nn.CrossEntropyLoss()(tgc.from_numpy(first.output), tgc.from_numpy(first.target)).item()
     assert first.loss == pytest.approx(whole, rel=1e-6)
 
 
@@ -233,5 +258,179 @@ def test_a_state_that_does_not_fit_is_refused():
         make_trainer(epochs=5).load_state_dict(state)
     with pytest.raises(StateDictError, match="patience was 4"):
         make_trainer(patience=3).load_state_dict(state)
+    for options, match in (({"accumulate": 2}, "accumulate was 1"), ({"monitor": "train_loss"}, "monitor was val_loss"),
+                           ({"metrics": {}}, "history was .*train_accuracy"), ({"generators": {}}, "generators was")):
+        with pytest.raises(StateDictError, match=match):
+            make_trainer(**options).load_state_dict(state)
     with pytest.raises(StateDictError, match="has no stopping"):
         make_trainer().load_state_dict({key: value for key, value in state.items() if key != "stopping"})
+
+
+# ---- what it trains ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 4, "clip_grad_norm": 0.1}, {"evaluate_train": True},
+                                     {"monitor": "val_accuracy", "mode": "max"}, {"metrics": {}}], ids=str)
+def test_every_option_is_continued_to_the_same_bits(tmp_path, options):
+    whole = make_trainer(**options)
+    whole.fit()
+    first = make_trainer(**options)
+    first.fit(max_steps=3)
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    second = make_trainer(seed=99, **options)
+    second.load_state_dict(load_checkpoint(tmp_path / "c"))
+    second.fit()
+    assert outcome(second) == outcome(whole)
+
+
+def plain(batch_size, *, inputs=None, targets=None, loss_fn=None, model=None, val=False, n=90, **options):
+    """Without any randomness, in float64."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 3)) if inputs is None else inputs
+    y = x @ [[1.0], [-2.0], [0.5]] + 0.1 * rng.standard_normal((n, 1)) if targets is None else targets
+    tgc.manual_seed(0)
+    model = model or nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, y.shape[1])).double()
+    loader = DataLoader(TensorDataset(x, y), batch_size)
+    return Trainer(model, SGD(model.parameters(), 0.1), loss_fn or nn.MSELoss(), loader,
+                   DataLoader(TensorDataset(x, y), 7) if val else None, **{"epochs": 2, **options})
+
+
+def weights_of(trainer):
+    return np.concatenate([value.numpy().reshape(-1) for value in trainer.model.state_dict().values()])
+
+
+def test_the_loop_is_the_one_that_would_be_written_by_hand():
+    trainer = plain(16)
+    trainer.fit()
+    by_hand = plain(16)
+    model, optimizer, criterion = by_hand.model, by_hand.optimizer, nn.MSELoss()
+    for _ in range(2):
+        for x, y in by_hand.train_loader:
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+    assert weights_of(trainer).tobytes() == weights_of(by_hand).tobytes()
+
+
+@pytest.mark.parametrize("n", [90, 96, 83])  # the last group: 26 = 6 * 4 + 2 samples, full, 19 = 4 * 4 + 3 (32 per step)
+def test_accumulated_small_batches_are_the_big_batch(n):
+    small, big = plain(4, n=n, accumulate=8), plain(32, n=n)
+    before = weights_of(small)
+    small.fit()
+    big.fit()
+    assert small.steps == big.steps == 2 * -(-n // 32) == 2 * small.steps_per_epoch
+    assert np.abs(weights_of(big) - before).max() > 0.1
+    np.testing.assert_allclose(weights_of(small), weights_of(big), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(small.history["train_loss"], big.history["train_loss"], rtol=1e-12)
+
+
+def test_gradients_are_clipped_to_the_norm():
+    trainer, free = plain(90, epochs=1, clip_grad_norm=0.01), plain(90, epochs=1)
+    before = weights_of(trainer)
+    trainer.fit()
+    free.fit()
+    step, whole = weights_of(trainer) - before, weights_of(free) - before
+    assert np.linalg.norm(step) == pytest.approx(0.1 * 0.01, rel=1e-3)  # learning rate times norm
+    np.testing.assert_allclose(step / np.linalg.norm(step), whole / np.linalg.norm(whole), rtol=1e-9)
+
+
+def r_squared(output, target):
+    return 1 - ((output - target) ** 2).sum() / ((target - target.mean()) ** 2).sum()
+
+
+def test_a_regression_with_a_measure_that_is_no_mean_of_batches():
+    trainer = plain(16, val=True, epochs=30, metrics={"r2": r_squared}, monitor="val_r2", mode="max")
+    trainer.fit()
+    assert list(trainer.history) == ["epoch", "learning_rate", "train_loss", "train_r2", "val_loss", "val_r2"]
+    x, y = trainer.train_loader.dataset.tensors
+    output = trainer.model(x).detach().numpy()
+    assert trainer.history["val_r2"][-1] == pytest.approx(r_squared(output, y.numpy()), rel=1e-12)
+    assert trainer.history["val_loss"][-1] == pytest.approx(np.mean((output - y.numpy()) ** 2), rel=1e-12)
+    assert trainer.stopping.best_epoch == 1 + int(np.argmax(trainer.history["val_r2"]))
+    assert trainer.history["val_r2"][-1] > 0.9
+
+
+def test_without_validation_the_training_loss_is_watched():
+    trainer = plain(16, epochs=3)
+    assert trainer.fit()
+    assert list(trainer.history) == ["epoch", "learning_rate", "train_loss"]
+    assert trainer.monitor == "train_loss"
+    assert trainer.stopping.best_epoch == 3
+    assert trainer.best_weights
+
+
+def test_the_training_data_are_evaluated_as_the_others_are():
+    model = nn.Sequential(nn.Dropout(0.8), nn.Linear(3, 1)).double()
+    trainer = plain(16, val=True, model=model, evaluate_train=True, epochs=20)
+    trainer.fit()
+    assert trainer.history["train_eval_loss"] == pytest.approx(trainer.history["val_loss"], rel=1e-12)  # the same data
+    assert trainer.history["train_loss"][-1] > 1.05 * trainer.history["val_loss"][-1]  # dropout
+
+
+class Pairs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x, y):
+        return self.left(x) + self.right(y)
+
+
+def test_several_inputs():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 40, 3)).astype(np.float32)
+    model = Pairs()
+    loader = DataLoader(TensorDataset(x, y, x[:, :2]), 8)
+    trainer = Trainer(model, SGD(model.parameters(), 0.1), nn.MSELoss(), loader, epochs=20)
+    trainer.fit()
+    assert trainer.history["train_loss"][-1] < 0.2 * trainer.history["train_loss"][0]
+
+
+def test_dict_batches_and_a_loss_without_target():
+    rows = [{"name": "ab"[i % 2], "image": row} for i, row in enumerate(np.random.default_rng(0).standard_normal((30, 6)))]
+    model = nn.Sequential(nn.Linear(6, 3), nn.Linear(3, 6)).double()
+
+    def as_batch(samples):
+        return tgc.tensor(np.stack([row["image"] for row in samples]))
+
+    def reconstruction(model, batch):
+        return ((model(batch["image"]) - batch["image"]) ** 2).mean()
+
+    options = {"epochs": 5, "compute_loss": reconstruction}
+    loader = DataLoader(rows, 8, collate_fn=lambda samples: {"name": "names", "image": as_batch(samples)})
+    optimizer = SGD(model.parameters(), 0.1)
+    with pytest.raises(DataError, match="a batch of type dict does not tell how many samples"):
+        Trainer(model, optimizer, None, loader, **options).fit()
+    loader.collate_fn = lambda samples: {"image": as_batch(samples)}
+    trainer = Trainer(model, optimizer, None, loader, loader, **options)
+    trainer.fit()
+    assert trainer.history["val_loss"][-1] < trainer.history["val_loss"][0]
+    with pytest.raises(DataError, match="returned the loss alone, and accuracy cannot be computed"):
+        Trainer(model, optimizer, None, loader, metrics={"accuracy": metrics.accuracy}, **options).fit()
+
+
+def test_a_step_of_ones_own():
+    class SignDescent(Trainer):
+        def step(self, batches):
+            x, y = batches[0]
+            loss = ((self.model(x) - y) ** 2).mean()
+            self.count(loss.item(), len(x))
+            self.optimizer.zero_grad()
+            loss.backward()
+            for parameter in self.model.parameters():
+                parameter.data = parameter.data - 0.01 * parameter.grad.sign()
+
+    trainer = plain(16, epochs=10)
+    trainer.__class__ = SignDescent
+    before = weights_of(trainer)
+    trainer.fit(max_steps=1)
+    np.testing.assert_allclose(np.abs(weights_of(trainer) - before), 0.01, rtol=1e-9)
+    trainer.fit()
+    assert trainer.history["train_loss"][-1] < 0.5 * trainer.history["train_loss"][0]
+
+
+def test_an_empty_loader_is_an_error():
+    trainer = plain(100)
+    trainer.train_loader = DataLoader(trainer.train_loader.dataset, 100, drop_last=True)
+    with pytest.raises(DataError, match="gave no batch"):
+        trainer.fit()

@@ -5,7 +5,7 @@ import io
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_course import backend, metrics
+from tinygrad_course import __version__, backend, metrics
 from tinygrad_course.cli.images import NAMES, ImageData, canonical_name, load_image_data
 from tinygrad_course.cli.usage import (
     DONE,
@@ -33,10 +33,11 @@ from tinygrad_course.io.atomic import write_atomic
 from tinygrad_course.models import LeNet5
 from tinygrad_course.nn import CrossEntropyLoss
 from tinygrad_course.ops.creation import randint
-from tinygrad_course.ops.random import Generator, default_generator, manual_seed
+from tinygrad_course.ops.random import Generator, manual_seed
 from tinygrad_course.optim import AdamW
 from tinygrad_course.train import (
     BarProgress,
+    Callback,
     DivergenceError,
     Evaluation,
     RandomAffine,
@@ -47,6 +48,7 @@ from tinygrad_course.train import (
     evaluate,
     load_checkpoint,
     save_checkpoint,
+    write_history,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ examples:
 
 MODELS = ("lenet",)
 CHECKPOINT, WEIGHTS, RESULT, HISTORY = "checkpoint.safetensors", "best.safetensors", "result.json", "history.csv"
+CONFIGURATION = "run.json"
 FIGURES = ("learning_curves.png", "filters.png", "confusion_matrix.png")
 
 VALIDATION_SHARE = 0.1
@@ -148,7 +151,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"\naborted; {job.how_to_resume()}", file=sys.stderr)
         return INTERRUPTED
     except DivergenceError as error:
-        print(f"tinygrad-course: {error} It was --lr {settings.lr:g}.", file=sys.stderr)
+        what, culprit = str(error).splitlines()[0], error.culprit.splitlines()[0]
+        print(f"tinygrad-course: {what} First was: {culprit}. Use a smaller learning rate; it was --lr {settings.lr:g}.",
+              file=sys.stderr)
         return FAILED
 
 
@@ -177,10 +182,10 @@ class Job:
         self.trainer = Trainer(
             model, AdamW(model.parameters(), settings.lr, weight_decay=WEIGHT_DECAY),
             CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING), train_loader, DataLoader(val_part, EVALUATION_BATCH),
-            epochs=settings.epochs, patience=PATIENCE,
+            epochs=settings.epochs, patience=PATIENCE, metrics={"accuracy": metrics.accuracy},
             schedule=cosine(settings.lr, settings.epochs * len(train_loader)),
             augment=RandomAffine(degrees=10, translate=3, scale=0.1, fill=black, generator=distortions),
-            generators={"default": default_generator, "distortions": distortions})
+            generators={"distortions": distortions})
 
     # ---- the folder ---------------------------------------------------------------------------------------------
 
@@ -188,13 +193,23 @@ class Job:
         """Make the folder; remove the files of an earlier run, which would not belong to this one."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            old = [self.folder / name for name in (CHECKPOINT, WEIGHTS, RESULT, HISTORY, *FIGURES)]
+            old = [self.folder / name for name in (CONFIGURATION, CHECKPOINT, WEIGHTS, RESULT, HISTORY, *FIGURES)]
             if any(path.exists() for path in old):
                 print(f"replacing the earlier run in {self.folder}")
             for path in old:
                 path.unlink(missing_ok=True)
+            self._save_configuration()
         except OSError as error:
             raise UsageError(f"{self.folder} cannot be written: {error.strerror}. Give another --out") from error
+
+    def _save_configuration(self) -> None:
+        """What the run depends on: its options, and what the program adds to them."""
+        content = {
+            "command": "train", "version": __version__, "settings": asdict(self.settings),
+            "images": {"training": self.n_train, "validation": self.n_val, "test": self.n_test, "digest": self.data.digest},
+            "training": {"optimizer": "AdamW", "weight_decay": WEIGHT_DECAY, "label_smoothing": LABEL_SMOOTHING,
+                         "patience": PATIENCE, "schedule": "cosine"}}
+        write_json(self.folder / CONFIGURATION, content)
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
         """Continue from a checkpoint."""
@@ -216,9 +231,7 @@ class Job:
             model=self.settings.model, data=self.settings.data, class_names=list(self.data.class_names),
             mean=self.mean, std=self.std, fill=self.data.fill, epoch=best,
             val_accuracy=trainer.history["val_accuracy"][best - 1] if best else None))
-        rows = [",".join(trainer.history), *(",".join(map(repr, row)) for row in zip(*trainer.history.values(),
-                                                                                   strict=True))]
-        write_atomic(self.folder / HISTORY, ("\n".join(rows) + "\n").encode())
+        write_history(self.folder / HISTORY, trainer.history)
 
     # ---- the run ------------------------------------------------------------------------------------------------
 
@@ -240,8 +253,9 @@ class Job:
         trainer = self.trainer
         bar = sys.stdout.isatty() and find_spec("tqdm") is not None
         progress = BarProgress() if bar else TextProgress()
+        trainer.callbacks = [progress, AfterEpoch(self.save)]
         with StopSignals() as stop:
-            finished = trainer.fit(stop=stop, max_steps=steps, progress=progress, after_epoch=self.save)
+            finished = trainer.fit(stop=stop, max_steps=steps)
             if stop() or not finished:
                 self.save()
         if stop():
@@ -250,7 +264,8 @@ class Job:
             return INTERRUPTED
         if trainer.in_epoch:
             # After the checkpoint: a run that is resumed shall not see this validation within an epoch.
-            trainer.end_epoch(progress)
+            trainer.end_epoch()
+            progress.on_epoch_end(trainer)
             self._save_weights()
         self._report(finished, figures)
         return DONE
@@ -268,16 +283,17 @@ class Job:
                f"stopped after {trainer.steps} steps")
         print(f"\n{why}; the best was epoch {best}")
         trainer.model.load_state_dict(trainer.best_weights)
-        result = evaluate(trainer.model, self.test_loader, trainer.loss_fn)
+        result = evaluate(trainer.model, self.test_loader, trainer.loss_fn, trainer.metrics)
         self._save_result(result)
         print(f"weights   {self.folder / WEIGHTS}")
+        print(f"settings  {self.folder / CONFIGURATION}")
         print(f"history   {self.folder / HISTORY}, {self.folder / RESULT}")
         if figures:
             for name in self._draw(result):
                 print(f"figure    {self.folder / name}")
         if not finished:
             print(self.how_to_resume())
-        print(f"test accuracy {100 * result.accuracy:.1f} %", flush=True)
+        print(f"test accuracy {100 * result.metrics['accuracy']:.1f} %", flush=True)
 
     def _save_result(self, result: Evaluation) -> None:
         trainer = self.trainer
@@ -287,15 +303,15 @@ class Job:
             "settings": asdict(self.settings),
             "images": {"training": self.n_train, "validation": self.n_val, "test": self.n_test},
             "epochs": trainer.epoch, "steps": trainer.steps, "best": row,
-            "test": {"loss": result.loss, "accuracy": result.accuracy,
-                     "right": int((result.scores.argmax(axis=1) == result.target).sum())}}
-        write_atomic(self.folder / RESULT, (json.dumps(content, indent=2) + "\n").encode())
+            "test": {"loss": result.loss, "accuracy": result.metrics["accuracy"],
+                     "right": int((result.output.argmax(axis=1) == result.target).sum())}}
+        write_json(self.folder / RESULT, content)
 
     def _draw(self, result: Evaluation) -> tuple[str, ...]:
         """Draw the figures; returns their file names."""
         from tinygrad_course.viz import plot_confusion_matrix, plot_filters, plot_learning_curves
         trainer = self.trainer
-        counts = metrics.confusion_matrix(result.scores, result.target, len(self.data.class_names))
+        counts = metrics.confusion_matrix(result.output, result.target, len(self.data.class_names))
         drawings: tuple[FigureBase | Axes, ...] = (
             plot_learning_curves(trainer.history, trainer.stopping.best_epoch,
                                  unit="smoothed cross-entropy (nats)"),
@@ -304,6 +320,21 @@ class Job:
         for name, drawing in zip(FIGURES, drawings, strict=True):
             write_atomic(self.folder / name, as_png(drawing))
         return FIGURES
+
+
+class AfterEpoch(Callback):
+    """Calls a function after each epoch."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self.function()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """The content as text for people and programs; an old file is replaced only by a complete new one."""
+    write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def as_png(drawing: "FigureBase | Axes") -> bytes:

@@ -8,14 +8,20 @@ from a stranger is safe to open.
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_course.errors import DataError
 from tinygrad_course.io import load_file, load_metadata, save_file
 from tinygrad_course.tensor import Tensor
+from tinygrad_course.train.callback import Callback
 
+if TYPE_CHECKING:
+    from tinygrad_course.train.trainer import Trainer
+
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 _KEY = "tinygrad_course.checkpoint.v1"
 
 
@@ -44,6 +50,64 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise DataError(f"{path} is a damaged checkpoint: it holds no dict. Start a new run.")
     return state
+
+
+class Checkpoint(Callback):
+    """Keeps a run in a folder: `checkpoint.safetensors`, all that it needs to go on, and `best.safetensors`, weights alone.
+
+    every        epochs between two checkpoints; the end of `fit` writes one too, unless an error ended it
+    every_steps  steps between two checkpoints within an epoch; None: only after epochs
+
+        keep = Checkpoint("runs/digits")
+        trainer = Trainer(..., callbacks=[keep])
+        keep.restore(trainer)  # goes on, if there is something to go on with
+        trainer.fit()
+
+    A file is replaced in one step by a complete new one.  The best weights are read by io.load_file and by PyTorch's users.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: int = 1, every_steps: int | None = None) -> None:
+        if every < 1 or (every_steps is not None and every_steps < 1):
+            raise ValueError(f"Checkpoint: every={every}, every_steps={every_steps}; give whole numbers of at least 1")
+        self.folder = Path(folder)
+        self.every = every
+        self.every_steps = every_steps
+
+    def restore(self, trainer: "Trainer") -> bool:
+        """Let the trainer continue from the folder; False if there is no checkpoint.
+
+        Raises DataError for a broken file, StateDictError for that of another run.
+        """
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return False
+        trainer.load_state_dict(load_checkpoint(path))
+        return True
+
+    def save(self, trainer: "Trainer") -> None:
+        """Write the checkpoint."""
+        save_checkpoint(self.folder / CHECKPOINT, trainer.state_dict())
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self.folder} cannot be made: {error.strerror}. Give another folder.") from error
+
+    def on_step_end(self, trainer: "Trainer") -> None:
+        if self.every_steps is not None and trainer.steps % self.every_steps == 0:
+            self.save(trainer)
+
+    def on_epoch_end(self, trainer: "Trainer") -> None:
+        # The best weights first: a checkpoint shall not say more than there is.
+        if trainer.improved:
+            save_file(trainer.best_weights, self.folder / BEST)
+        if trainer.epoch % self.every == 0:
+            self.save(trainer)
+
+    def on_fit_end(self, trainer: "Trainer", error: BaseException | None) -> None:
+        if error is None:
+            self.save(trainer)
 
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor | np.ndarray]) -> Any:

@@ -1,138 +1,129 @@
-"""The training loop of a classifier: epochs, validation, early stopping, and its whole state as one dict."""
+"""The training loop: epochs, validation, early stopping, callbacks, and its whole state as one dict."""
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_course import metrics
-from tinygrad_course.autograd import no_grad
 from tinygrad_course.data import DataLoader
-from tinygrad_course.errors import StateDictError, TgcError
+from tinygrad_course.errors import StateDictError
 from tinygrad_course.nn import Module
-from tinygrad_course.ops.random import Generator
+from tinygrad_course.nn.utils import clip_grad_norm_
+from tinygrad_course.ops.like import full_like
+from tinygrad_course.ops.random import Generator, default_generator
 from tinygrad_course.optim import Optimizer
 from tinygrad_course.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinygrad_course.tensor import Tensor
-from tinygrad_course.train.progress import Progress
-
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-HISTORY_COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-
-
-class DivergenceError(TgcError, ArithmeticError):
-    """The loss became infinite or NaN."""
-
-
-@dataclass
-class Evaluation:
-    """A model on a data set: mean loss, accuracy (0 to 1), scores (N, C) and true labels (N,)."""
-
-    loss: float
-    accuracy: float
-    scores: np.ndarray
-    target: np.ndarray
-
-
-def evaluate(model: Module, loader: DataLoader, loss_fn: LossFunction) -> Evaluation:
-    """Run the model over (input, target) batches in evaluation mode, without gradients.
-
-    `loss_fn(scores, target)` gives the mean over a batch.  The model's mode is restored afterwards.
-    """
-    was_training = model.training
-    model.eval()
-    total, scores, targets = 0.0, [], []
-    with no_grad():
-        for x, y in loader:
-            out = model(x)
-            total += loss_fn(out, y).item() * len(y)
-            scores.append(out.numpy())
-            targets.append(y.numpy())
-    model.train(was_training)
-    all_scores, all_targets = np.concatenate(scores), np.concatenate(targets)  # (N, C), (N,)
-    return Evaluation(total / len(all_targets), metrics.accuracy(all_scores, all_targets), all_scores, all_targets)
-
-
-def cosine(lr: float, steps: int) -> Callable[[int], float]:
-    """Learning rate of step t = 0 ... steps - 1:  lr (1 + cos(pi t / steps)) / 2.
-
-    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, equation 5.
-    """
-    return lambda step: 0.5 * lr * (1 + math.cos(math.pi * min(step, steps) / steps))
-
-
-@dataclass
-class EarlyStopping:
-    """Keeps the smallest validation loss; says stop after `patience` epochs without a smaller one.
-
-    L. Prechelt, "Early stopping - but when?", in Neural Networks: Tricks of the Trade (1998), criterion UP.
-    """
-
-    patience: int
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    bad_epochs: int = 0
-
-    def update(self, epoch: int, loss: float) -> bool:
-        """Take note of an epoch; True if it is the best so far."""
-        if loss < self.best_loss:
-            self.best_loss, self.best_epoch, self.bad_epochs = loss, epoch, 0
-            return True
-        self.bad_epochs += 1
-        return False
-
-    @property
-    def stop(self) -> bool:
-        """Whether patience is at its end."""
-        return self.bad_epochs >= self.patience
+from tinygrad_course.train.callback import Callback
+from tinygrad_course.train.divergence import DivergenceError, describe_batches, find_culprit, find_culprit_of_evaluation
+from tinygrad_course.train.early_stopping import EarlyStopping
+from tinygrad_course.train.evaluate import (
+    ComputeLoss,
+    LossFunction,
+    Metric,
+    Sums,
+    as_tuple,
+    batch_length,
+    choose_loss,
+    evaluate,
+)
 
 
 class Trainer:
-    """Trains a classifier on (input, target) batches and remembers the weights with the smallest validation loss.
+    """Trains a model, one epoch after the other, and remembers the weights of the best one.
 
-    loss_fn     (scores, target) -> mean over the batch
-    epochs      passes over the training data at most;  patience: see EarlyStopping
-    schedule    step number (from 0) -> learning rate; the optimiser's own rate without it
-    scheduler   one of optim.lr_scheduler instead; its step() is called after every epoch, or every step if scheduler_every
-                is "step" (OneCycleLR, CyclicLR).  ReduceLROnPlateau is given the validation loss
-    augment     distorts a batch of inputs before it is used
-    generators  sources of random numbers that `augment` and the model draw from (the loader brings its own): their
-                positions are part of the state
+    loss_fn       (output, target) -> mean over the batch, where batches are (input, ..., target)
+    compute_loss  instead of loss_fn: (model, batch) -> mean loss, or (mean loss, output, target); for dict batches, several
+                  outputs, losses without a target
+    val_loader    may be None: then the training loss is watched
+    epochs        passes over the training data at most
+    metrics       {name: function of (output, target)}, called after each epoch with arrays (N, ...) of all samples: they
+                  become the columns train_NAME and val_NAME of the history.  Outputs of an epoch are kept for them
+    monitor       the column that says which epoch is the best; val_loss, without validation train_loss
+    mode          "min" or "max": which values of it are better; needed unless it ends in "loss"
+    patience      epochs without a better one after which the run ends; None: no early stopping
+    clip_grad_norm  largest norm of all gradients as one vector; math.inf clips nothing and stops before a gradient that is
+                  NaN or infinite reaches the weights
+    accumulate    batches whose gradients make one step.  Each counts by its number of samples, also the smaller last one:
+                  the gradient is that of the mean over all of them (but batch norm sees each batch by itself)
+    schedule      step number (from 0) -> learning rate; the optimiser's own rate without it
+    scheduler     one of optim.lr_scheduler instead; its step() is called after every epoch, or every step if
+                  scheduler_every is "step" (OneCycleLR, CyclicLR).  ReduceLROnPlateau is given the monitored value
+    augment       distorts the first entry of a batch (the whole batch, if it is no tuple) before it is used for training
+    evaluate_train  also evaluates the training data after each epoch, in evaluation mode: columns train_eval_...  During
+                  the epoch the loss is that of changing weights, with dropout: it may lie above that of validation
+    callbacks     told what happens, in this order (see Callback)
+    generators    sources of random numbers that `augment` and the model draw from, beside the default one (the loader
+                  brings its own): their positions are part of the state
 
-    `state_dict()` is everything that the rest of the run depends on.  A run that is stopped anywhere and continued from
-    it ends with bitwise the same weights and history as one that was not.
+    The training loss and metrics of an epoch are those of each batch before its step.  `state_dict()` is everything that
+    the rest of the run depends on: a run that is stopped anywhere and continued from it ends with bitwise the same weights
+    and history as one that was not.  For another loop override `step`, or write the loop: docs/training.md has both.
     """
 
-    def __init__(self, model: Module, optimizer: Optimizer, loss_fn: LossFunction, train_loader: DataLoader,
-                 val_loader: DataLoader, *, epochs: int, patience: int,
+    def __init__(self, model: Module, optimizer: Optimizer, loss_fn: LossFunction | None, train_loader: DataLoader,
+                 val_loader: Iterable[Any] | None = None, *, epochs: int, compute_loss: ComputeLoss | None = None,
+                 metrics: Mapping[str, Metric] | None = None, monitor: str | None = None, mode: str | None = None,
+                 patience: int | None = None, clip_grad_norm: float | None = None, accumulate: int = 1,
                  schedule: Callable[[int], float] | None = None, scheduler: LRScheduler | None = None,
-                 scheduler_every: str = "epoch", augment: Callable[[Tensor], Tensor] | None = None,
-                 generators: Mapping[str, Generator] | None = None) -> None:
+                 scheduler_every: str = "epoch", augment: Callable[[Any], Any] | None = None, evaluate_train: bool = False,
+                 callbacks: Sequence[Callback] = (), generators: Mapping[str, Generator] | None = None) -> None:
         if scheduler_every not in ("epoch", "step"):
             raise ValueError(f"Trainer: scheduler_every is 'epoch' or 'step', got {scheduler_every!r}")
         if schedule is not None and scheduler is not None:
             raise ValueError("Trainer: schedule and scheduler both set the learning rate: give one of them")
         if scheduler_every == "step" and isinstance(scheduler, ReduceLROnPlateau):
-            raise ValueError("Trainer: ReduceLROnPlateau watches the validation loss, which there is once per epoch: leave "
+            raise ValueError("Trainer: ReduceLROnPlateau watches the monitored value, which there is once per epoch: leave "
                              "scheduler_every at 'epoch'")
+        if accumulate < 1:
+            raise ValueError(f"Trainer: accumulate={accumulate}; give the number of batches of one step, at least 1")
         self.model = model
         self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.scheduler_every = scheduler_every
         self.loss_fn = loss_fn
+        self.compute_loss = choose_loss("Trainer", loss_fn, compute_loss)
         self.train_loader = train_loader
         self.val_loader = val_loader
         self.epochs = epochs
+        self.metrics = dict(metrics or {})
+        self.clip_grad_norm = clip_grad_norm
+        self.accumulate = accumulate
         self.schedule = schedule
+        self.scheduler = scheduler
+        self.scheduler_every = scheduler_every
         self.augment = augment
-        self.generators = dict(generators or {})
-        self.stopping = EarlyStopping(patience)
+        self.evaluate_train = evaluate_train
+        self.callbacks = list(callbacks)
+        self.generators = {"default": default_generator, **(generators or {})}
+        self.splits = ["train", *(["train_eval"] if evaluate_train else []), *(["val"] if val_loader is not None else [])]
+        columns = [f"{split}_{name}" for split in self.splits for name in ("loss", *self.metrics)]
+        self.history: dict[str, list[float]] = {column: [] for column in ("epoch", "learning_rate", *columns)}
+        self.monitor = monitor or f"{self.splits[-1]}_loss"
+        self.stopping = EarlyStopping(patience, self._mode(mode))
         self.best_weights: dict[str, Tensor] = {}
-        self.history: dict[str, list[float]] = {column: [] for column in HISTORY_COLUMNS}
-        self.steps = 0                                 # of the whole run
-        self._loss_sum, self._right, self._seen = 0.0, 0, 0  # of the running epoch
+        self.improved = False   # whether the last epoch is the best so far
+        self.loss = math.nan    # of the last step
+        self.epoch_samples = 0  # of the last complete epoch
+        self.steps = 0          # of the whole run
+        self._sums = Sums(self.metrics)  # of the running epoch
+        self._batches: list[Any] = []    # of the running step
+        self._positions: list[Tensor] = []                 # before it, of the generators
+        self._buffers: list[tuple[Tensor, np.ndarray]] = []  # before it
+        self._stopped = False
+
+    def _mode(self, mode: str | None) -> str:
+        if self.monitor not in self.history:
+            raise ValueError(f"Trainer: monitor={self.monitor!r} is no column of the history. There will be "
+                             f"{', '.join(self.history)}: give one of them, or the metric.")
+        if mode is None and not self.monitor.endswith("loss"):
+            raise ValueError(f"Trainer: which values of {self.monitor} are better? Give mode='max' or mode='min'.")
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"Trainer: mode is 'min' or 'max', got {mode!r}")
+        return mode or "min"
+
+    # ---- where it stands ------------------------------------------------------------------------------------------
 
     @property
     def epoch(self) -> int:
@@ -144,91 +135,193 @@ class Trainer:
         """Whether all epochs are done or early stopping has ended the run."""
         return self.epoch >= self.epochs or self.stopping.stop
 
-    def fit(self, *, stop: Callable[[], bool] = lambda: False, max_steps: int | None = None,
-            progress: Progress | None = None, after_epoch: Callable[[], None] = lambda: None) -> bool:
+    @property
+    def samples(self) -> int:
+        """Samples of the running epoch that are done."""
+        return self._sums.samples
+
+    @property
+    def in_epoch(self) -> bool:
+        """Whether an epoch has begun that is not complete."""
+        return self._sums.samples > 0
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of a full epoch."""
+        return -(-len(self.train_loader) // self.accumulate)
+
+    def row(self) -> dict[str, float]:
+        """The last line of the history.  Raises IndexError before the first epoch is complete."""
+        return {column: values[-1] for column, values in self.history.items()}
+
+    def running(self) -> dict[str, float]:
+        """Mean loss and metrics of the running epoch so far.  Raises DataError before its first step."""
+        return self._sums.values()
+
+    # ---- the loop -------------------------------------------------------------------------------------------------
+
+    def fit(self, *, stop: Callable[[], bool] = lambda: False, max_steps: int | None = None) -> bool:
         """Train until the run is finished, `stop()` is true after a step, or `max_steps` steps are done in all.
 
-        `after_epoch` is called after each epoch, to save.  Returns `finished`.
-        Raises DivergenceError if the loss is no longer a number; the model then holds the weights of that moment.
+        Returns `finished`.  Raises DivergenceError if the loss is no longer a number; the model then holds the weights
+        before that step.
         """
-        progress = progress or Progress()
+        self._stopped = False
+        error: BaseException | None = None
+        self._tell("on_fit_begin")
         try:
             while not self.finished:
-                if not self._train_epoch(stop, max_steps, progress):
-                    return False
-                self.end_epoch(progress)
-                after_epoch()
-                if stop():
+                if not self._train_epoch(stop, max_steps):
                     break
-            return self.finished
+                self.end_epoch()
+                self._tell("on_epoch_end")
+                if self._stopped or stop():
+                    break
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            progress.close()
+            for callback in self.callbacks:
+                callback.on_fit_end(self, error)
+        return self.finished
 
-    def _train_epoch(self, stop: Callable[[], bool], max_steps: int | None, progress: Progress) -> bool:
+    def stop(self) -> None:
+        """Let `fit` return after this step or epoch; a callback may call it."""
+        self._stopped = True
+
+    def _train_epoch(self, stop: Callable[[], bool], max_steps: int | None) -> bool:
         """The rest of the running epoch; False if it was left early."""
         def enough() -> bool:
-            return stop() or (max_steps is not None and self.steps >= max_steps)
+            return self._stopped or stop() or (max_steps is not None and self.steps >= max_steps)
 
         if enough():
             return False
         if self.in_epoch:
             self.train_loader.load_state_dict(self.train_loader.state_dict())  # the pass goes on where it was left
-        progress.begin_epoch(self.epoch + 1, self.epochs, len(self.train_loader.dataset), self._seen)
+        self._tell("on_epoch_begin")
+        # Only those that want it are told of every step, which may take microseconds.
+        after_step = [callback.on_step_end for callback in self.callbacks
+                      if type(callback).on_step_end is not Callback.on_step_end]
         self.model.train()
-        for x, y in self.train_loader:
+        for batches in groups(self.train_loader, self.accumulate):
             if self.schedule is not None:
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.schedule(self.steps)
-            scores = self.model(x if self.augment is None else self.augment(x))
-            loss = self.loss_fn(scores, y)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self._batches = [self._prepare(batch) for batch in batches]
+            self._note_before_step()
+            self.step(self._batches)
             if self.scheduler is not None and self.scheduler_every == "step":
                 self.scheduler.step()
-            self._count(loss.item(), scores, y)
-            progress.step(len(y), self._loss_sum / self._seen, self._right / self._seen)
+            self.steps += 1
+            for tell in after_step:
+                tell(self)
             if enough():
                 return False
         return True
 
-    def _count(self, loss: float, scores: Tensor, target: Tensor) -> None:
-        self.steps += 1
-        self._check_finite(loss, "loss")
-        self._loss_sum += loss * len(target)
-        self._right += int((scores.detach().numpy().argmax(axis=1) == target.numpy()).sum())
-        self._seen += len(target)
+    def step(self, batches: list[Any]) -> None:
+        """One change of the weights, along the gradient of the mean loss over `batches` (one, unless they accumulate).
 
-    def _check_finite(self, loss: float, name: str) -> None:
-        if not math.isfinite(loss):
-            raise DivergenceError(f"the {name} is {loss} at step {self.steps}: training has diverged. "
-                                  "Use a smaller learning rate.")
+        Override it for another rule; call `count` for each batch before the weights change.
+        """
+        lengths = [batch_length(batch) for batch in batches]
+        self.optimizer.zero_grad()
+        for batch, length in zip(batches, lengths, strict=True):
+            loss, *result = as_tuple(self.compute_loss(self.model, batch))
+            self.count(loss.item(), length, result)
+            if len(batches) == 1:
+                loss.backward()
+            else:
+                loss.backward(full_like(loss, length / sum(lengths)))
+        if self.clip_grad_norm is not None:
+            params = [param for group in self.optimizer.param_groups for param in group["params"]]
+            self._check(clip_grad_norm_(params, self.clip_grad_norm).item(), "norm of the gradients")
+        self.optimizer.step()
 
-    def end_epoch(self, progress: Progress | None = None) -> None:
+    def count(self, loss: float, samples: int, result: Sequence[Tensor] = ()) -> None:
+        """Take note of a batch: its mean loss, its number of samples, (output, target) for the metrics.
+
+        Raises DivergenceError, with the culprit named, if the loss is no number.
+        """
+        self._check(loss, "loss")
+        self.loss = loss
+        self._sums.add(loss, samples, result)
+
+    def end_epoch(self) -> None:
         """Validate, add a line to the history, and keep the weights if they are the best so far."""
-        result = evaluate(self.model, self.val_loader, self.loss_fn)
-        self._check_finite(result.loss, "validation loss")
-        row: dict[str, float] = {
-            "epoch": self.epoch + 1, "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
-            "train_loss": self._loss_sum / self._seen, "train_accuracy": self._right / self._seen,
-            "val_loss": result.loss, "val_accuracy": result.accuracy}
+        results = {"train": self._sums.values()}
+        if self.evaluate_train:
+            # A loader of its own: another pass of the training loader would move its generator.
+            again = self.train_loader
+            results["train_eval"] = self._evaluate("train_eval", DataLoader(again.dataset, again.batch_size,
+                                                                            collate_fn=again.collate_fn))
+        if self.val_loader is not None:
+            results["val"] = self._evaluate("val", self.val_loader)
+        row = {"epoch": self.epoch + 1, "learning_rate": self.learning_rate,
+               **{f"{split}_{name}": value for split, values in results.items() for name, value in values.items()}}
         for column, value in row.items():
             self.history[column].append(value)
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(result.loss)
+            self.scheduler.step(row[self.monitor])
         elif self.scheduler is not None and self.scheduler_every == "epoch":
             self.scheduler.step()
-        self._loss_sum, self._right, self._seen = 0.0, 0, 0
-        best = self.stopping.update(self.epoch, result.loss)
-        if best:
+        self.epoch_samples = self.samples
+        self._sums = Sums(self.metrics)
+        self.improved = self.stopping.update(self.epoch, row[self.monitor])
+        if self.improved:
             self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        if progress is not None:
-            progress.end_epoch(row, best)
 
-    @property
-    def in_epoch(self) -> bool:
-        """Whether an epoch has begun that is not complete."""
-        return self._seen > 0
+    def _evaluate(self, split: str, loader: Iterable[Any]) -> dict[str, float]:
+        result = evaluate(self.model, loader, metrics=self.metrics, compute_loss=self.compute_loss)
+        if not math.isfinite(result.loss):
+            culprit, advice = find_culprit_of_evaluation(self.model)
+            self._diverged(f"the {split}_loss is {result.loss} after step {self.steps}", culprit, advice)
+        return {"loss": result.loss, **result.metrics}
+
+    def _prepare(self, batch: Any) -> Any:
+        if self.augment is None:
+            return batch
+        return (self.augment(batch[0]), *batch[1:]) if isinstance(batch, tuple) else self.augment(batch)
+
+    def _tell(self, event: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self)
+
+    # ---- numbers that are none ------------------------------------------------------------------------------------
+
+    def _note_before_step(self) -> None:
+        """What a forward pass changes: positions of the generators, and buffers (the statistics of batch norm)."""
+        self._positions = [generator.get_state() for generator in self.generators.values()]
+        self._buffers = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()]
+
+    def _restore(self) -> None:
+        for generator, position in zip(self.generators.values(), self._positions, strict=True):
+            generator.set_state(position)
+        for buffer, array in self._buffers:
+            buffer.array[...] = array
+
+    def _check(self, value: float, what: str) -> None:
+        """Raise DivergenceError, with the culprit, unless `value` is finite."""
+        if math.isfinite(value):
+            return
+        self._restore()
+        culprit, advice = find_culprit(self.model, self._batches, self.compute_loss, self.steps)
+        self._restore()
+        self.optimizer.zero_grad()
+        self._diverged(f"the {what} is {value} at step {self.steps + 1}", culprit, advice, [
+            *describe_batches(self._batches), "the step was not made: weights, buffers and optimiser are those before it"])
+
+    def _diverged(self, what: str, culprit: str, advice: str, more: Sequence[str] = ()) -> NoReturn:
+        lines = [f"{what}: training has diverged.", culprit, f"learning rate {self.learning_rate:g}, epoch {self.epoch + 1}",
+                 *more, advice]
+        raise DivergenceError("\n  ".join(lines), self.steps + 1, self.learning_rate, culprit)
+
+    # ---- state ----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Model, optimiser, scheduler, loader, generators, best weights, early stopping, history and position.
@@ -239,8 +332,8 @@ class Trainer:
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "loader": self.train_loader.state_dict(), "best_weights": self.best_weights,
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
-            "stopping": asdict(self.stopping), "history": self.history, "epochs": self.epochs, "steps": self.steps,
-            "running": [self._loss_sum, self._right, self._seen],
+            "stopping": asdict(self.stopping), "history": self.history, "epochs": self.epochs, "monitor": self.monitor,
+            "accumulate": self.accumulate, "steps": self.steps, "running": self._sums.state_dict(),
             **({} if self.scheduler is None else {"scheduler": self.scheduler.state_dict()})}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -254,6 +347,10 @@ class Trainer:
                                  "Give the result of state_dict().")
         for what, own, other in (("epochs", self.epochs, state_dict["epochs"]),
                                  ("patience", self.stopping.patience, state_dict["stopping"]["patience"]),
+                                 ("monitor", self.monitor, state_dict["monitor"]),
+                                 ("mode", self.stopping.mode, state_dict["stopping"]["mode"]),
+                                 ("accumulate", self.accumulate, state_dict["accumulate"]),
+                                 ("history", list(self.history), list(state_dict["history"])),
                                  ("generators", sorted(self.generators), sorted(state_dict["generators"]))):
             if own != other:
                 raise StateDictError(f"Trainer.load_state_dict: {what} was {other} when the state was saved and is "
@@ -272,4 +369,11 @@ class Trainer:
         self.stopping = EarlyStopping(**state_dict["stopping"])
         self.history = {column: list(values) for column, values in state_dict["history"].items()}
         self.steps = state_dict["steps"]
-        self._loss_sum, self._right, self._seen = state_dict["running"]
+        self._sums.load_state_dict(state_dict["running"])
+
+
+def groups(loader: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` batches; the last may be shorter."""
+    batches = iter(loader)
+    while group := list(itertools.islice(batches, size)):
+        yield group

@@ -23,6 +23,7 @@ from tinygrad_course.viz.loss_surface import (
     random_direction,
     weights_of,
 )
+from tinygrad_course.viz.lr_finder import plot_lr_finder
 from tinygrad_course.viz.matrix import plot_matrix, plot_panels
 from tinygrad_course.viz.network import is_recurrent, network_layers, plot_network
 from tinygrad_course.viz.regression import plot_regression, plot_residuals
@@ -31,7 +32,7 @@ from tinygrad_course.viz.scores import plot_calibration, plot_precision_recall, 
 __all__ = ["GraphDrawing", "gradient_norms", "graph", "is_recurrent", "loss_slice", "network_layers", "optimiser_paths",
            "path_directions", "pca", "plot_accuracy", "plot_activations", "plot_calibration", "plot_confusion_matrix",
            "plot_decision", "plot_distributions", "plot_embedding", "plot_filters", "plot_gradient_norms", "plot_images",
-           "plot_learning_curves", "plot_loss", "plot_loss_line", "plot_loss_surface", "plot_matrix", "plot_metric",
-           "plot_network", "plot_panels", "plot_preactivations", "plot_precision_recall", "plot_regression",
+           "plot_learning_curves", "plot_loss", "plot_loss_line", "plot_loss_surface", "plot_lr_finder", "plot_matrix",
+           "plot_metric", "plot_network", "plot_panels", "plot_preactivations", "plot_precision_recall", "plot_regression",
            "plot_residuals", "plot_roc", "plot_weight_histograms", "random_direction", "read_history", "save_figure",
            "weights_of"]
