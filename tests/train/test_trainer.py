@@ -434,3 +434,11 @@ def test_an_empty_loader_is_an_error():
     trainer.train_loader = DataLoader(trainer.train_loader.dataset, 100, drop_last=True)
     with pytest.raises(DataError, match="gave no batch"):
         trainer.fit()
+
+
+def test_lazy_modules_take_their_shapes_in_the_first_step():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LazyBatchNorm1d(), nn.Linear(4, 1)).double()
+    trainer = plain(16, model=nn.Sequential(nn.Linear(3, 1)).double())
+    trainer.model, trainer.optimizer = model, SGD(model[0].parameters(), 0.1)
+    trainer.fit()
+    assert model[1].num_batches_tracked.item() == trainer.steps == 12

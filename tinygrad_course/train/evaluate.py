@@ -16,6 +16,8 @@ Metric = Callable[[np.ndarray, np.ndarray], float]  # (output, target) of all sa
 # (model, batch) -> the mean loss, or (mean loss, output, target); what there are metrics of needs the three
 ComputeLoss = Callable[[Module, Any], Tensor | tuple[Tensor, Tensor, Tensor]]
 
+_ARRAYS = (Tensor, np.ndarray)  # made once: this is asked in every step
+
 
 def supervised(loss_fn: LossFunction) -> ComputeLoss:
     """The usual way: a batch is (input, ..., target), the model takes all inputs."""
@@ -29,7 +31,7 @@ def supervised(loss_fn: LossFunction) -> ComputeLoss:
 def batch_length(batch: Any) -> int:
     """Number of samples: rows of the first tensor or array in nested tuples, lists and dicts."""
     entry = batch
-    while not isinstance(entry, Tensor | np.ndarray):
+    while not isinstance(entry, _ARRAYS):
         if isinstance(entry, Mapping):
             entry = tuple(entry.values())
         if not isinstance(entry, Sequence) or isinstance(entry, str) or not entry:

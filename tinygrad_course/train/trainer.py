@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_course.data import DataLoader
 from tinygrad_course.errors import StateDictError
 from tinygrad_course.nn import Module
+from tinygrad_course.nn.parameter import UninitializedBuffer
 from tinygrad_course.nn.utils import clip_grad_norm_
 from tinygrad_course.ops.like import full_like
 from tinygrad_course.ops.random import Generator, default_generator
@@ -111,6 +112,7 @@ class Trainer:
         self._batches: list[Any] = []    # of the running step
         self._positions: list[Tensor] = []                 # before it, of the generators
         self._buffers: list[tuple[Tensor, np.ndarray]] = []  # before it
+        self._has_buffers = False
         self._stopped = False
 
     def _mode(self, mode: str | None) -> str:
@@ -207,12 +209,13 @@ class Trainer:
         # Only those that want it are told of every step, which may take microseconds.
         after_step = [callback.on_step_end for callback in self.callbacks
                       if type(callback).on_step_end is not Callback.on_step_end]
+        self._has_buffers = any(True for _ in self.model.buffers())  # looked up once: it takes microseconds
         self.model.train()
         for batches in groups(self.train_loader, self.accumulate):
             if self.schedule is not None:
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.schedule(self.steps)
-            self._batches = [self._prepare(batch) for batch in batches]
+            self._batches = batches if self.augment is None else [self._augmented(batch) for batch in batches]
             self._note_before_step()
             self.step(self._batches)
             if self.scheduler is not None and self.scheduler_every == "step":
@@ -283,9 +286,8 @@ class Trainer:
             self._diverged(f"the {split}_loss is {result.loss} after step {self.steps}", culprit, advice)
         return {"loss": result.loss, **result.metrics}
 
-    def _prepare(self, batch: Any) -> Any:
-        if self.augment is None:
-            return batch
+    def _augmented(self, batch: Any) -> Any:
+        assert self.augment is not None
         return (self.augment(batch[0]), *batch[1:]) if isinstance(batch, tuple) else self.augment(batch)
 
     def _tell(self, event: str) -> None:
@@ -297,7 +299,9 @@ class Trainer:
     def _note_before_step(self) -> None:
         """What a forward pass changes: positions of the generators, and buffers (the statistics of batch norm)."""
         self._positions = [generator.get_state() for generator in self.generators.values()]
-        self._buffers = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()]
+        if self._has_buffers:
+            self._buffers = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()
+                             if not isinstance(buffer, UninitializedBuffer)]  # lazy ones have no values yet
 
     def _restore(self) -> None:
         for generator, position in zip(self.generators.values(), self._positions, strict=True):
