@@ -30,7 +30,7 @@ def load_co2() -> tuple[np.ndarray, np.ndarray]:
     Raises DependencyError if statsmodels, which brings the data, is not installed.
     """
     try:
-        file = distribution("statsmodels").locate_file(_CO2_FILE)  # its import takes seconds
+        file = distribution("statsmodels").locate_file(_CO2_FILE)  # found without its import, which takes seconds
         text = Path(str(file)).read_text(encoding="utf-8")
     except (PackageNotFoundError, OSError) as error:
         raise DependencyError("load_co2: the data comes with statsmodels: pip install statsmodels") from error

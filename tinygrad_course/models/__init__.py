@@ -14,8 +14,10 @@ from tinygrad_course.models.googlenet import GoogLeNet, GoogLeNet2014, GoogLeNet
 from tinygrad_course.models.lenet import LeNet5
 from tinygrad_course.models.mobilenet import MobileNetV1, mobilenet_v1
 from tinygrad_course.models.mobilenet_v2 import MobileNetV2, mobilenet_v2
+from tinygrad_course.models.nettalk import NETtalk
 from tinygrad_course.models.nin import NIN, NINCIFAR, nin, nin_cifar
 from tinygrad_course.models.perceptron import LogisticUnit, Perceptron, SoftmaxUnit
+from tinygrad_course.models.rbf import RBFNetwork
 from tinygrad_course.models.registry import get_model, get_model_builder, list_models, register_model
 from tinygrad_course.models.resnet import (
     ResNet,
@@ -63,7 +65,9 @@ __all__ = [
     "LogisticUnit",
     "MobileNetV1",
     "MobileNetV2",
+    "NETtalk",
     "Perceptron",
+    "RBFNetwork",
     "ResNet",
     "ResNetCIFAR",
     "Separation",
