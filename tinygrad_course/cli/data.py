@@ -57,7 +57,7 @@ def _list() -> None:
     from tinygrad_course.data.catalogue import SETS
 
     for entry in SETS.values():
-        print(f"{entry.name:<15}{entry.state:<9}{entry.what}\n{'':<15}{entry.loader}; {entry.size}; {entry.licence}")
+        print(f"{entry.name:<14}{entry.state:<9}{entry.what}\n{'':<14}{entry.loader}; {entry.size}; {entry.licence}")
     print("\nin part: the rest is missing.  tinygrad-course data get NAME fetches it.")
 
 

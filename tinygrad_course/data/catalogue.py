@@ -111,7 +111,7 @@ _ENTRIES = (
             "package MIT; the sentences are quotations", packages=(REVIEWS_PACKAGE,)),
     DataSet("chorales", "load_chorales", "364 four-part chorales by J. S. Bach, in sixteenths", "20.1 MB",
             "music public domain; encodings see music21", packages=CHORALES.packages, arrays=CHORALES),
-    DataSet("pronunciations", "load_pronunciations", "126,052 English words and their phones (CMUdict)", "0.7 MB",
+    DataSet("cmudict", "load_pronunciations", "126,052 English words and their phones (CMUdict)", "0.7 MB",
             "BSD 2-Clause", shipped=True),
     DataSet("iris", "load_iris", "150 flowers of 3 species, 4 measures", "1 KB", "CC BY 4.0", shipped=True),
     DataSet("wine", "load_wine", "178 wines of 3 cultivars, 13 measures", "6 KB", "CC BY 4.0", shipped=True),
