@@ -15,8 +15,8 @@ gets every training label right, the false ones as well, and errs on the test di
                    S. Ioffe, C. Szegedy, ICML 2015, section 3.4.  It is a weak regulariser: trained alike it learns the true
                    and the false labels faster
 
-Wide nets are not the worst: beyond the width at which the training error gets to zero the test error falls again, though no
-net does as well as a regularised one.  M. Belkin et al., "Reconciling modern machine-learning practice and the classical
+Wide nets are not the worst: the test error goes on falling with the width after the training error has got to zero, though
+no net does as well as a regularised one.  M. Belkin et al., "Reconciling modern machine-learning practice and the classical
 bias-variance trade-off", PNAS 116, 15849-15854 (2019).
 """
 
