@@ -13,7 +13,7 @@ import numpy as np
 
 import tinygrad_course as tgc
 import tinygrad_course.nn.functional as F
-from tinygrad_course import metrics, nn, optim, viz
+from tinygrad_course import data, metrics, nn, optim, train, viz
 from tinygrad_course.data import DIGIT_WHITE, load_digits
 
 BATCH = 64
@@ -35,9 +35,9 @@ def draw_networks(out: Path, dpi: float) -> None:
 
 def draw_regression(out: Path, dpi: float) -> None:
     """How much ink is in the lower half of a digit, by least squares from the pixels of the upper half."""
-    (train, _), (test, _) = load_digits("train"), load_digits("test")
+    (seen, _), (held_out, _) = load_digits("train"), load_digits("test")
     halves = [(np.c_[images[:, :4].reshape(-1, 32), np.ones(len(images))], images[:, 4:].sum(axis=(1, 2), dtype=float))
-              for images in (train, test)]
+              for images in (seen, held_out)]
     coefficients = np.linalg.lstsq(*halves[0], rcond=None)[0]
     pred, ink = halves[1][0] @ coefficients, halves[1][1]
     viz.save_figure(viz.plot_regression(pred, ink, title="Ink of the lower half"), out / "regression.png", dpi=dpi)
@@ -111,6 +111,11 @@ def main() -> None:
     if len(path) > 2:
         save("loss_path", viz.plot_loss_surface(net, losses["test"], viz.path_directions(net, path), path=path, points=15,
                                                 title="Training in the plane of its way"))
+
+    fresh = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    loader = data.DataLoader(data.TensorDataset(x, y), batch_size=BATCH, shuffle=True)
+    found = train.lr_finder(fresh, optim.SGD(fresh.parameters(), lr=1e-3), F.cross_entropy, loader)
+    save("lr_finder", viz.plot_lr_finder(found))
 
     draw_networks(options.out, options.dpi)
     draw_regression(options.out, options.dpi)
