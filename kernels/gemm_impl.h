@@ -24,8 +24,8 @@
  * Precision.  The error of a sum of k numbers in slices of s grows like sqrt(k (s + k / s)).  Thin products, which others
  * compute as dot products in 16 lanes, take slices of 64: their tiles are few, and visiting them more often costs little.
  *
- * A product with a single row or column is memory bound and has its own loops.  Very small products use plain loops:
- * their cost is the call.
+ * A product with a single row or column is memory bound and has its own loops, and so has one with few rows where dot
+ * products fill the vectors better.  Very small products use plain loops: their cost is the call.
  */
 #define TC_USE_TILE_MATRIX
 #include "tile_impl.h"
@@ -257,6 +257,89 @@ static void TC_FN(gemm_dot_task)(const void *plan, tc_int task, void *scratch) {
     }
 }
 
+/* ---- few rows of A and columns of B, both contiguous along k: dot products
+ *
+ * A layer with a small batch, x w': the tile would fill its vectors with the few rows of x, half empty or less.  Vectors
+ * along k are full, nothing is packed, and w is read once, as it lies.  ROWS x COLS sums share their loads; their lanes are
+ * added up together, by transposing as many of them as a vector has lanes.
+ */
+enum { TC_FN(FEW_ROWS) = 4, TC_FN(FEW_COLS) = TC_MR == 6 ? 2 : 4, TC_FN(FEW_SUMS) = TC_FN(FEW_ROWS) * TC_FN(FEW_COLS) };
+
+/* sums[i * FEW_COLS + j] = row i of x . column j of b, along k numbers. */
+TC_INLINE void TC_FN(few_dots)(int rows, tc_int k, const TC_T *x, tc_int ldx, const TC_T *const *b, TC_T *sums) {
+    enum { COLS = TC_FN(FEW_COLS), ALL = (TC_FN(FEW_SUMS) + TC_VL - 1) / TC_VL * TC_VL };
+    TC_T lanes[ALL * TC_VL] __attribute__((aligned(64))), across[TC_VL * TC_VL] __attribute__((aligned(64)));
+    TC_VEC acc[TC_FN(FEW_ROWS)][COLS];
+    TC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        TC_UNROLL
+        for (int j = 0; j < COLS; j++) acc[i][j] = (TC_VEC){0};
+    }
+    tc_int p = 0;
+    for (; p + TC_VL <= k; p += TC_VL) {
+        TC_VEC column[COLS];
+        TC_UNROLL
+        for (int j = 0; j < COLS; j++) column[j] = TC_LOAD(b[j] + p);
+        TC_UNROLL
+        for (int i = 0; i < rows; i++) {
+            TC_VEC row = TC_LOAD(x + i * ldx + p);
+            TC_UNROLL
+            for (int j = 0; j < COLS; j++) acc[i][j] += row * column[j];
+        }
+    }
+    if (p < k) {
+        for (int i = 0; i < rows; i++) {
+            TC_VEC row = TC_FN(tc_load_first)(x + i * ldx + p, k - p);
+            for (int j = 0; j < COLS; j++) acc[i][j] += row * TC_FN(tc_load_first)(b[j] + p, k - p);
+        }
+    }
+    TC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        TC_UNROLL
+        for (int j = 0; j < COLS; j++) TC_STORE(lanes + (i * COLS + j) * TC_VL, acc[i][j]);
+    }
+    for (int first = 0; first < rows * COLS; first += TC_VL) {
+        TC_FN(tc_transpose)(lanes + first * TC_VL, TC_VL, tc_min(TC_VL, rows * COLS - first), across, TC_VL);
+        TC_VEC sum = TC_LOAD(across);
+        TC_UNROLL
+        for (int lane = 1; lane < TC_VL; lane++) sum += TC_LOAD(across + lane * TC_VL);
+        TC_STORE(sums + first, sum);
+    }
+}
+
+static void TC_FN(gemm_few_task)(const void *plan, tc_int task, void *scratch) {
+    enum { ROWS = TC_FN(FEW_ROWS), COLS = TC_FN(FEW_COLS) };
+    const TC_PLAN *q = (const TC_PLAN *)plan;
+    const tc_gemm_problem *p = q->p;
+    const TC_T *a, *b, *bias = (const TC_T *)p->bias, *column[TC_FN(FEW_COLS)];
+    TC_T *c, part[TC_FN(FEW_SUMS) + TC_VL];
+    (void)scratch;
+    TC_FN(gemm_batch)(q, task / q->panel_groups, &a, &b, &c);
+    tc_int first = task % q->panel_groups * TC_FN(DOT_COLS), end = tc_min(p->n, first + TC_FN(DOT_COLS));
+    for (tc_int j0 = first; j0 < end; j0 += COLS) {
+        for (tc_int i0 = 0; i0 < p->m; i0 += ROWS) {
+            tc_int m = tc_min(ROWS, p->m - i0), n = tc_min(COLS, end - j0);
+            for (tc_int k0 = 0; k0 < p->k || k0 == 0; k0 += TC_GEMM_DOTS) {
+                tc_int k = tc_min(TC_GEMM_DOTS, p->k - k0);
+                const TC_T *x = a + i0 * p->a_row + k0;
+                for (tc_int j = 0; j < COLS; j++) column[j] = b + tc_min(j0 + j, p->n - 1) * p->b_col + k0;
+                if (m == 4) TC_FN(few_dots)(4, k, x, p->a_row, column, part);
+                else if (m == 3) TC_FN(few_dots)(3, k, x, p->a_row, column, part);
+                else if (m == 2) TC_FN(few_dots)(2, k, x, p->a_row, column, part);
+                else TC_FN(few_dots)(1, k, x, p->a_row, column, part);
+                for (tc_int i = 0; i < m; i++) {
+                    TC_T *to = c + (i0 + i) * p->c_row + j0;
+                    for (tc_int j = 0; j < n; j++) {
+                        TC_T sum = part[i * COLS + j];
+                        if (k0 || p->add) to[j] += sum;
+                        else to[j] = bias ? sum + bias[p->row_bias ? i0 + i : j0 + j] : sum;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /* Rows of B contiguous (b_col == 1): they are scaled and added, as many columns at a time as there are registers for. */
 static void TC_FN(gemm_row_task)(const void *plan, tc_int task, void *scratch) {
     const TC_PLAN *q = (const TC_PLAN *)plan;
@@ -331,6 +414,12 @@ TC_INLINE tc_int TC_FN(gemm_cost)(const tc_gemm_problem *p, int turned) {
     return cost + (turned ? 10 * p->m * vectors : 0);
 }
 
+/* The same as dot products: loads limit more than in the tile, most of all those of rows left over, and every sum has its
+ * lanes to add. */
+TC_INLINE tc_int TC_FN(gemm_few_cost)(const tc_gemm_problem *p) {
+    return (p->m + (p->m % TC_FN(FEW_ROWS) != 0)) * p->n * (tc_ceil_div(p->k, TC_VL) * 5 / 4 + 10);
+}
+
 /* 0, or -1 if there is no memory for scratch. */
 static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     tc_int batch = 1;
@@ -358,6 +447,13 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
         q.panel_groups = tc_ceil_div(p->n, dot ? TC_FN(DOT_COLS) : TC_FN(ROW_COLS));
         return tc_run(dot ? TC_FN(gemm_dot_task) : TC_FN(gemm_row_task), &q, batch * q.panel_groups,
                       sizeof(TC_T) * (size_t)p->k, threads);
+    }
+    int few = plain && problem->m > 1 && problem->m <= TC_GEMM_FEW && problem->n > 1 && problem->k >= TC_VL;
+    if (few && problem->a_col == 1 && problem->b_row == 1 &&
+        TC_FN(gemm_few_cost)(problem) < TC_FN(gemm_cost)(p, q.turned)) {
+        q.p = problem;
+        q.panel_groups = tc_ceil_div(problem->n, TC_FN(DOT_COLS));
+        return tc_run(TC_FN(gemm_few_task), &q, batch * q.panel_groups, 0, threads);
     }
     q.run = p->run ? p->run : p->n;
     q.row_blocks = tc_ceil_div(p->m, TC_MR);

@@ -200,9 +200,9 @@ print(gemm.isa())
 """
 
 
-def run_with_isa(level):
+def run_with_isa(level, script=LEVEL_SCRIPT):
     environment = {**os.environ, "TINYGRAD_COURSE_ISA": level}
-    return subprocess.run([sys.executable, "-c", LEVEL_SCRIPT], env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("level", ["base", "v3", "v4"])
@@ -211,6 +211,32 @@ def test_every_instruction_set(compiled, level):
     done = run_with_isa(level)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ["base", "v3", "v4"][min(best, ["base", "v3", "v4"].index(level))]
+
+
+FEW_ROWS_SCRIPT = """
+import numpy as np
+from tinygrad_course.kernels import gemm
+
+rng = np.random.default_rng(0)
+for dtype, tolerance in (("float32", 1e-6), ("float64", 2e-15)):
+    for k in (*range(16, 34), 100, 2048, 2049, 5000):
+        for n in (2, 3, 4, 5, 6, 7, 9, 10, 12):
+            m = 40 + n
+            x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((n, k), (m, k), (m,)))
+            exact, size = x.astype(np.longdouble) @ w.T.astype(np.longdouble), np.abs(x) @ np.abs(w.T)
+            assert np.all(np.abs(gemm.linear(x, w) - exact) <= tolerance * size), (n, k)
+            assert np.all(np.abs(gemm.linear(x, w, b) - exact - b) <= tolerance * (size + np.abs(b))), (n, k)
+            x[0, -1] = w[3, 0] = np.nan  # a read beside a row or column would carry them elsewhere
+            wrong = np.isnan(gemm.linear(x, w, b))
+            assert wrong[0].all() and wrong[:, 3].all() and wrong.sum() == m + n - 1, (n, k)
+"""
+
+
+@pytest.mark.parametrize("level", ["base", "v3", "v4"])
+def test_few_rows(compiled, level):
+    """A small batch through a large layer, as dot products: rows, columns and k with every remainder, k in several slices."""
+    done = run_with_isa(level, FEW_ROWS_SCRIPT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_unknown_instruction_set(compiled):
