@@ -1,6 +1,7 @@
 """Networks from papers, one file per paper."""
 
 from tinygrad_course.models.alexnet import AlexNet, AlexNet2012, alexnet, alexnet2012
+from tinygrad_course.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from tinygrad_course.models.densenet import (
     DenseNet,
     DenseNetCIFAR,
@@ -56,6 +57,8 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AlexNet2012",
+    "Autoencoder",
+    "DenoisingAutoencoder",
     "DenseNet",
     "DenseNetCIFAR",
     "GoogLeNet",

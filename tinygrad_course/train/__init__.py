@@ -6,6 +6,7 @@ from tinygrad_course.train.checkpoint import Checkpoint, load_checkpoint, save_c
 from tinygrad_course.train.divergence import DivergenceError
 from tinygrad_course.train.early_stopping import EarlyStopping
 from tinygrad_course.train.evaluate import Evaluation, evaluate
+from tinygrad_course.train.greedy import classifier, pretrain
 from tinygrad_course.train.history import CsvHistory, write_history
 from tinygrad_course.train.losses import SensitivityWeightedMSE, class_weights
 from tinygrad_course.train.lr_finder import LRFinder, lr_finder
@@ -19,5 +20,6 @@ from tinygrad_course.train.validation import CrossValidation, cross_validate
 
 __all__ = ["BarProgress", "Callback", "Checkpoint", "CrossValidation", "CsvHistory", "DivergenceError", "EarlyStopping",
            "Evaluation", "LRFinder", "RandomAffine", "Search", "SensitivityWeightedMSE", "StopSignals", "TensorBoard",
-           "TextProgress", "Trainer", "Trial", "class_weights", "cosine", "cross_validate", "evaluate", "grid_search",
-           "load_checkpoint", "log_uniform", "lr_finder", "random_search", "save_checkpoint", "uniform", "write_history"]
+           "TextProgress", "Trainer", "Trial", "class_weights", "classifier", "cosine", "cross_validate", "evaluate",
+           "grid_search", "load_checkpoint", "log_uniform", "lr_finder", "pretrain", "random_search", "save_checkpoint",
+           "uniform", "write_history"]
