@@ -5,6 +5,7 @@ from tinygrad_course.data.bible import load_bible, load_verse_pairs
 from tinygrad_course.data.chorales import Chorale, load_chorales
 from tinygrad_course.data.cifar import cifar_class_names, load_cifar10, load_cifar100
 from tinygrad_course.data.collate import default_collate, default_convert
+from tinygrad_course.data.corrupt import corrupt_labels
 from tinygrad_course.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -60,10 +61,10 @@ from tinygrad_course.data.workers import WorkerInfo, get_worker_info
 __all__ = ["BREAST_CANCER_CLASSES", "CONSONANTS", "DIABETES_FEATURES", "DIGIT_CLASSES", "DIGIT_WHITE", "FACE_CLASSES",
            "FASHION_CLASSES", "IRIS_CLASSES", "IRIS_FEATURES", "MNIST_CLASSES", "SCENE_COLOURS", "SILENT", "VOWELS",
            "WINE_CLASSES", "WINE_FEATURES", "BatchSampler", "ChainDataset", "Chorale", "ConcatDataset", "DataLoader",
-           "Dataset", "DistributedSampler", "Emoji", "ImageSet", "IterableDataset", "LetterPhones", "Nuclei",
-           "RandomSampler", "Reviews", "Sampler", "Scenes", "SeededSampler", "SequentialSampler", "StackDataset",
-           "Standardiser", "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo",
-           "caption_scenes", "cifar_class_names", "default_collate", "default_convert", "find_idx_files", "get_worker_info",
+           "Dataset", "DistributedSampler", "Emoji", "ImageSet", "IterableDataset", "LetterPhones", "Nuclei", "RandomSampler",
+           "Reviews", "Sampler", "Scenes", "SeededSampler", "SequentialSampler", "StackDataset", "Standardiser", "Subset",
+           "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "WorkerInfo", "caption_scenes",
+           "cifar_class_names", "corrupt_labels", "default_collate", "default_convert", "find_idx_files", "get_worker_info",
            "group_kfold", "kfold", "learn_alignment", "leave_one_out", "load_bible", "load_breast_cancer", "load_chorales",
            "load_cifar10", "load_cifar100", "load_co2", "load_diabetes", "load_digits", "load_emoji", "load_faces",
            "load_fashion", "load_image_file", "load_images", "load_iris", "load_mnist", "load_nuclei", "load_photos",
