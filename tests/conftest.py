@@ -15,6 +15,12 @@ import tinygrad_course as tgc
 from tests.nn.torch_oracle import torch_or_skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test first: as the last ones they would keep one of several processes busy alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(params=["compiled", "reference"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs once with the compiled kernels and once with the NumPy bodies."""

@@ -23,6 +23,7 @@ FILES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not tgc.backend.COMPILED, reason="nothing is compiled, so the other tests say it already")
 def test_engine_tests_pass_without_extensions(tmp_path: Path) -> None:
     leave_out = shutil.ignore_patterns("*.so", "*.pyd", "*.npz", "__pycache__", "*.h")
@@ -30,7 +31,8 @@ def test_engine_tests_pass_without_extensions(tmp_path: Path) -> None:
     shutil.copytree(TESTS, tmp_path / "tests", ignore=leave_out)
     shutil.copy(TESTS.parent / "pyproject.toml", tmp_path)
     env = {**os.environ, "TINYGRAD_COURSE_BACKEND": "reference", "PYTHONPATH": str(tmp_path)}
-    env.pop("TGC_REQUIRE_EXT", None)
+    for name in ("TGC_REQUIRE_EXT", "PYTEST_ADDOPTS"):
+        env.pop(name, None)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"tests/{f}" for f in FILES)],
         cwd=tmp_path,

@@ -64,6 +64,7 @@ def test_models_write_table_json_markdown_and_chart(tmp_path):
 
 
 @needs_torch
+@pytest.mark.slow
 def test_ops_overhead_and_import(tmp_path):
     out = run("ops", "--only", "mul 64x100,linear 10x784 to 100", *SHORT, "--json", tmp_path / "ops.json")
     rows = json.loads((tmp_path / "ops.json").read_text())["ops"]
