@@ -221,16 +221,14 @@ def test_the_default_run_reaches_98_percent(folder):
 
 @pytest.mark.slow
 def test_the_numpy_kernels_learn_the_same(folder):
-    """A run of eight epochs instead of forty: 98 percent, and in every epoch the loss of the compiled kernels."""
-    if not tgc.backend.COMPILED:
-        pytest.skip("the compiled kernels are not installed")
+    """A run of eight epochs instead of forty: 98 percent, and in every epoch the loss of the compiled kernels, if any."""
     losses = []
-    for backend in ("reference", "compiled"):
+    for backend in ("reference", "compiled") if tgc.backend.COMPILED else ("reference",):
         done = run("train", "lenet", "--no-figures", "--epochs", "8", "--out", backend, TINYGRAD_COURSE_BACKEND=backend)
         assert float(done.stdout.splitlines()[-1].split()[2]) >= 98
         history = np.genfromtxt(Path(backend, "history.csv"), delimiter=",", names=True)
         losses.append([history["train_loss"], history["val_loss"]])
-    np.testing.assert_allclose(*losses, rtol=0.02)  # rounding grows to 0.2 % on the way
+    np.testing.assert_allclose(losses[0], losses[-1], rtol=0.02)  # rounding grows to 0.2 % on the way
 
 
 # ---- predict --------------------------------------------------------------------------------------------------------
