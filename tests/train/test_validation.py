@@ -68,5 +68,5 @@ def test_leave_one_out_has_a_closed_form():
 
 @pytest.mark.parametrize("k", [1, 16])
 def test_impossible_numbers_of_parts(k):
-    with pytest.raises(DataError, match=r"Give 2 <= k <= 15"):
+    with pytest.raises(DataError, match=r"Give a whole number from 2 to 15"):
         cross_validate(Mean, data(15), train, error, k)

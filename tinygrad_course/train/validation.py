@@ -7,10 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_course.data import Dataset, Subset
-from tinygrad_course.errors import DataError
+from tinygrad_course.data import Dataset, Subset, kfold
 from tinygrad_course.nn import Module
-from tinygrad_course.ops.creation import randperm
 from tinygrad_course.ops.random import Generator
 
 AnyModel = TypeVar("AnyModel", bound=Module)
@@ -52,14 +50,10 @@ def cross_validate(make_model: Callable[[], AnyModel], dataset: Dataset[Any], tr
 
     M. Stone, "Cross-validatory choice and assessment of statistical predictions", J. R. Stat. Soc. B 36 (1974).
     """
-    size = len(dataset)
-    if not 2 <= k <= size:
-        raise DataError(f"cross_validate: k={k} parts of {size} samples. Give 2 <= k <= {size}.")
-    folds = np.array_split(randperm(size, generator=generator).numpy(), k)
-    errors = []
-    for number, fold in enumerate(folds):
+    errors, sizes = [], []
+    for rest, fold in kfold(len(dataset), k, shuffle=True, generator=generator):
         model = make_model()
-        rest = np.concatenate([other for place, other in enumerate(folds) if place != number])
         train(model, Subset(dataset, rest))
         errors.append(float(error(model, Subset(dataset, fold))))
-    return CrossValidation(errors, [len(fold) for fold in folds])
+        sizes.append(len(fold))
+    return CrossValidation(errors, sizes)
