@@ -13,6 +13,7 @@ from tinygrad_course.models.densenet import (
 )
 from tinygrad_course.models.googlenet import GoogLeNet, GoogLeNet2014, GoogLeNetOutputs, googlenet, googlenet2014
 from tinygrad_course.models.lenet import LeNet5
+from tinygrad_course.models.mlp import MLP
 from tinygrad_course.models.mobilenet import MobileNetV1, mobilenet_v1
 from tinygrad_course.models.mobilenet_v2 import MobileNetV2, mobilenet_v2
 from tinygrad_course.models.nettalk import NETtalk
@@ -48,10 +49,12 @@ from tinygrad_course.models.resnet_cifar import (
 from tinygrad_course.models.separability import Separation, separate
 from tinygrad_course.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from tinygrad_course.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from tinygrad_course.models.weight_matrix import WeightMatrixNetwork
 from tinygrad_course.models.wide_resnet import WideResNet, wrn
 from tinygrad_course.models.zfnet import ZFNet, zfnet
 
 __all__ = [
+    "MLP",
     "NIN",
     "NINCIFAR",
     "VGG",
@@ -76,6 +79,7 @@ __all__ = [
     "Separation",
     "SoftmaxUnit",
     "SqueezeNet",
+    "WeightMatrixNetwork",
     "WideResNet",
     "ZFNet",
     "alexnet",
