@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinygrad_course import nn
 from tinygrad_course.autograd import no_grad
@@ -61,7 +62,7 @@ class MLP(nn.Sequential):
         return [part for part in self if isinstance(part, nn.Linear)]
 
 
-def with_weights(net: MLP, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> MLP:
+def with_weights(net: MLP, layers: Sequence[tuple[ArrayLike, ArrayLike]]) -> MLP:
     """The network, now float64 and with the weights W^l (units, units below) and biases b^l (units,) of each layer."""
     net.double()
     with no_grad():
