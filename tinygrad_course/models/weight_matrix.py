@@ -134,7 +134,7 @@ class WeightMatrixNetwork(nn.Module):
     """
 
     def __init__(self, weights: Tensor | np.ndarray, biases: Tensor | np.ndarray | None = None, *,
-                 inputs: Sequence[int] | None = None, outputs: Sequence[int] | None = None,
+                 inputs: Sequence[int] | np.ndarray | None = None, outputs: Sequence[int] | np.ndarray | None = None,
                  activation: Activation = F.sigmoid, output_activation: Activation | None = None,
                  connections: np.ndarray | None = None) -> None:
         super().__init__()
@@ -257,7 +257,7 @@ class WeightMatrixNetwork(nn.Module):
                              f"(..., {len(self.inputs)}): one number for each of the units {self.inputs}.")
 
     @staticmethod
-    def _units(what: str, given: Sequence[int] | None, default: np.ndarray, n: int) -> list[int]:
+    def _units(what: str, given: Sequence[int] | np.ndarray | None, default: np.ndarray, n: int) -> list[int]:
         units = np.flatnonzero(default).tolist() if given is None else [int(unit) for unit in given]
         if len(set(units)) != len(units) or not set(units) <= set(range(n)):
             raise DataError(f"WeightMatrixNetwork: {what} are {units}. Name each unit once, by its number from 0 to {n - 1}.")
