@@ -12,6 +12,7 @@ from tinygrad_course.course import (
     c4_nettalk,
     c5_rbf,
     c6_weight_matrix,
+    c7_losses,
     c8_regularisation,
     c9_optimisers,
     c10_initialisation,
@@ -41,8 +42,8 @@ from tinygrad_course.course.row import Row
 
 ROWS: dict[str, Row] = {module.ROW.id: module.ROW for module in (
     b1_perceptron, b2_separability, b3_rosenblatt, b4_delta_rule, b5_logistic_softmax,
-    c1_mlp, c2_approximation, c3_time_series, c4_nettalk, c5_rbf, c6_weight_matrix, c8_regularisation, c9_optimisers,
-    c10_initialisation, c11_validation, c12_pretraining, c13_random_labels,
+    c1_mlp, c2_approximation, c3_time_series, c4_nettalk, c5_rbf, c6_weight_matrix, c7_losses, c8_regularisation,
+    c9_optimisers, c10_initialisation, c11_validation, c12_pretraining, c13_random_labels,
     e1_convolution, e2_transposed, e3_im2col, e4_fully_connected, e5_pooling, e6_normalisation, e7_upsampling, e8_cost,
     f1_lenet, f2_alexnet, f3_zfnet, f4_vgg, f5_nin, f6_googlenet, f7_resnet, f8_wide_resnet, f9_densenet, f10_mobilenet,
 )}
