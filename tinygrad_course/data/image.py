@@ -8,12 +8,13 @@ import numpy as np
 from tinygrad_course.errors import DataError, DependencyError, ShapeError
 
 
-def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+def resize(images: np.ndarray, size: int | tuple[int, int], *, antialias: bool = True) -> np.ndarray:
     """Resize images (..., H, W) to (..., height, width) with a linear (tent) filter; float32, or float64 if given so.
 
     Pixels are areas: the centre of output pixel i lies at (i + 1/2) H / height - 1/2.  Enlarging is ordinary bilinear
     interpolation.  For shrinking the tent is as wide as two output pixels, so that nothing is skipped.  Equal to
     PyTorch's `interpolate(mode="bilinear", antialias=True)`, and to Pillow's BILINEAR up to its rounding.
+    antialias  False: two pixels wide for shrinking, too, which skips pixels
     """
     if images.ndim < 2 or 0 in images.shape[-2:]:
         raise ShapeError(f"resize: images of shape {images.shape} have no pixels. Give (H, W) or (N, H, W).")
@@ -21,17 +22,17 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     if height < 1 or width < 1:
         raise ShapeError(f"resize: the size {height} x {width} has no pixels. Give at least 1 x 1.")
     values = _floats(images)
-    rows = _tent_weights(values.shape[-2], height).astype(values.dtype)    # (height, H)
-    columns = _tent_weights(values.shape[-1], width).astype(values.dtype)  # (width, W)
+    rows = _tent_weights(values.shape[-2], height, antialias).astype(values.dtype)    # (height, H)
+    columns = _tent_weights(values.shape[-1], width, antialias).astype(values.dtype)  # (width, W)
     return rows @ values @ columns.T
 
 
 @lru_cache(maxsize=16)
-def _tent_weights(n_in: int, n_out: int) -> np.ndarray:
+def _tent_weights(n_in: int, n_out: int, antialias: bool) -> np.ndarray:
     """Matrix (n_out, n_in) of linear resampling along one axis; each row sums to 1."""
     step = n_in / n_out
     centres = (np.arange(n_out) + 0.5) * step - 0.5
-    distance = np.abs(centres[:, None] - np.arange(n_in)) / max(step, 1.0)
+    distance = np.abs(centres[:, None] - np.arange(n_in)) / (max(step, 1.0) if antialias else 1.0)
     weights = np.maximum(1.0 - distance, 0.0)
     # At the border part of the tent hangs over the edge; the rest is scaled up, which repeats the edge pixel.
     return weights / weights.sum(axis=1, keepdims=True)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tinygrad_course.data.transforms.sampling import bilinear
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.creation import from_numpy, rand
 from tinygrad_course.ops.random import Generator
@@ -49,27 +50,11 @@ def warp(images: np.ndarray, angle: np.ndarray, factor: np.ndarray, shift: np.nd
 
     images (N, C, H, W), angle and factor (N,), shift (2, N)  ->  (N, C, H, W).
     """
-    n, channels, height, width = images.shape
-    # A frame of two pixels on each side: whatever is read outside the image comes from it, so nothing needs a mask.
-    framed = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)), constant_values=fill)
+    height, width = images.shape[2:]
     cosine, sine = np.cos(angle) / factor, np.sin(angle) / factor  # (N,)
     centre_y, centre_x = np.float32((height - 1) / 2), np.float32((width - 1) / 2)
     dy = np.arange(height, dtype=np.float32)[:, None] - centre_y - shift[0, :, None, None]  # (N, H, 1)
     dx = np.arange(width, dtype=np.float32) - centre_x - shift[1, :, None, None]            # (N, 1, W)
-    y = cosine[:, None, None] * dy - sine[:, None, None] * dx + (centre_y + 2)              # (N, H, W), in the frame
-    x = sine[:, None, None] * dy + cosine[:, None, None] * dx + (centre_x + 2)
-    np.clip(y, 0, height + np.float32(2.5), out=y)
-    np.clip(x, 0, width + np.float32(2.5), out=x)
-    top, left = y.astype(np.int32), x.astype(np.int32)
-    y -= top
-    x -= left
-    row = width + 4
-    here = top * row + left  # (N, H, W), position of the upper left neighbour in its image
-    here += (np.arange(n, dtype=np.int32) * np.int32((height + 4) * row))[:, None, None]
-    result = np.empty_like(images)
-    for channel in range(channels):
-        plane = np.ascontiguousarray(framed[:, channel]).reshape(-1)
-        upper = plane[here] * (1 - x) + plane[here + 1] * x
-        lower = plane[here + row] * (1 - x) + plane[here + row + 1] * x
-        result[:, channel] = upper * (1 - y) + lower * y
-    return result
+    y = cosine[:, None, None] * dy - sine[:, None, None] * dx + centre_y                    # (N, H, W)
+    x = sine[:, None, None] * dy + cosine[:, None, None] * dx + centre_x
+    return bilinear(images, y, x, fill)
