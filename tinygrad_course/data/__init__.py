@@ -1,5 +1,6 @@
 """Data sets, batches, and the loaders of real data (docs/datasets.md)."""
 
+from tinygrad_course.data import transforms
 from tinygrad_course.data.alignment import SILENT, LetterPhones, learn_alignment
 from tinygrad_course.data.bible import load_bible, load_verse_pairs
 from tinygrad_course.data.chorales import Chorale, load_chorales
@@ -70,4 +71,4 @@ __all__ = ["BREAST_CANCER_CLASSES", "CONSONANTS", "DIABETES_FEATURES", "DIGIT_CL
            "load_fashion", "load_image_file", "load_images", "load_iris", "load_mnist", "load_nuclei", "load_photos",
            "load_pronunciations", "load_reviews", "load_sunspots", "load_verse_pairs", "load_wine", "make_mnist_m",
            "make_scenes", "mean_and_std", "normalise", "random_split", "read_idx", "read_musicxml", "resize",
-           "sliding_windows", "stratified_kfold", "stratified_split", "to_grid"]
+           "sliding_windows", "stratified_kfold", "stratified_split", "to_grid", "transforms"]

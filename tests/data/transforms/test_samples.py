@@ -207,6 +207,9 @@ def test_samples_that_are_refused(sample, error, message):
     (lambda: T.Lambda(abs, "boxs"), "'boxs'"),
     (lambda: T.ToDtype({"img": np.float32}), "'img'"),
     (lambda: T.Pad(1, fill=(1, 2))(IMAGE), "1 channels"),
+    (lambda: T.RandomRotation(9, fill=0.5)(IMAGE), "0.5 cannot be written into uint8"),
+    (lambda: T.Pad(1, mask_fill=-100)(Pair(IMAGE, IMAGE)), "-100 cannot be written into uint8"),
+    (lambda: T.RandomAffine(9, mask_fill=2)(Pair(IMAGE, IMAGE > 3)), "from 0 to 1"),
     (lambda: T.Pad(1, padding_mode="reflect")({"image": IMAGE, "boxes": BOXES}), "twice"),
 ])
 def test_settings_that_are_refused(make, message):

@@ -87,8 +87,7 @@ class Normalize(Transform):
             if planes.dtype.kind != "f":
                 raise DTypeError(f"Normalize: the image is {planes.dtype}. Convert it first: ToDtype(float32, scale=True) "
                                  "or ToTensor().")
-            mean, std = (per_channel(values, len(planes)).astype(planes.dtype) for values in (self.mean, self.std))
-            return (planes - mean) / std
+            return (planes - per_channel(self.mean, planes)) / per_channel(self.std, planes)
 
         return OnValues(change)
 

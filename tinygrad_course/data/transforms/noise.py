@@ -117,7 +117,7 @@ class RandomErasing(Transform):
             result = planes.copy()
             rectangle = hole.image(result)  # a view
             if not isinstance(self.value, str):
-                rectangle[:] = per_channel(self.value, len(planes))
+                rectangle[:] = per_channel(self.value, planes)
             elif planes.dtype == np.uint8:
                 rectangle[:] = randint(0, 256, rectangle.shape, generator=seed).numpy()
             else:

@@ -25,12 +25,17 @@ def around(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
 
 
-def per_channel(fill: Fill, channels: int) -> np.ndarray:
-    """The fill of each channel, (channels, 1, 1)."""
-    values = np.asarray(fill, dtype=np.float64).reshape(-1)
+def per_channel(fill: Fill, planes: np.ndarray) -> np.ndarray:
+    """One value for each channel of planes (C, H, W), in their type: (C, 1, 1)."""
+    values, channels = np.asarray(fill, dtype=np.float64).reshape(-1), len(planes)
     if len(values) not in (1, channels):
         raise DataError(f"{fill} are {len(values)} values, the image has {channels} channels. Give one, or one for each.")
-    return np.broadcast_to(values, (channels,)).reshape(-1, 1, 1)
+    if planes.dtype.kind != "f":
+        low, high = (0, 1) if planes.dtype == bool else (np.iinfo(planes.dtype).min, np.iinfo(planes.dtype).max)
+        if (values != np.rint(values)).any() or values.min() < low or values.max() > high:
+            raise DataError(f"{fill} cannot be written into {planes.dtype}, which holds whole numbers from {low} to {high}. "
+                            "Give one of these, or convert image or mask first.")
+    return np.broadcast_to(values.astype(planes.dtype), (channels,)).reshape(-1, 1, 1)
 
 
 @dataclass
@@ -137,7 +142,7 @@ class Padding(Operation):
                           mode=self.mode)  # type: ignore[call-overload]
         channels, height, width = planes.shape
         result = np.empty((channels, self.top + height + self.bottom, self.left + width + self.right), planes.dtype)
-        result[:] = per_channel(fill, channels)
+        result[:] = per_channel(fill, planes)
         result[:, self.top:self.top + height, self.left:self.left + width] = planes
         return result
 
@@ -194,7 +199,7 @@ class Resampling(Operation):
 
     def image(self, planes: np.ndarray) -> np.ndarray:
         y, x = self.sources()
-        fill = per_channel(self.fill, len(planes))
+        fill = per_channel(self.fill, planes)
         if self.interpolation == InterpolationMode.NEAREST:
             return nearest(planes, y, x, fill)
         values = to_float(planes)
@@ -202,7 +207,7 @@ class Resampling(Operation):
         return to_dtype(bilinear(values[None], y, x, fill)[0], planes.dtype)
 
     def mask(self, planes: np.ndarray) -> np.ndarray:
-        return nearest(planes, *self.sources(), self.mask_fill)
+        return nearest(planes, *self.sources(), per_channel(self.mask_fill, planes))
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 Fill = float | Sequence[float]
+_BLOCK = 16384  # pixels
 
 
 class InterpolationMode(StrEnum):
@@ -18,46 +19,56 @@ class InterpolationMode(StrEnum):
 def bilinear(images: np.ndarray, y: np.ndarray, x: np.ndarray, fill: float | np.ndarray) -> np.ndarray:
     """Image n at the places (y[n], x[n]): (N, C, H, W) floats at (N, h, w)  ->  (N, C, h, w).
 
-    Centres of pixels have whole numbers, 0 is the first.  Outside lies `fill`, one value or one per channel; at the border
-    pixels are mixed with it.  y and x are float32 or float64 and are overwritten.
+    Centres of pixels have whole numbers, 0 is the first.  Outside lies `fill`, one value or one per channel (C, 1, 1); at the
+    border pixels are mixed with it.
     """
     n, channels, height, width = images.shape
     # A frame of two pixels on each side: whatever is read outside the image comes from it, so nothing needs a mask.
-    framed = np.empty((n, channels, height + 4, width + 4), images.dtype)
-    framed[:] = np.reshape(fill, (-1, 1, 1))
-    framed[:, :, 2:-2, 2:-2] = images
-    y += 2
-    x += 2
-    np.clip(y, 0, y.dtype.type(height + 2.5), out=y)
-    np.clip(x, 0, x.dtype.type(width + 2.5), out=x)
-    top, left = y.astype(np.int32), x.astype(np.int32)
-    y -= top
-    x -= left
-    row = width + 4
-    here = top * row + left  # (N, h, w), position of the upper left neighbour in its image
-    here += (np.arange(n, dtype=np.int32) * np.int32((height + 4) * row))[:, None, None]
-    neighbours = [here.astype(np.intp), here + 1, here + row, here + row + 1]
+    framed = np.empty((channels, n, height + 4, width + 4), images.dtype)
+    framed[:] = np.reshape(fill, (-1, 1, 1, 1))
+    framed[:, :, 2:-2, 2:-2] = images.swapaxes(0, 1)
     result = np.empty((n, channels, *y.shape[1:]), images.dtype)
-    for channel in range(channels):
-        plane = np.ascontiguousarray(framed[:, channel]).reshape(-1)
-        upper_left, upper_right, lower_left, lower_right = (plane.take(place) for place in neighbours)
-        upper = upper_left * (1 - x) + upper_right * x
-        lower = lower_left * (1 - x) + lower_right * x
-        result[:, channel] = upper * (1 - y) + lower * y
+    # Whole images or some rows of one at a time: their intermediate values stay in the cache, twice as fast for large ones.
+    rows = max(1, min(y.shape[1], _BLOCK // y.shape[2]))
+    several = max(1, _BLOCK // (y.shape[1] * y.shape[2]))
+    for first in range(0, n, several):
+        for top in range(0, y.shape[1], rows):
+            block = (slice(first, first + several), slice(top, top + rows))
+            _interpolate(framed, first, y[block], x[block], result[block[0], :, block[1]])
     return result
 
 
-def nearest(planes: np.ndarray, y: np.ndarray, x: np.ndarray, fill: float | np.ndarray) -> np.ndarray:
+def _interpolate(framed: np.ndarray, first: int, y: np.ndarray, x: np.ndarray, result: np.ndarray) -> None:
+    """framed (C, N, H + 4, W + 4) at (y, x) (n, h, w) of the images from `first` on, into result (n, C, h, w)."""
+    height, width = framed.shape[2:]
+    y, x = np.clip(y + 2, 0, y.dtype.type(height - 1.5)), np.clip(x + 2, 0, x.dtype.type(width - 1.5))
+    upper, left = y.astype(np.intp), x.astype(np.intp)
+    y -= upper
+    x -= left
+    number = np.arange(first, first + len(y))[:, None, None]
+    here = (number * height + upper) * width + left  # position of the upper left neighbour in the channel
+    for channel, plane in enumerate(framed.reshape(len(framed), -1)):
+        value, right, below, last = (plane[shift:].take(here) for shift in (0, 1, width, width + 1))
+        right -= value
+        value += right * x
+        last -= below
+        below += last * x
+        below -= value
+        value += below * y
+        result[:, channel] = value
+
+
+def nearest(planes: np.ndarray, y: np.ndarray, x: np.ndarray, fill: np.ndarray) -> np.ndarray:
     """The pixels in which the places (y, x) lie: (C, H, W) of any type at (h, w)  ->  (C, h, w).
 
-    Pixel i reaches from i to i + 1.  Outside lies `fill`, one value or one per channel.
+    Pixel i reaches from i to i + 1.  Outside lies `fill` (C, 1, 1), of the type of the planes.
     """
     channels, height, width = planes.shape
     row, column = np.floor(y).astype(np.intp), np.floor(x).astype(np.intp)
     outside = (row < 0) | (row >= height) | (column < 0) | (column >= width)
     row[outside] = column[outside] = 0
     result = planes.reshape(channels, -1).take(row * width + column, axis=1)
-    return np.where(outside, np.reshape(fill, (-1, 1, 1)).astype(planes.dtype), result)
+    return np.where(outside, fill, result)
 
 
 def gaussian_blur(planes: np.ndarray, kernel_size: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
