@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 
 from tinygrad_course import backend
 from tinygrad_course.bench import chart, imports, memory, models, opcases, ops, overhead
@@ -22,6 +21,7 @@ from tinygrad_course.cli.usage import (
     INTERRUPTED,
     UsageError,
     choose,
+    output_file,
     positive_number,
     whole_number,
 )
@@ -80,9 +80,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="about so long for each measurement (default: 6)")
     parser.add_argument("--against", metavar="NAMES", default="torch",
                         help=f"what to compare with: {','.join(OTHERS)} (default: torch)")
-    parser.add_argument("--json", metavar="FILE", type=_output_file, help="write everything that was measured")
-    parser.add_argument("--markdown", metavar="FILE", type=_output_file, help="write the tables as Markdown")
-    parser.add_argument("--chart", metavar="FILE.png", type=_output_file, help="draw the ratios of the models")
+    parser.add_argument("--json", metavar="FILE", type=output_file, help="write everything that was measured")
+    parser.add_argument("--markdown", metavar="FILE", type=output_file, help="write the tables as Markdown")
+    parser.add_argument("--chart", metavar="FILE.png", type=output_file, help="draw the ratios of the models")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -252,10 +252,3 @@ def _progress() -> Callable[[str], None]:
 
 def _numbers(text: str) -> list[int]:
     return [whole_number(part) for part in text.split(",")]
-
-
-def _output_file(text: str) -> Path:
-    path = Path(text)
-    if not path.parent.is_dir() or path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a file in an existing folder")
-    return path

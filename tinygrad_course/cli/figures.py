@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,14 +14,25 @@ from pathlib import Path
 from tinygrad_course import __version__
 from tinygrad_course.cli.list_rows import usual_time
 from tinygrad_course.cli.run_row import OUTCOME, find_row
-from tinygrad_course.cli.usage import DONE, FAILED, INSTALL_ALL, UsageError, output_folder, seed_number, whole_number
+from tinygrad_course.cli.usage import (
+    DONE,
+    FAILED,
+    INSTALL_ALL,
+    INTERRUPTED,
+    UsageError,
+    make_folder,
+    output_folder,
+    seed_number,
+    whole_number,
+)
 
 HELP = "draw the figures of the course"
 DESCRIPTION = """\
 Run experiments of the course side by side, each in a process of its own, and
 collect outcome and figures in DIR/ROW.  A row that is there already, from this
 version and with the same seed and steps, is left as it is: an interrupted
-command goes on where it was.  Exit code 0 if all facts hold, 1 if not.
+command goes on where it was.  Exit code 0 if all facts hold, 1 if not; with
+--steps, a quick look, 1 only if a row cannot be run.
 """
 EXAMPLES = """\
 examples:
@@ -51,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("figures: give the rows to draw, or --all (see tinygrad-course list)")
     if find_spec("matplotlib") is None:
         raise UsageError(f"figures need matplotlib: {INSTALL_ALL}")
-    chosen = list(ROWS.values()) if options.all else [find_row(name) for name in dict.fromkeys(options.rows)]
+    names = ROWS if options.all else dict.fromkeys(find_row(name).id for name in options.rows)
+    chosen = [ROWS[name] for name in names]
+    make_folder(options.out)
     missing = [row for row in chosen if options.again or not _is_there(row.id, options)]
     if len(missing) < len(chosen):
         print(f"{len(chosen) - len(missing)} of {len(chosen)} are in {options.out} already (--again draws them anew)")
@@ -60,21 +75,36 @@ def run(options: argparse.Namespace) -> int:
     total = sum(row.seconds for row in missing)
     if missing:
         print(f"{len(missing)} to run, about {usual_time(total / min(options.jobs, len(missing)))}", flush=True)
-    failed = [row.id for row in chosen if row not in missing and not _outcome(row.id, options)["holds"]]
+    failed = [row.id for row in chosen if row not in missing and not _outcome(row.id, options).get("holds")]
+    broken: list[str] = []
+    jobs = Jobs(options)
     pool = ThreadPoolExecutor(options.jobs)
-    waiting = {pool.submit(_run, row.id, options): row for row in missing}
+    waiting = {pool.submit(jobs.run, row.id): row for row in missing}
+    done = 0
     try:
-        for number, job in enumerate(as_completed(waiting), 1):
+        for job in as_completed(waiting):
             row, (code, last) = waiting[job], job.result()
-            print(f"{number}/{len(missing)} {row.id:<4} {row.title}: {last}", flush=True)
+            done += 1
+            print(f"{done}/{len(missing)} {row.id:<4} {row.title}: {last}", flush=True)
             if code != DONE:
-                failed.append(row.id)
+                (failed if "facts hold" in last else broken).append(row.id)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted, {done} of {len(missing)} done; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
     finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C: those that run have got it too; the others do not start
-    if failed and options.steps is None:
-        print(f"facts fail in {', '.join(sorted(failed))}")
-        return FAILED
-    return DONE
+        jobs.stop()
+        pool.shutdown(cancel_futures=True)
+    if failed:
+        print(f"facts fail in {_in_order(failed)}")
+    if broken:
+        print(f"no outcome of {_in_order(broken)}; tinygrad-course run {broken[0]} shows why")
+    return FAILED if broken or (failed and options.steps is None) else DONE
+
+
+def _in_order(names: Iterable[str]) -> str:
+    from tinygrad_course.course import ROWS
+
+    return ", ".join(sorted(names, key=list(ROWS).index))
 
 
 def _outcome(row: str, options: argparse.Namespace) -> dict[str, object]:
@@ -94,14 +124,40 @@ def _is_there(row: str, options: argparse.Namespace) -> bool:
             and all((options.out / row / str(name)).is_file() for name in figures))
 
 
-def _run(row: str, options: argparse.Namespace) -> tuple[int, str]:
-    """Run one row in a process of its own; its exit code and the last line it printed."""
-    arguments = [sys.executable, "-m", "tinygrad_course", "run", row, "--seed", str(options.seed), "--out", str(options.out)]
-    if options.steps is not None:
-        arguments += ["--steps", str(options.steps)]
-    threads = {} if options.jobs == 1 else {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, **threads})
-    verdicts = [line for line in done.stdout.splitlines() if "facts hold" in line]
-    # A library may have warned on stderr all the same; without a verdict its last line says what went wrong.
-    lines = [line for line in (done.stderr or done.stdout).splitlines() if line]
-    return done.returncode, (verdicts or lines or ["no output"])[-1]
+class Jobs:
+    """Rows, each in a process of its own, that can be stopped all together."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.lock = threading.Lock()
+        self.running: set[subprocess.Popen[str]] = set()
+        self.stopped = False
+
+    def run(self, row: str) -> tuple[int, str]:
+        """Run one row to its end; its exit code and the line that says how it went."""
+        options = self.options
+        arguments = [sys.executable, "-m", "tinygrad_course", "run", row, "--seed", str(options.seed), "--out",
+                     str(options.out)]
+        if options.steps is not None:
+            arguments += ["--steps", str(options.steps)]
+        threads = {} if options.jobs == 1 else {"OMP_NUM_THREADS": "1"}
+        with self.lock:
+            if self.stopped:
+                return INTERRUPTED, "not started"
+            process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       env={**os.environ, **threads})
+            self.running.add(process)
+        out, error = process.communicate()
+        with self.lock:
+            self.running.discard(process)
+        verdicts = [line for line in out.splitlines() if "facts hold" in line]
+        # A library may have warned on stderr all the same; without a verdict its last line says what went wrong.
+        lines = [line for line in (error or out).splitlines() if line]
+        return process.returncode, (verdicts or lines or ["no output"])[-1]
+
+    def stop(self) -> None:
+        """End what runs; a terminal has sent Ctrl-C to the rows too, `kill` has not."""
+        with self.lock:
+            self.stopped = True
+            for process in self.running:
+                process.terminate()

@@ -14,6 +14,7 @@ from tinygrad_course.cli.usage import (
     FAILED,
     INSTALL_ALL,
     UsageError,
+    make_folder,
     output_folder,
     seed_number,
     suggestion,
@@ -28,14 +29,14 @@ HELP = "reproduce one experiment of the course"
 DESCRIPTION = """\
 Run one experiment of the course (see `tinygrad-course list`), print each of
 its facts with the measured and the expected value, and write outcome.json and
-the figures to DIR/ROW.  Exit code 0 if all facts hold, 1 if not.  With --steps
-training is cut short: the facts need not hold then, and the exit code is 0.
+the figures to DIR/ROW.  Exit code 0 if all facts hold, 1 if not.  With fewer
+--steps than the facts need some will fail: it is a quick look.
 """
 EXAMPLES = """\
 examples:
   tinygrad-course run E1
   tinygrad-course run E4 --seed 3 --out figures
-  tinygrad-course run E4 --steps 5      a quick look; facts are not judged
+  tinygrad-course run E4 --steps 5      a quick look; facts may fail
 
 """
 OUTCOME = "outcome.json"
@@ -70,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     row = find_row(options.row)
     if not options.no_figures and find_spec("matplotlib") is None:
         raise UsageError(f"figures need matplotlib: {INSTALL_ALL}, or give --no-figures")
+    folder = options.out / row.id
+    make_folder(folder)
     print(f"{row.id} {row.title}\ndata: {row.data}\n")
     start = time.perf_counter()
     outcome = row.run(Settings(steps=options.steps, seed=options.seed, say=lambda line: print(f"  {line}", flush=True)))
@@ -77,15 +80,14 @@ def run(options: argparse.Namespace) -> int:
     for fact in outcome.facts:
         print(f"{'holds' if fact.holds else 'FAILS'}  {_wrapped(fact.text)}\n"
               f"       {_wrapped(f'{fact.measured}   (expected {fact.expected})')}")
-    folder = options.out / row.id
-    folder.mkdir(parents=True, exist_ok=True)
+    # An outcome says that its figures are whole: the old one goes before they are drawn, the new one comes after them.
+    (folder / OUTCOME).unlink(missing_ok=True)
     figures = [] if options.no_figures else _draw(outcome, folder)
-    _write(folder, row, options, outcome, figures, seconds)  # last: an outcome says that its figures are whole
+    _write(folder, row, options, outcome, figures, seconds)
     held = sum(fact.holds for fact in outcome.facts)
     print(f"\n{held} of {len(outcome.facts)} facts hold, {seconds:.1f} s; {folder}")
-    if options.steps is not None:
-        print(f"{options.steps} steps are a look at the machinery: the facts are not judged")
-        return DONE
+    if options.steps is not None and not outcome.holds:
+        print(f"with --steps {options.steps} the facts need not hold; leave it out to reproduce them")
     return DONE if outcome.holds else FAILED
 
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ from tinygrad_course.train import (
     RandomAffine,
     StopSignals,
     TextProgress,
+    TimeLog,
     Trainer,
     cosine,
     evaluate,
@@ -77,7 +79,7 @@ examples:
 
 MODELS = ("lenet",)
 CHECKPOINT, WEIGHTS, RESULT, HISTORY = "checkpoint.safetensors", "best.safetensors", "result.json", "history.csv"
-CONFIGURATION = "run.json"
+CONFIGURATION, TIMES, REPORT = "run.json", "times.json", "report.html"
 FIGURES = ("learning_curves.png", "filters.png", "confusion_matrix.png")
 
 VALIDATION_SHARE = 0.1
@@ -193,7 +195,8 @@ class Job:
         """Make the folder; remove the files of an earlier run, which would not belong to this one."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            old = [self.folder / name for name in (CONFIGURATION, CHECKPOINT, WEIGHTS, RESULT, HISTORY, *FIGURES)]
+            old = [self.folder / name for name in
+                   (CONFIGURATION, CHECKPOINT, WEIGHTS, RESULT, HISTORY, TIMES, REPORT, *FIGURES)]
             if any(path.exists() for path in old):
                 print(f"replacing the earlier run in {self.folder}")
             for path in old:
@@ -253,7 +256,7 @@ class Job:
         trainer = self.trainer
         bar = sys.stdout.isatty() and find_spec("tqdm") is not None
         progress = BarProgress() if bar else TextProgress()
-        trainer.callbacks = [progress, AfterEpoch(self.save)]
+        trainer.callbacks = [progress, TimeLog(self.folder / TIMES), AfterEpoch(self.save)]
         with StopSignals() as stop:
             finished = trainer.fit(stop=stop, max_steps=steps)
             if stop() or not finished:
@@ -288,9 +291,11 @@ class Job:
         print(f"weights   {self.folder / WEIGHTS}")
         print(f"settings  {self.folder / CONFIGURATION}")
         print(f"history   {self.folder / HISTORY}, {self.folder / RESULT}")
+        print(f"times     {self.folder / TIMES}")
         if figures:
             for name in self._draw(result):
                 print(f"figure    {self.folder / name}")
+        print(f"all of it as one page: tinygrad-course report {shlex.quote(str(self.folder))}")
         if not finished:
             print(self.how_to_resume())
         print(f"test accuracy {100 * result.metrics['accuracy']:.1f} %", flush=True)
@@ -304,19 +309,23 @@ class Job:
             "images": {"training": self.n_train, "validation": self.n_val, "test": self.n_test},
             "epochs": trainer.epoch, "steps": trainer.steps, "best": row,
             "test": {"loss": result.loss, "accuracy": result.metrics["accuracy"],
-                     "right": int((result.output.argmax(axis=1) == result.target).sum())}}
+                     "right": int((result.output.argmax(axis=1) == result.target).sum()),
+                     "class_names": list(self.data.class_names), "confusion": self._confusion(result).tolist()}}
         write_json(self.folder / RESULT, content)
+
+    def _confusion(self, result: Evaluation) -> np.ndarray:
+        """Test images by true and predicted class (C, C)."""
+        return metrics.confusion_matrix(result.output, result.target, len(self.data.class_names))
 
     def _draw(self, result: Evaluation) -> tuple[str, ...]:
         """Draw the figures; returns their file names."""
         from tinygrad_course.viz import plot_confusion_matrix, plot_filters, plot_learning_curves
         trainer = self.trainer
-        counts = metrics.confusion_matrix(result.output, result.target, len(self.data.class_names))
         drawings: tuple[FigureBase | Axes, ...] = (
             plot_learning_curves(trainer.history, trainer.stopping.best_epoch,
                                  unit="smoothed cross-entropy (nats)"),
             plot_filters(np.asarray(trainer.best_weights["c1.weight"].numpy()), title="Filters of layer C1"),
-            plot_confusion_matrix(counts, self.data.class_names, title="Test images"))
+            plot_confusion_matrix(self._confusion(result), self.data.class_names, title="Test images"))
         for name, drawing in zip(FIGURES, drawings, strict=True):
             write_atomic(self.folder / name, as_png(drawing))
         return FIGURES
@@ -334,7 +343,10 @@ class AfterEpoch(Callback):
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """The content as text for people and programs; an old file is replaced only by a complete new one."""
-    write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
+    text = json.dumps(content, indent=2)
+    # A row of a matrix on one line.
+    text = re.sub(r"\[\s+(-?\d+(?:,\s+-?\d+)*)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text)
+    write_atomic(path, (text + "\n").encode())
 
 
 def as_png(drawing: "FigureBase | Axes") -> bytes:

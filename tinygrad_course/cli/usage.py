@@ -3,11 +3,12 @@
 import argparse
 import difflib
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_INPUT, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 INSTALL_ALL = 'pip install "tinygrad_course[all]"'
 
 
@@ -80,6 +81,24 @@ def output_folder(text: str) -> Path:
         if place.exists() and not place.is_dir():
             raise argparse.ArgumentTypeError(f"{place} is a file, not a folder. Give another folder")
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, before the work is done; UsageError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}. Give another --out") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot be written to. Give another --out")
+
+
+def output_file(text: str) -> Path:
+    """A file in an existing folder."""
+    path = Path(text)
+    if not path.parent.is_dir() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file in an existing folder")
+    return path
 
 
 def one_line(message: str) -> str:

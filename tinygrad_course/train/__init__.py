@@ -15,11 +15,12 @@ from tinygrad_course.train.schedule import cosine
 from tinygrad_course.train.search import Search, Trial, grid_search, log_uniform, random_search, uniform
 from tinygrad_course.train.signals import StopSignals
 from tinygrad_course.train.tensorboard import TensorBoard
+from tinygrad_course.train.times import TimeLog
 from tinygrad_course.train.trainer import Trainer
 from tinygrad_course.train.validation import CrossValidation, cross_validate
 
 __all__ = ["BarProgress", "Callback", "Checkpoint", "CrossValidation", "CsvHistory", "DivergenceError", "EarlyStopping",
            "Evaluation", "LRFinder", "RandomAffine", "Search", "SensitivityWeightedMSE", "StopSignals", "TensorBoard",
-           "TextProgress", "Trainer", "Trial", "class_weights", "classifier", "cosine", "cross_validate", "evaluate",
-           "grid_search", "load_checkpoint", "log_uniform", "lr_finder", "pretrain", "random_search", "save_checkpoint",
-           "uniform", "write_history"]
+           "TextProgress", "TimeLog", "Trainer", "Trial", "class_weights", "classifier", "cosine", "cross_validate",
+           "evaluate", "grid_search", "load_checkpoint", "log_uniform", "lr_finder", "pretrain", "random_search",
+           "save_checkpoint", "uniform", "write_history"]

@@ -27,6 +27,7 @@ from tinygrad_course.viz.lr_finder import plot_lr_finder
 from tinygrad_course.viz.matrix import plot_matrix, plot_panels
 from tinygrad_course.viz.network import is_recurrent, network_layers, plot_network
 from tinygrad_course.viz.regression import plot_regression, plot_residuals
+from tinygrad_course.viz.report import write_report
 from tinygrad_course.viz.scores import plot_calibration, plot_precision_recall, plot_roc
 
 __all__ = ["GraphDrawing", "gradient_norms", "graph", "is_recurrent", "loss_slice", "network_layers", "optimiser_paths",
@@ -35,4 +36,4 @@ __all__ = ["GraphDrawing", "gradient_norms", "graph", "is_recurrent", "loss_slic
            "plot_learning_curves", "plot_loss", "plot_loss_line", "plot_loss_surface", "plot_lr_finder", "plot_matrix",
            "plot_metric", "plot_network", "plot_panels", "plot_preactivations", "plot_precision_recall", "plot_regression",
            "plot_residuals", "plot_roc", "plot_weight_histograms", "random_direction", "read_history", "save_figure",
-           "weights_of"]
+           "weights_of", "write_report"]
