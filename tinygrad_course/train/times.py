@@ -24,7 +24,8 @@ class TimeLog(Callback):
     A list with one entry per call of `fit`; a run that goes on in its folder adds to what is there.
 
         [{"begun": "2026-03-01T12:00:00+00:00", "seconds": 12.3, "python": "3.12.1", "numpy": "2.3.0",
-          "system": "Linux x86_64", "kernels": "compiled", "threads": 2, "epochs": [{"epoch": 1, "seconds": 1.2, "samples": 1294}, ...]}, ...]
+          "system": "Linux x86_64", "kernels": "compiled", "threads": 2,
+          "epochs": [{"epoch": 1, "seconds": 1.2, "samples": 1294}, ...]}, ...]
 
     The first epoch of an entry may be the rest of one that was left; `samples` says how many samples it was.  Seconds
     include validation.  It is a file of its own because all others of a run are the same, to the byte, in every repetition.
