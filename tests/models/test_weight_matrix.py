@@ -41,17 +41,19 @@ def test_order_makes_the_matrix_strictly_lower_triangular(n):
 
 
 def test_cycles_are_reported_and_exist():
-    found = set()
-    for _ in range(40):
-        weights = random_graph(6, 0.1, recurrent=True)
+    found, longest = set(), 0
+    for _ in range(60):
+        weights = random_graph(6, 0.15, recurrent=True) * (1 - np.eye(6) * RNG.integers(0, 2))
         powers = [np.trace(np.linalg.matrix_power((weights != 0).astype(int), length)) for length in range(1, 7)]
         cycle = find_cycle(weights)
         assert is_feed_forward(weights) == (cycle is None) == (not any(powers)) == (not viz.is_recurrent(weights))
         if cycle is not None:
             assert len(set(cycle)) == len(cycle)
             assert all(weights[target, source] for source, target in zip(cycle, [*cycle[1:], cycle[0]], strict=True))
+            longest = max(longest, len(cycle))
         found.add(cycle is None)
     assert found == {True, False}
+    assert longest >= 3, "of shorter ones the direction does not show"
 
 
 def test_a_layered_network_and_its_matrix_are_the_same_and_have_the_same_gradients():

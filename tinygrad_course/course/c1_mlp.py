@@ -183,12 +183,12 @@ def run(settings: Settings) -> Outcome:
         from tinygrad_course.viz import plot_decision
         from tinygrad_course.viz.figure import new_figure
 
-        fig = new_figure(20, 17)
-        for row, name in zip(fig.subplots(3, 4), REGIONS, strict=True):
+        fig = new_figure(20, 11)
+        for row, name in zip(fig.subplots(2, 4), list(REGIONS)[1:], strict=True):
             for ax, kind in zip(row, NETS, strict=True):
                 plot_decision(nets[kind, name], x[:250], REGIONS[name](x[:250]), names=("outside", "inside"), x_range=(-1, 1),
                               y_range=(-1, 1), title=f"{kind}: {100 * right[kind, name]:.1f} % right", ax=ax)
-                if (kind, name) != (one, "half-plane"):
+                if (kind, name) != (one, "convex polygon"):
                     ax.get_legend().remove()  # it would hide the points of small panels
         return fig
 
