@@ -6,6 +6,7 @@ import pytest
 import tinygrad_course as tgc
 from tinygrad_course import viz
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.models.weight_matrix import is_feed_forward
 from tinygrad_course.viz.network import NEGATIVE, POSITIVE
 
 colors = pytest.importorskip("matplotlib.colors", exc_type=ImportError)
@@ -39,7 +40,7 @@ def test_layers(edges, n, layers, recurrent):
     weights = matrix(n, edges)
     assert viz.network_layers(weights) == layers
     assert viz.network_layers(tgc.tensor(weights)) == layers
-    assert viz.is_recurrent(weights) == recurrent
+    assert is_feed_forward(weights) != recurrent
 
 
 def test_random_networks_without_cycles():
@@ -48,7 +49,7 @@ def test_random_networks_without_cycles():
         order = rng.permutation(12)
         weights = (np.tril(rng.random((12, 12)) < 0.2, -1) * 1.0)[np.argsort(order)][:, np.argsort(order)]
         column = {unit: k for k, layer in enumerate(viz.network_layers(weights)) for unit in layer}
-        assert not viz.is_recurrent(weights)
+        assert is_feed_forward(weights)
         for unit in range(12):  # one behind the last that feeds it
             assert column[unit] == max((column[j] + 1 for j in np.flatnonzero(weights[unit])), default=0)
 

@@ -25,12 +25,12 @@ from tinygrad_course.viz.loss_surface import (
 )
 from tinygrad_course.viz.lr_finder import plot_lr_finder
 from tinygrad_course.viz.matrix import plot_matrix, plot_panels
-from tinygrad_course.viz.network import is_recurrent, network_layers, plot_network
+from tinygrad_course.viz.network import network_layers, plot_network
 from tinygrad_course.viz.regression import plot_regression, plot_residuals
 from tinygrad_course.viz.report import write_report
 from tinygrad_course.viz.scores import plot_calibration, plot_precision_recall, plot_roc
 
-__all__ = ["GraphDrawing", "gradient_norms", "graph", "is_recurrent", "loss_slice", "network_layers", "optimiser_paths",
+__all__ = ["GraphDrawing", "gradient_norms", "graph", "loss_slice", "network_layers", "optimiser_paths",
            "path_directions", "pca", "plot_accuracy", "plot_activations", "plot_calibration", "plot_confusion_matrix",
            "plot_decision", "plot_distributions", "plot_embedding", "plot_filters", "plot_gradient_norms", "plot_images",
            "plot_learning_curves", "plot_loss", "plot_loss_line", "plot_loss_surface", "plot_lr_finder", "plot_matrix",

@@ -37,12 +37,6 @@ def network_layers(weights: Tensor | np.ndarray) -> list[list[int]]:
     return [np.flatnonzero(layer == number).tolist() for number in np.unique(layer)]
 
 
-def is_recurrent(weights: Tensor | np.ndarray) -> bool:
-    """Whether some unit of W (N, N) reaches itself."""
-    linked = _matrix(weights, "is_recurrent") != 0
-    return bool(np.diag(linked).any() or (_components(linked).sum(axis=1) > 1).any())
-
-
 def plot_network(weights: Tensor | np.ndarray, biases: Tensor | np.ndarray | Sequence[float] | None = None, *,
                  names: Sequence[str] | None = None, layers: Sequence[Sequence[int]] | None = None,
                  numbers: bool | None = None, title: str = "", ax: "Axes | None" = None) -> "Axes":
