@@ -122,6 +122,14 @@ def test_whole_boxes_are_rounded_outwards():
     assert T.Resize(15)(whole | {"boxes": np.array([[1.0, 1, 3, 4]])})["boxes"].tolist() == [[1.5, 1.5, 4.5, 6.0]]
 
 
+@pytest.mark.parametrize("transform", EXACT + WARPED, ids=lambda transform: type(transform).__name__)
+def test_rows_without_an_object_are_dropped(transform):
+    boxes = np.array([[0, 0, 0, 0], [14, 10, 44, 30], [5, 20, 5, 20]])
+    result = transform({"image": np.zeros((40, 56, 3)), "boxes": boxes, "labels": np.array([-1, 4, -1])})
+    assert result["labels"].tolist() == [4]
+    assert result["boxes"].shape == (1, 4)
+
+
 def test_fill_and_mask_fill():
     sample = {"image": np.ones((8, 8, 3), np.uint8), "mask": np.ones((8, 8), np.int64)}
     for transform in (T.Pad(2, (10, 20, 30), mask_fill=-100), T.RandomRotation((45, 45), fill=(10, 20, 30), mask_fill=-100),

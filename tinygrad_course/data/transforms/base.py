@@ -107,7 +107,8 @@ def _fit(operation: Operation, boxes: np.ndarray, height: int, width: int) -> tu
     if boxes.dtype.kind != "f":
         moved = np.concatenate([np.floor(moved[:, :2] + _ROUNDING), np.ceil(moved[:, 2:] - _ROUNDING)], axis=1)
     moved = np.clip(moved, 0, [width, height, width, height]).astype(boxes.dtype)
-    keep = (moved[:, 2:] > moved[:, :2]).all(axis=1)
+    # Rounding outwards would bring those back to life that were empty before, as rows without an object are.
+    keep = ((moved[:, 2:] > moved[:, :2]) & (boxes[:, 2:] > boxes[:, :2])).all(axis=1)
     return moved[keep], keep
 
 

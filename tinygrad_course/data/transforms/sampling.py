@@ -5,8 +5,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from tinygrad_course.ops.conv import conv2d
+from tinygrad_course.ops.creation import from_numpy
+
 Fill = float | Sequence[float]
-_BLOCK = 16384  # pixels
+_BLOCK = 8192  # pixels
 
 
 class InterpolationMode(StrEnum):
@@ -75,17 +78,11 @@ def gaussian_blur(planes: np.ndarray, kernel_size: tuple[int, int], sigma: tuple
     """Convolution of planes (C, H, W) with a Gaussian of `sigma` = (across, down) pixels that is cut off at `kernel_size` =
     (across, down) taps; 0 leaves an axis as it is.  Beyond the border the image is mirrored, without repeating the pixels of
     the border."""
-    if sigma[0] > 0:
-        planes = planes @ _gaussian_weights(planes.shape[-1], kernel_size[0], sigma[0]).astype(planes.dtype).T
-    if sigma[1] > 0:
-        planes = _gaussian_weights(planes.shape[-2], kernel_size[1], sigma[1]).astype(planes.dtype) @ planes
+    for axis, taps, width in ((-1, kernel_size[0], sigma[0]), (-2, kernel_size[1], sigma[1])):
+        if width > 0:
+            reach = taps // 2
+            kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+            weight = (kernel / kernel.sum()).astype(planes.dtype).reshape((1, 1, 1, -1) if axis == -1 else (1, 1, -1, 1))
+            mirrored = planes.take(np.pad(np.arange(planes.shape[axis]), reach, mode="reflect"), axis=axis)
+            planes = conv2d(from_numpy(mirrored[:, None]), from_numpy(weight)).numpy()[:, 0]  # (C, 1, H, W) inside
     return planes
-
-
-def _gaussian_weights(n: int, taps: int, sigma: float) -> np.ndarray:
-    """Matrix (n, n) of the convolution along one axis; each row sums to 1."""
-    reach = taps // 2
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    source = np.pad(np.arange(n), reach, mode="reflect")[np.arange(n)[:, None] + np.arange(taps)]  # (n, taps)
-    place = np.arange(n)[:, None] * n + source
-    return np.bincount(place.ravel(), np.tile(kernel / kernel.sum(), n), n * n).reshape(n, n)
