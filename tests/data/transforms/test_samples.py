@@ -60,8 +60,8 @@ def test_nothing_is_written_into_the_input_nor_shared_with_the_result():
     sample = {"image": image, "mask": (image[..., 0] > 99).astype(int), "boxes": np.array([[1, 2, 9, 20]]),
               "labels": np.array([1])}
     copies = {name: value.copy() for name, value in sample.items()}
-    others = [T.Pad(1), T.CenterCrop(20), T.Resize(9), T.Resize(9, "nearest"), T.Grayscale(), T.ToImage(), T.ToTensor(),
-              T.ToDtype(np.float32), T.RandomRotation((180, 180)), T.RandomHorizontalFlip(1)]
+    others = [T.Pad(1), T.CenterCrop(20), T.CenterCrop((20, 30)), T.Resize(9), T.Resize(9, "nearest"), T.Grayscale(),
+              T.ToImage(), T.ToTensor(), T.ToDtype(np.float32), T.RandomRotation((180, 180)), T.RandomHorizontalFlip(1)]
     for transform in all_transforms(generator=seeded(2)) + others:
         result = transform(sample)
         for name, value in copies.items():
