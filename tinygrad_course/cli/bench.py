@@ -40,9 +40,9 @@ Measure this package against PyTorch on this machine (docs/benchmarks.md).
 """
 EXAMPLES = """\
 examples:
-  tinygrad-course bench models                         everything, with 1 and 2 threads
+  tinygrad-course bench models                everything, with 1 and 2 threads
   tinygrad-course bench models --only lenet --threads 1
-  tinygrad-course bench models --against torch,jax     also against JAX (pip install jax)
+  tinygrad-course bench models --against torch,jax        (pip install jax)
   tinygrad-course bench models --json now.json --chart now.png
   tinygrad-course bench ops --only "relu 32x64x32x32"
   tinygrad-course bench profile resnet20 --threads 2

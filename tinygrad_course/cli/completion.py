@@ -222,13 +222,13 @@ _tinygrad_course() {
     case $state in
         command) _describe -t commands command commands ;;
         argument)
-            case $line[1] in
+            case ${line[1]} in
 @arguments@
             esac ;;
     esac
 }
 
-if [[ $funcstack[1] == _tinygrad_course ]]; then
+if [[ ${funcstack[1]} == _tinygrad_course ]]; then
     _tinygrad_course "$@"  # loaded from a folder of fpath
 else
     compdef _tinygrad_course tinygrad-course

@@ -13,7 +13,11 @@ from tinygrad_course.cli.usage import DONE, INSTALL_ALL
 
 HELP = "what is installed and what it runs on"
 DESCRIPTION = "Show version, kernels, instruction set, threads, memory pool, packages."
-EXAMPLES = ""
+EXAMPLES = """\
+examples:
+  tinygrad-course info
+
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
