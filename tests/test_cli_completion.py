@@ -9,7 +9,7 @@ import pytest
 from tinygrad_course.bench import models
 from tinygrad_course.cli import data, images, main, train
 from tinygrad_course.cli.command import build_parser
-from tinygrad_course.cli.completion import SHELLS, commands
+from tinygrad_course.cli.completion import SHELLS, Argument, Command, commands, fish, zsh
 from tinygrad_course.course import ROWS
 from tinygrad_course.data.catalogue import SETS
 
@@ -142,6 +142,20 @@ def test_fish(scripts):
     assert text.count("\nfunction ") == text.count("\nend\n") == 2
     if shutil.which("fish"):
         subprocess.run(["fish", "-n", str(scripts / "fish")], check=True, timeout=60)
+
+
+def test_special_characters_in_help_texts(tmp_path):
+    text = "it's [1]: a \\ and $x `y`"
+    option = Argument(("--x",), "N", text, False, ("a",), "")
+    found = [Command("go", text, (option,), ())]
+    stub = ("compdef() { :; }\n_describe() { printf '%s\\n' \"${commands[@]}\"; }\n"
+            "_arguments() { if [[ $1 == -C ]]; then state=$wanted; line=(_ go); else printf '%s\\n' \"$@\"; fi; }\n")
+    out = bash(stub + zsh(found) + "wanted=command; _tinygrad_course; wanted=argument; _tinygrad_course", tmp_path)
+    escaped = r"it's \[1\]\: a \\ and $x `y`"
+    assert out.splitlines() == [f"go:{escaped}", f"--x[{escaped}]:N:(a)"]
+    quoted = r"'it\'s [1]: a \\ and $x `y`'"
+    assert fish(found).endswith(f"go' -l x -x -a 'a' -d {quoted}\n")
+    assert f"-a go -d {quoted}\n" in fish(found)
 
 
 def test_every_name_is_known():
