@@ -48,6 +48,16 @@ def test_an_exception_keeps_its_type(context, what, kind):
         assert str(error) == "1 and 2"
 
 
+@pytest.mark.parametrize("context", [None, "thread"])
+def test_sys_exit_in_a_sample(context):
+    """It ends the program; a thread that it ended alone would let the loop wait for ever."""
+    with pytest.raises(SystemExit):
+        list(loader(Failing("leave"), context))
+    if context:
+        with pytest.raises(SystemExit):
+            list(loader(range(9), context, worker_init_fn=sys.exit))
+
+
 @pytest.mark.parametrize("context", ["fork"])
 def test_an_exception_that_cannot_be_sent(context):
     with pytest.raises(WorkerError, match="DataLoader: Local: here") as caught:

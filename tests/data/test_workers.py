@@ -4,6 +4,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import queue
 import random
 import threading
 import time
@@ -331,3 +332,43 @@ def test_more_workers_than_processors_are_warned_of():
     many = len(os.sched_getaffinity(0)) + 1
     with pytest.warns(UserWarning, match=f"will create {many} worker processes, and this process may use {many - 1}"):
         assert len(list(DataLoader(range(3), num_workers=many))) == 3
+
+
+def test_passes_in_several_threads_at_once():
+    """Draws from the default generator are the same; those from NumPy's, which all threads share, do no harm."""
+    class Waiting(Drawing):
+        def __getitem__(self, index):
+            time.sleep(0.001)  # others are in the middle of a sample, too
+            return super().__getitem__(index)
+
+    def loader():
+        return DataLoader(Waiting(), 4, generator=seeded(5))
+    alone, found = [batch[3].tolist() for batch in loader()], []
+    before = random.getstate(), np.random.get_state()[1].tolist(), tgc.default_generator.get_state().tolist()  # noqa: NPY002
+    threads = [threading.Thread(target=lambda: found.append([batch[3].tolist() for batch in loader()])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 4
+    after = random.getstate(), np.random.get_state()[1].tolist(), tgc.default_generator.get_state().tolist()  # noqa: NPY002
+    assert after == before
+
+
+def test_a_sample_may_wait_for_a_pass_in_another_thread():
+    """A thread fills a queue from one loader, another loader reads it: neither waits for the other's random numbers."""
+    samples = queue.Queue(1)
+
+    class Received(IterableDataset):
+        def __iter__(self):
+            while (sample := samples.get(timeout=10)) is not None:
+                yield sample
+
+    def fill():
+        for batch in DataLoader(list(range(6)), 2, collate_fn=list):
+            samples.put(batch)
+        samples.put(None)
+    thread = threading.Thread(target=fill)
+    thread.start()
+    assert [plain(batch) for batch in DataLoader(Received(), None)] == [[0, 1], [2, 3], [4, 5]]
+    thread.join()

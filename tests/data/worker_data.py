@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import time
 from collections import namedtuple
 
@@ -116,6 +117,8 @@ class Failing(Dataset):
             os._exit(3)
         elif self.what == "sleep":
             time.sleep(30)
+        elif self.what == "leave":
+            sys.exit(4)
         else:
             raise {"key": KeyError("gone"), "two": TwoArguments(1, 2), "local": Local("here"), "stop": StopIteration(),
                    "file": FileNotFoundError(2, "No such file", "a.png")}[self.what]

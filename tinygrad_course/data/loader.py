@@ -157,11 +157,10 @@ class DataLoader:
 
     def _here(self, recipe: Recipe, seed: int | None, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """The batches, made in this thread."""
-        numpy_stream = np.random.MT19937(0) if seed is not None else None
         if seed is None or not recipe.is_stream:
             maker = Maker(recipe)
         else:
-            with seeded(seed, numpy_stream):
+            with seeded(seed):
                 maker = Maker(recipe)
         if recipe.is_stream:
             tasks = ((number, None) for number in itertools.count())
@@ -169,7 +168,7 @@ class DataLoader:
             if seed is None or not recipe.may_draw:
                 batch = maker.make(indices)
             else:
-                with seeded(batch_seed(seed, number), numpy_stream):
+                with seeded(batch_seed(seed, number)):
                     batch = maker.make(indices)
             if batch is END:
                 break

@@ -7,6 +7,7 @@ hangs on neither the other batches nor on who makes them.
 
 import itertools
 import operator
+import os
 import queue
 import random
 import threading
@@ -64,26 +65,65 @@ def batch_seed(seed: int, number: int) -> int:
 def seed_all(seed: int) -> None:
     """Seed the default generator, `random` and `np.random`."""
     default_generator.manual_seed(seed)
+    _seed_globals(seed)
+
+
+def _seed_globals(seed: int) -> None:
     random.seed(seed)
     np.random.seed([seed % 2**32, seed >> 32])  # noqa: NPY002  what __getitem__ draws from NumPy's global generator
 
 
+# Only one thread at a time may exchange Python's and NumPy's generators, which belong to all threads.
+_exchange = threading.RLock()
+_streams: list[np.random.MT19937] = []  # not in use.  Never freed: another thread may be in the middle of a draw
+
+
+def _after_fork() -> None:
+    global _exchange
+    _exchange = threading.RLock()  # its owner may be a thread that the child has not
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextmanager
-def seeded(seed: int, numpy_stream: Any) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Inside, draws follow from `seed`; afterwards the three global generators are where they were.
 
-    NumPy's is exchanged for `numpy_stream` (an MT19937) and back, which takes half the time of setting its state; only a
+    While another thread is inside, only the default generator is seeded, which can be done for this thread alone: to wait
+    for it could be for ever, if the sample that it makes needs something of this thread."""
+    previous = default_generator.use_in_this_thread(Generator().manual_seed(seed))
+    exchange = _exchange
+    alone = exchange.acquire(blocking=False)
+    try:
+        if alone:
+            with _exchanged(seed):
+                yield
+        else:
+            yield
+    finally:
+        if alone:
+            exchange.release()
+        default_generator.use_in_this_thread(previous)
+
+
+@contextmanager
+def _exchanged(seed: int) -> Iterator[None]:
+    """Inside, draws from `random` and `np.random` follow from `seed`.
+
+    NumPy's generator is exchanged for another MT19937 and back, which takes half the time of setting its state; only a
     normal value that it keeps in reserve would be lost by that."""
-    default, python = default_generator.get_state(), random.getstate()
-    numpy, generator = np.random.get_state(legacy=False), get_bit_generator()  # noqa: NPY002
-    set_bit_generator(numpy_stream)
-    seed_all(seed)
+    python, numpy, generator = random.getstate(), np.random.get_state(legacy=False), get_bit_generator()  # noqa: NPY002
+    stream = _streams.pop() if _streams else np.random.MT19937()
+    set_bit_generator(stream)
+    _seed_globals(seed)
     try:
         yield
     finally:
-        default_generator.set_state(default)
         random.setstate(python)
         set_bit_generator(generator)
+        _streams.append(stream)
         if numpy.get("has_gauss"):
             np.random.set_state(numpy)  # noqa: NPY002
 
@@ -315,7 +355,7 @@ def _work(recipe: Recipe, worker: int, count: int, init_fn: Callable[[int], None
     try:
         if init_fn is not None:
             init_fn(worker)
-    except Exception as error:
+    except BaseException as error:  # sys.exit(), too: the loop would wait for a thread that is gone
         broken = Failure(error)
     while (job := jobs.get()) is not None:
         number_of_pass, number, content = job
@@ -331,7 +371,7 @@ def _work(recipe: Recipe, worker: int, count: int, init_fn: Callable[[int], None
             generator.manual_seed(batch_seed(pass_seed, number))
             try:
                 result = maker.make(content)
-            except Exception as error:
+            except BaseException as error:
                 error.add_note(f"DataLoader: in worker thread {worker}")
                 result = Failure(error)
         done.put((number_of_pass, worker, number, result))
@@ -340,5 +380,5 @@ def _work(recipe: Recipe, worker: int, count: int, init_fn: Callable[[int], None
 def _maker(recipe: Recipe) -> Maker | Failure:
     try:
         return Maker(recipe)
-    except Exception as error:  # the __iter__ of a stream
+    except BaseException as error:  # the __iter__ of a stream
         return Failure(error)

@@ -81,9 +81,11 @@ class _DefaultGenerator(Generator):
         self._own = threading.local()
         super().__init__()
 
-    def use_in_this_thread(self, generator: Generator) -> None:
-        """From now on this thread draws from `generator`."""
+    def use_in_this_thread(self, generator: Generator | None) -> Generator | None:
+        """From now on this thread draws from `generator` (None: from the program's).  Returns what it has drawn from."""
+        previous: Generator | None = getattr(self._own, "generator", None)
         self._own.generator = generator
+        return previous
 
     def _stream(self) -> Generator:
         own: Generator | None = getattr(self._own, "generator", None)
