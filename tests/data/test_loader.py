@@ -1,13 +1,24 @@
 """DataLoader: what batches hold, in which order, and that a pass can be continued to the same bits."""
 
+import copy
 import itertools
 import json
+import pickle
 
 import numpy as np
 import pytest
 
 import tinygrad_course as tgc
-from tinygrad_course.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
+from tinygrad_course.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    default_collate,
+)
 from tinygrad_course.errors import DataError, StateDictError
 
 SIZE = 10
@@ -181,5 +192,83 @@ def test_state_of_other_data_is_refused():
         DataLoader(numbers(), 4).load_state_dict(state)
     with pytest.raises(StateDictError, match="samples was 10"):
         DataLoader(TensorDataset(tgc.arange(11)), 3).load_state_dict(state)
-    with pytest.raises(StateDictError, match="the state has no seed, done"):
+    with pytest.raises(StateDictError, match="the state has no order, seed, done"):
         DataLoader(numbers(), 3).load_state_dict({"samples": 10, "batch_size": 3, "generator": None})
+    with pytest.raises(StateDictError, match="order was SequentialSampler when the state was saved and is RandomSampler now"):
+        DataLoader(numbers(), 3, True).load_state_dict(state)
+
+
+@pytest.mark.parametrize("context", [None, "thread"])
+def test_a_full_pass_in_the_middle_of_another_one(context):
+    """An evaluation on the training set between two steps does not lose the place of the training."""
+    def make():
+        return DataLoader(numbers(), 3, True, generator=seeded(7), num_workers=1 if context else 0,
+                          multiprocessing_context=context)
+    whole, loader, seen = passes(make()), make(), []
+    for batch in loader:
+        seen.append(batch[-1].tolist())
+        if len(seen) == 1:
+            list(loader)
+        if len(seen) == 2:
+            state = loader.state_dict()
+    other = make()
+    other.load_state_dict(state)
+    assert seen == whole
+    assert passes(other) == whole[2:]
+
+
+def test_the_numbers_of_samples_are_whole():
+    """A mask would be the samples 0 and 1, and fractions would be cut off."""
+    mask = np.arange(SIZE) % 2 == 0
+    for wrong in (mask, tgc.tensor(mask), mask.tolist(), [0.5, 1.0]):
+        for use in (lambda: DataLoader(numbers(), sampler=wrong), lambda: Subset(numbers(), wrong),  # noqa: B023
+                    lambda: SubsetRandomSampler(wrong)):  # noqa: B023
+            with pytest.raises(DataError, match=r"(bool|float64) in place of the numbers of samples.*flatnonzero"):
+                use()
+
+    class Halves(Sampler):
+        def __iter__(self):
+            return iter([0.5, 1.5])
+    with pytest.raises(DataError, match="the sampler gives: float64 in place"):
+        list(DataLoader(numbers(), 2, sampler=Halves()))
+
+
+def test_a_sampler_with_an_order_of_its_own():
+    class Backwards(RandomSampler):
+        def __iter__(self):
+            return reversed(range(SIZE))
+    loader = DataLoader(numbers(), 5, sampler=Backwards(numbers()))
+    assert passes(loader) == [[9, 8, 7, 6, 5], [4, 3, 2, 1, 0]]
+    with pytest.raises(StateDictError, match="cannot be restored"):
+        loader.state_dict()
+
+
+def test_an_iterator_as_sampler_is_not_an_empty_pass():
+    loader = DataLoader(numbers(), 5, sampler=iter([3, 1]))
+    assert passes(loader) == [[3, 1]]
+    with pytest.raises(DataError, match="it is an iterator, and one can go through it once"):
+        list(loader)
+
+
+def test_copies_have_a_place_of_their_own():
+    loader = DataLoader(range(SIZE), 3, num_workers=1, multiprocessing_context="thread", persistent_workers=True)
+    batches = iter(loader)
+    next(batches)
+    for other in (copy.copy(loader), copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
+        list(other)
+        assert other.state_dict()["done"] == 0
+        assert loader.state_dict()["done"] == 1
+    loader.collate_fn = tuple  # persistent workers do not go on with the old one
+    assert list(loader) == [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9,)]
+    loader.num_workers = 2
+    assert len(list(loader)) == 4
+    with pytest.raises(DataError, match="shuffle cannot be changed any more"):
+        loader.shuffle = True
+
+
+def test_wrong_number_of_samples_from_getitems():
+    class Few(Squares):
+        def __getitems__(self, indices):
+            return indices[1:]
+    with pytest.raises(DataError, match=r"Few.__getitems__ gave 3 samples for 4 numbers"):
+        list(DataLoader(Few(), 4))

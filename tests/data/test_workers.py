@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from numpy.random.mtrand import get_bit_generator
 
 import tinygrad_course as tgc
 from tests.data.worker_data import Counting, Drawing, Growing, Kinds, OnlyOurs, Point, WhoAmI, mark
@@ -311,7 +312,7 @@ def test_out_of_order():
     ({"timeout": 3}, "timeout is about workers"),
     ({"multiprocessing_context": "thread"}, "multiprocessing_context is about workers"),
     ({"timeout": -1}, "timeout=-1. Give seconds"),
-    ({"num_workers": 1, "prefetch_factor": 0}, "prefetch_factor=0. Each worker needs"),
+    ({"num_workers": 1, "prefetch_factor": 0}, "prefetch_factor=0. Give a whole number: each worker needs"),
     ({"num_workers": 1, "multiprocessing_context": "forks"}, "multiprocessing_context='forks'. Give one of thread, "),
     ({"num_workers": 1, "multiprocessing_context": 3}, "multiprocessing_context is a int"),
     ({"num_workers": 1.5}, "num_workers=1.5"),
@@ -344,15 +345,14 @@ def test_passes_in_several_threads_at_once():
     def loader():
         return DataLoader(Waiting(), 4, generator=seeded(5))
     alone, found = [batch[3].tolist() for batch in loader()], []
-    before = random.getstate(), np.random.get_state()[1].tolist(), tgc.default_generator.get_state().tolist()  # noqa: NPY002
+    before = get_bit_generator(), tgc.default_generator.get_state().tolist()
     threads = [threading.Thread(target=lambda: found.append([batch[3].tolist() for batch in loader()])) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert found == [alone] * 4
-    after = random.getstate(), np.random.get_state()[1].tolist(), tgc.default_generator.get_state().tolist()  # noqa: NPY002
-    assert after == before
+    assert (get_bit_generator(), tgc.default_generator.get_state().tolist()) == before
 
 
 def test_a_sample_may_wait_for_a_pass_in_another_thread():

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from tinygrad_course.data.sampler import check_numbers
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.ops.creation import as_tensor, randperm
 from tinygrad_course.ops.random import Generator
@@ -59,6 +60,7 @@ class Subset(Dataset[Sample]):
 
     def __init__(self, dataset: Dataset[Sample], indices: Sequence[int] | np.ndarray) -> None:
         self.dataset = dataset
+        check_numbers("Subset", indices)
         self.indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         size = len(dataset)
         if self.indices.size and not -size <= self.indices.min() <= self.indices.max() < size:
@@ -142,7 +144,7 @@ class ChainDataset(IterableDataset[Sample]):
     """The samples of several streams, one stream after the other."""
 
     def __init__(self, datasets: Iterable[Dataset[Sample]]) -> None:
-        self.datasets = datasets
+        self.datasets = tuple(datasets)
 
     def _streams(self) -> Iterator[IterableDataset[Sample]]:
         for dataset in self.datasets:
@@ -174,13 +176,15 @@ def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
 
 def part_sizes(name: str, size: int, lengths: Sequence[int | float]) -> list[int]:
     """Sizes of the parts of `size` samples, from counts or shares; what rounding down leaves over goes to them in turn."""
+    if not isinstance(lengths, Iterable):
+        raise DataError(f"{name}: lengths={lengths!r}. Give a list, one entry for each part.")
     total = sum(lengths)
     if math.isclose(total, 1) and all(0 <= share <= 1 for share in lengths):
         counts = [math.floor(size * share) for share in lengths]
         for number in range(size - sum(counts)):
             counts[number % len(counts)] += 1
         return counts
-    if total == size and all(isinstance(count, int) and count >= 0 for count in lengths):
+    if total == size and all(isinstance(count, int | np.integer) and count >= 0 for count in lengths):
         return [int(count) for count in lengths]
     raise DataError(f"{name}: lengths {list(lengths)} add up to {total}, the data set has {size} samples. "
                     f"Give whole counts that add up to {size}, or shares that add up to 1.")

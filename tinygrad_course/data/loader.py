@@ -5,24 +5,50 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_course.data.dataset import Dataset, IterableDataset
-from tinygrad_course.data.sampler import BatchSampler, RandomSampler, SeededSampler, SequentialSampler, draw_seed
+from tinygrad_course.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    SeededSampler,
+    SequentialSampler,
+    check_numbers,
+    draw_seed,
+)
 from tinygrad_course.data.workers import END, Failure, Maker, Recipe, ThreadWorkers, Workers, batch_seed, seeded
 from tinygrad_course.errors import DataError, StateDictError, WorkerError
 from tinygrad_course.ops.creation import tensor
 from tinygrad_course.ops.dtypes import uint8
 from tinygrad_course.ops.random import Generator
+from tinygrad_course.tensor import Tensor
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 Collate = Callable[[Any], Any]
-FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
+FIXED = ("dataset", "batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "generator", "persistent_workers")
+OF_WORKERS = ("num_workers", "collate_fn", "worker_init_fn", "timeout", "multiprocessing_context")
 PREFETCH = 2
+
+
+@dataclass
+class _Pass:
+    """The number that a pass hangs on, if it hangs on one, and where it stands."""
+
+    seed: int | None = None
+    done: int = 0                                  # batches that were given out,
+    ahead: set[int] = field(default_factory=set)   # and numbers of later ones (in_order=False)
+
+    def mark(self, number: int) -> None:
+        """Take note that a batch was given out."""
+        self.ahead.add(number)
+        while self.done in self.ahead:
+            self.ahead.remove(self.done)
+            self.done += 1
 
 
 class DataLoader:
@@ -50,11 +76,15 @@ class DataLoader:
     At the start of a pass one number is drawn from the generator (if the order is random, or samples are made by code of
     the user); the pass is a function of that number alone: of it follow the order, and for each batch the seed of
     the random numbers that are drawn while it is made (batch_seed in data/workers.py), from the default generator, `random`
-    and `np.random`.  So a pass has the same bits for any number of workers, and draws made elsewhere hang on no data set.
+    and `np.random`.  So a pass has the same bits for any number of workers, and draws made elsewhere hang on no data set;
+    except that threads share `random` and `np.random`: with worker threads, or passes in several threads at once, draw from
+    the default generator.
     It can be saved in the middle and continued:
 
         state = loader.state_dict()      # in the loop: the batches given so far count as done
         other.load_state_dict(state)     # the next loop over `other` gives the rest, later loops full passes
+
+    The state is that of the pass that has begun, or given a batch, last: of several side by side only one can be continued.
 
     Of a stream (IterableDataset) each worker has its own; batches are taken from them in turn.
     Raises DataError for arguments that contradict each other, WorkerError if a worker dies, is late or cannot be started;
@@ -83,6 +113,8 @@ class DataLoader:
         if is_stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
                             "Shuffle inside its __iter__.")
+        if isinstance(sampler, np.ndarray | Tensor | Sequence):
+            check_numbers("DataLoader: sampler", sampler)
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
         if sampler is None and not is_stream:
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
@@ -106,9 +138,7 @@ class DataLoader:
         self.prefetch_factor = PREFETCH if num_workers and prefetch_factor is None else prefetch_factor
         self.persistent_workers = persistent_workers
         self.in_order = in_order
-        self._seed: int | None = None    # of the current pass, if it has one
-        self._done = 0                   # batches of the current pass that were given out,
-        self._ahead: set[int] = set()    # and numbers of later ones (in_order=False)
+        self._pass = _Pass()             # that has given a batch last; no place if it has ended
         self._restored = False           # the next pass continues there
         self._bytes = 0                  # of a batch, as far as is known
         self._workers: Workers | None = None  # those that persist
@@ -116,7 +146,13 @@ class DataLoader:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and "_workers" in self.__dict__:
             raise DataError(f"DataLoader: {name} cannot be changed any more. Make a new DataLoader.")
+        if name in OF_WORKERS and self.__dict__.get("_workers") is not None:
+            self._workers = None  # they were started for something else
         super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has a place and workers of its own."""
+        return {**self.__dict__, "_pass": replace(self._pass, ahead=set(self._pass.ahead)), "_workers": None}
 
     def __len__(self) -> int:
         """Number of batches in a full pass."""
@@ -131,18 +167,17 @@ class DataLoader:
         recipe = Recipe(self.dataset, self.collate_fn, self.batch_size, self.drop_last,
                         self.batch_sampler is not None or self.batch_size is not None)
         if not self._restored:
-            self._done, self._ahead = 0, set()
-            self._seed = self._draw_seed(recipe)
+            self._pass = _Pass(self._draw_seed(recipe))
         self._restored = False
         # All that this pass hangs on is given to it now: another one may begin before it ends.
-        seed = self._seed
-        tasks = iter(()) if recipe.is_stream else self._tasks(seed, self._done, frozenset(self._ahead))
-        return self._by_workers(recipe, seed, tasks) if self.num_workers else self._here(recipe, seed, tasks)
+        place = self._pass
+        tasks = iter(()) if recipe.is_stream else self._tasks(place.seed, place.done, frozenset(place.ahead))
+        return self._by_workers(recipe, place, tasks) if self.num_workers else self._here(recipe, place, tasks)
 
     def _seeds(self) -> tuple[bool, Generator | None]:
         """(whether the order hangs on a seed, the generator that seeds come from)."""
         order = _inner(self.batch_sampler, self.sampler)
-        return (True, order.generator) if isinstance(order, SeededSampler) else (False, self.generator)
+        return (True, order.generator) if _is_seeded(order) else (False, self.generator)
 
     def _draw_seed(self, recipe: Recipe) -> int | None:
         random_order, generator = self._seeds()
@@ -151,12 +186,17 @@ class DataLoader:
     def _tasks(self, seed: int | None, done: int, ahead: frozenset[int]) -> Iterator[tuple[int, Any]]:
         """(number, samples) of the batches of the pass that are not done yet."""
         batches = _batches(self.batch_sampler, seed) if self.batch_sampler is not None else _order(self.sampler, seed)
+        number = -1
         for number, indices in enumerate(batches):
             if number >= done and number not in ahead:
                 yield number, indices
+        if number < 0 and isinstance(_inner(self.batch_sampler, self.sampler), Iterator):
+            raise DataError("DataLoader: the sampler gives nothing: it is an iterator, and one can go through it once. Give "
+                            "what can be gone through in each pass, such as a list.")
 
-    def _here(self, recipe: Recipe, seed: int | None, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+    def _here(self, recipe: Recipe, place: _Pass, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """The batches, made in this thread."""
+        seed = place.seed
         if seed is None or not recipe.is_stream:
             maker = Maker(recipe)
         else:
@@ -172,20 +212,21 @@ class DataLoader:
                     batch = maker.make(indices)
             if batch is END:
                 break
-            self._mark(number)
+            self._mark(place, number)
             yield batch
-        self._end()
+        self._end(place)
 
-    def _by_workers(self, recipe: Recipe, seed: int | None, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+    def _by_workers(self, recipe: Recipe, place: _Pass, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """The batches, made by workers: as many are under way or wait as prefetch_factor allows."""
+        seed = place.seed
         workers = self._team(recipe, seed or 0)
         exhausted: set[int] = set()  # workers whose stream has ended
         at_once = False
         try:
             workers.begin(seed or 0)
             if recipe.is_stream:
-                tasks = self._turns(exhausted)
-            limit = (self.prefetch_factor or PREFETCH) * self.num_workers
+                tasks = _turns(exhausted, workers.count)
+            limit = (self.prefetch_factor or PREFETCH) * workers.count
             under_way: deque[int] = deque()
             arrived: dict[int, Any] = {}
             while True:
@@ -201,14 +242,14 @@ class DataLoader:
                 under_way.remove(number)
                 result = arrived.pop(number)
                 if result is END:
-                    exhausted.add(number % self.num_workers)
+                    exhausted.add(number % workers.count)
                 elif isinstance(result, Failure):
                     raise result.error
                 else:
-                    self._mark(number)
+                    self._mark(place, number)
                     yield result
                     del result
-            self._end()
+            self._end(place)
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -220,14 +261,6 @@ class DataLoader:
             self._bytes = max(self._bytes, workers.size)
             if workers is not self._workers:
                 workers.close(at_once)
-
-    def _turns(self, exhausted: set[int]) -> Iterator[tuple[int, None]]:
-        """Numbers of batches of a stream: number % num_workers is the worker, each in turn."""
-        for number in itertools.count():
-            if len(exhausted) == self.num_workers:
-                return
-            if number % self.num_workers not in exhausted:
-                yield number, None
 
     def _team(self, recipe: Recipe, seed: int) -> Workers:
         """Workers for a pass: those that are there, or new ones."""
@@ -250,16 +283,13 @@ class DataLoader:
             self._workers = workers
         return workers
 
-    def _mark(self, number: int) -> None:
-        """Take note that a batch was given out."""
-        if number >= self._done:
-            self._ahead.add(number)
-        while self._done in self._ahead:
-            self._ahead.remove(self._done)
-            self._done += 1
+    def _mark(self, place: _Pass, number: int) -> None:
+        place.mark(number)
+        self._pass = place
 
-    def _end(self) -> None:
-        self._seed, self._done, self._ahead = None, 0, set()
+    def _end(self, place: _Pass) -> None:
+        if self._pass is place:
+            self._pass = _Pass()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the current pass stands, as numbers and lists that JSON can hold.
@@ -268,32 +298,35 @@ class DataLoader:
         included.  Batches that workers have made and the loop has not been given do not count.
         Raises StateDictError for a stream or a sampler whose order does not follow from a seed: their place is not known.
         """
-        if isinstance(self.dataset, IterableDataset) or not _can_be_repeated(_inner(self.batch_sampler, self.sampler)):
+        order = _inner(self.batch_sampler, self.sampler)
+        if isinstance(self.dataset, IterableDataset) or not _can_be_repeated(order):
             raise StateDictError("DataLoader.state_dict: the order of an IterableDataset, or of a sampler that is no "
                                  "SeededSampler, cannot be restored. Use shuffle=True, or derive the sampler from "
                                  "SeededSampler.")
         generator = self._seeds()[1]
-        return {"samples": len(self.dataset), "batch_size": self.batch_size, "seed": self._seed, "done": self._done,
-                "ahead": sorted(self._ahead), "generator": None if generator is None else generator.get_state().tolist()}
+        return {"samples": len(self.dataset), "batch_size": self.batch_size, "order": type(order).__name__,
+                "seed": self._pass.seed, "done": self._pass.done, "ahead": sorted(self._pass.ahead),
+                "generator": None if generator is None else generator.get_state().tolist()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where another loader over the same data stood.
 
-        Raises StateDictError if keys are missing, or the number of samples or the batch size is different.
+        Raises StateDictError if keys are missing, or the number of samples, the batch size or the kind of order is different.
         """
-        missing = [key for key in ("samples", "batch_size", "seed", "done", "generator") if key not in state_dict]
+        missing = [key for key in ("samples", "batch_size", "order", "seed", "done", "generator") if key not in state_dict]
         if missing:
             raise StateDictError(f"DataLoader.load_state_dict: the state has no {', '.join(missing)}. "
                                  "Give the result of state_dict().")
-        for key, own in (("samples", len(self.dataset)), ("batch_size", self.batch_size)):
+        order = type(_inner(self.batch_sampler, self.sampler)).__name__
+        for key, own in (("samples", len(self.dataset)), ("batch_size", self.batch_size), ("order", order)):
             if state_dict[key] != own:
                 raise StateDictError(f"DataLoader.load_state_dict: {key} was {state_dict[key]} when the state was "
-                                     f"saved and is {own} now. Continue with the same data and batch size.")
+                                     f"saved and is {own} now. Continue with the same data, batch size and sampler.")
         generator = self._seeds()[1]
         if generator is not None and state_dict["generator"] is not None:
             generator.set_state(tensor(state_dict["generator"], dtype=uint8))
-        self._seed, self._done, self._ahead = state_dict["seed"], state_dict["done"], set(state_dict.get("ahead", ()))
-        self._restored = self._seed is not None or self._done > 0 or bool(self._ahead)
+        self._pass = _Pass(state_dict["seed"], state_dict["done"], set(state_dict.get("ahead", ())))
+        self._restored = self._pass != _Pass()
 
 
 def _is_plain(batch_sampler: Any) -> bool:
@@ -307,17 +340,23 @@ def _inner(batch_sampler: Any, sampler: Any) -> Any:
     return _inner(batch_sampler.sampler, None) if _is_plain(batch_sampler) else batch_sampler
 
 
+def _is_seeded(sampler: Any) -> bool:
+    return isinstance(sampler, SeededSampler) and type(sampler).__iter__ is SeededSampler.__iter__
+
+
+def _is_sequential(sampler: Any) -> bool:
+    return isinstance(sampler, SequentialSampler) and type(sampler).__iter__ is SequentialSampler.__iter__
+
+
 def _can_be_repeated(sampler: Any) -> bool:
-    if isinstance(sampler, SequentialSampler):
-        return type(sampler).__iter__ is SequentialSampler.__iter__
-    return isinstance(sampler, SeededSampler | list | tuple | range | np.ndarray)
+    return _is_seeded(sampler) or _is_sequential(sampler) or isinstance(sampler, list | tuple | range | np.ndarray)
 
 
 def _order(sampler: Any, seed: int | None) -> Iterable[Any]:
     """What the sampler gives in the pass with that seed."""
-    if isinstance(sampler, SeededSampler):
+    if _is_seeded(sampler):
         return sampler.order(seed or 0)
-    if isinstance(sampler, SequentialSampler) and type(sampler).__iter__ is SequentialSampler.__iter__:
+    if _is_sequential(sampler):
         return np.arange(len(sampler))
     return sampler
 
@@ -335,11 +374,20 @@ def _batches(batch_sampler: Any, seed: int | None) -> Iterator[Any]:
         yield order[start:start + size]
 
 
-def _check_workers(num_workers: Any, timeout: float, prefetch_factor: int | None, persistent: bool, context: Any) -> None:
+def _turns(exhausted: set[int], count: int) -> Iterator[tuple[int, None]]:
+    """Numbers of batches of a stream: number % count is the worker, each in turn."""
+    for number in itertools.count():
+        if len(exhausted) == count:
+            return
+        if number % count not in exhausted:
+            yield number, None
+
+
+def _check_workers(num_workers: Any, timeout: Any, prefetch_factor: int | None, persistent: bool, context: Any) -> None:
     """Raise DataError for arguments about workers that cannot be."""
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise DataError(f"DataLoader: num_workers={num_workers!r}. Give a whole number; 0 for no workers.")
-    if timeout < 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
         raise DataError(f"DataLoader: timeout={timeout!r}. Give seconds; 0 for any time.")
     if num_workers == 0:
         for name, given in (("prefetch_factor", prefetch_factor is not None), ("persistent_workers", persistent),
@@ -347,8 +395,9 @@ def _check_workers(num_workers: Any, timeout: float, prefetch_factor: int | None
             if given:
                 raise DataError(f"DataLoader: {name} is about workers, and there are none. Give num_workers above 0, or "
                                 f"leave {name} out.")
-    elif prefetch_factor is not None and prefetch_factor < 1:
-        raise DataError(f"DataLoader: prefetch_factor={prefetch_factor!r}. Each worker needs at least 1 batch to work on.")
+    elif prefetch_factor is not None and (not isinstance(prefetch_factor, int) or prefetch_factor < 1):
+        raise DataError(f"DataLoader: prefetch_factor={prefetch_factor!r}. Give a whole number: each worker needs at least 1 "
+                        "batch to work on.")
     if isinstance(context, str):
         import multiprocessing
         methods = ["thread", *multiprocessing.get_all_start_methods()]

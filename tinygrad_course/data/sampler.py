@@ -25,7 +25,19 @@ class Sampler(Generic[Index]):
         raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
 
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+        # A TypeError, as if it were not there: list(loader) asks for it, and does without.
+        raise TypeError(f"object of type {type(self).__name__!r} has no len(). Define __len__().")
+
+
+def check_numbers(what: str, numbers: Any) -> None:
+    """Raise DataError for a mask or for fractions: as numbers they would be the samples 0 and 1, or be cut off."""
+    if isinstance(numbers, Tensor):
+        numbers = numbers.detach().cpu().numpy()
+    found = numbers.dtype if isinstance(numbers, np.ndarray) and numbers.size else next(
+        (type(number) for number in numbers if isinstance(number, bool | np.bool_ | float | np.floating)), None)
+    if found is not None and np.dtype(found).kind not in "iu":
+        raise DataError(f"{what}: {np.dtype(found)} in place of the numbers of samples. Give whole numbers; of a mask, "
+                        "np.flatnonzero(mask).")
 
 
 def draw_seed(generator: Generator | None) -> int:
@@ -71,8 +83,8 @@ class RandomSampler(SeededSampler[int]):
 
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
                  generator: Generator | None = None) -> None:
-        if num_samples is not None and num_samples < 1:
-            raise DataError(f"RandomSampler: num_samples={num_samples}. Give a whole number of at least 1.")
+        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
+            raise DataError(f"RandomSampler: num_samples={num_samples!r}. Give a whole number of at least 1.")
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self._num_samples = num_samples
 
@@ -84,7 +96,9 @@ class RandomSampler(SeededSampler[int]):
     def order(self, seed: int) -> np.ndarray:
         """The pass with that seed."""
         size, wanted, generator = len(self.data_source), self.num_samples, Generator().manual_seed(seed)
-        if self.replacement:
+        if not size and self._num_samples is not None:
+            raise DataError(f"RandomSampler: {wanted} numbers of a data set without samples. Give one with samples.")
+        if self.replacement and size:
             return randint(0, size, (wanted,), generator=generator).array
         orders = [randperm(size, generator=generator).array for _ in range(-(-wanted // max(size, 1)))]
         return np.concatenate(orders)[:wanted] if orders else np.arange(0)
@@ -97,6 +111,7 @@ class SubsetRandomSampler(SeededSampler[Any]):
     """The given numbers in a new random order in each pass."""
 
     def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
+        check_numbers("SubsetRandomSampler", indices)
         self.indices, self.generator = indices, generator
 
     def order(self, seed: int) -> list[Any]:

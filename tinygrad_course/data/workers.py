@@ -23,7 +23,8 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 from tinygrad_course.data.collate import default_collate, default_convert
 from tinygrad_course.data.dataset import ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset
-from tinygrad_course.errors import WorkerError
+from tinygrad_course.data.sampler import check_numbers
+from tinygrad_course.errors import DataError, WorkerError
 from tinygrad_course.ops.random import Generator, default_generator
 from tinygrad_course.tensor import Tensor
 
@@ -91,8 +92,8 @@ if hasattr(os, "register_at_fork"):
 def seeded(seed: int) -> Iterator[None]:
     """Inside, draws follow from `seed`; afterwards the three global generators are where they were.
 
-    While another thread is inside, only the default generator is seeded, which can be done for this thread alone: to wait
-    for it could be for ever, if the sample that it makes needs something of this thread."""
+    While another thread is inside, only the default generator is seeded, which can be done for this thread alone, and the
+    other two go on: to wait for that thread could be for ever, if the sample that it makes needs something of this one."""
     previous = default_generator.use_in_this_thread(Generator().manual_seed(seed))
     exchange = _exchange
     alone = exchange.acquire(blocking=False)
@@ -191,17 +192,27 @@ class Maker:
 def _rows(dataset: Any, indices: Any) -> Any:
     """The batch of the samples `indices`: by one indexing per tensor where no subclass has changed what a sample is."""
     if isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__:
-        return _rows(dataset.dataset, dataset.indices[np.asarray(indices, dtype=np.int64)])
+        return _rows(dataset.dataset, dataset.indices[_numbers(indices)])
     if isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__:
-        return dataset[np.asarray(indices, dtype=np.int64)]
+        return dataset[_numbers(indices)]
     return _collate(default_collate, _samples(dataset, indices), indices)
+
+
+def _numbers(indices: Any) -> np.ndarray:
+    if not isinstance(indices, np.ndarray):  # of a sampler of the user
+        check_numbers("DataLoader: the sampler gives", indices)
+    return np.asarray(indices, dtype=np.int64)
 
 
 def _samples(dataset: Dataset[Any] | Sequence[Any], indices: Any) -> list[Any]:
     """The samples `indices`; an exception is given a note that says at which it came."""
     keys = indices.tolist() if isinstance(indices, np.ndarray) else [_plain(index) for index in indices]
     if hasattr(dataset, "__getitems__"):
-        return list(dataset.__getitems__(keys))
+        found = list(dataset.__getitems__(keys))
+        if len(found) != len(keys):
+            raise DataError(f"{type(dataset).__name__}.__getitems__ gave {len(found)} samples for {len(keys)} numbers. "
+                            "Return one for each, in their order.")
+        return found
     samples = []
     try:
         for key in keys:
