@@ -283,6 +283,20 @@ def test_every_option_is_continued_to_the_same_bits(tmp_path, options):
     assert outcome(second) == outcome(whole)
 
 
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_run_is_continued_behind_a_last_group_that_is_smaller(tmp_path, steps):
+    """Six batches make a step of four and one of two: behind that the loader has already ended its pass."""
+    whole, first, second = (make_trainer(seed, accumulate=4) for seed in (0, 0, 99))
+    whole.fit()
+    first.fit(max_steps=steps)
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    first.fit()
+    second.load_state_dict(load_checkpoint(tmp_path / "c"))
+    second.fit()
+    assert whole.steps == 2 * EPOCHS
+    assert outcome(first) == outcome(second) == outcome(whole)
+
+
 def plain(batch_size, *, inputs=None, targets=None, loss_fn=None, model=None, val=False, n=90, **options):
     """Without any randomness, in float64."""
     rng = np.random.default_rng(0)

@@ -203,15 +203,14 @@ class Trainer:
 
         if enough():
             return False
-        if self.in_epoch:
-            self.train_loader.load_state_dict(self.train_loader.state_dict())  # the pass goes on where it was left
+        loader = self._rest_of_pass() if self.in_epoch else self.train_loader
         self._tell("on_epoch_begin")
         # Only those that want it are told of every step, which may take microseconds.
         after_step = [callback.on_step_end for callback in self.callbacks
                       if type(callback).on_step_end is not Callback.on_step_end]
         self._has_buffers = any(True for _ in self.model.buffers())  # looked up once: it takes microseconds
         self.model.train()
-        for batches in groups(self.train_loader, self.accumulate):
+        for batches in groups(loader, self.accumulate):
             if self.schedule is not None:
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.schedule(self.steps)
@@ -226,6 +225,16 @@ class Trainer:
             if enough():
                 return False
         return True
+
+    def _rest_of_pass(self) -> Iterable[Any]:
+        """The batches of the running epoch that are still to come."""
+        place = self.train_loader.state_dict()
+        if not place["done"] and not place["ahead"]:
+            # Only by asking for more is it seen that the last group of accumulated batches is a smaller one: the loader
+            # then stands before its next pass, although the epoch has not been left.
+            return ()
+        self.train_loader.load_state_dict(place)
+        return self.train_loader
 
     def step(self, batches: list[Any]) -> None:
         """One change of the weights, along the gradient of the mean loss over `batches` (one, unless they accumulate).
