@@ -21,8 +21,9 @@ def predicted_labels(pred: ArrayLike, caller: str) -> np.ndarray:
     """Labels int64 (N,) of labels (N,) or scores (N, C); NO_CLASS where a row of scores holds a NaN."""
     values = as_array(pred)
     if values.ndim == 2:
-        if not values.shape[1]:
-            raise ShapeError(f"{caller}: scores of shape {values.shape} have no classes. Give (N, C) with C >= 1.")
+        if values.shape[1] < 2:  # the largest of one column is always the first
+            raise ShapeError(f"{caller}: scores of shape {values.shape} leave no choice of classes. Give (N, C) with C >= 2, "
+                             "or labels: of one logit per sample (z > 0).squeeze(1), of a probability (p > 0.5).squeeze(1).")
         labels = values.argmax(axis=1)
         return np.where(np.isnan(values).any(axis=1), NO_CLASS, labels)
     if values.ndim != 1:
