@@ -112,3 +112,8 @@ def test_the_figure(tmp_path):
     assert ax.get_xlabel() == "learning rate"
     viz.save_figure(ax, tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 10_000
+
+
+def test_few_steps_over_many_decades_still_have_a_slope():
+    assert LRFinder([1e-6, 1e-3, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]).suggestion == 1e-3
+    assert LRFinder([1e-6, 1e-4, 1e-2, 1.0], [4.0, 3.9, 2.0, 1.0], [4.0, 3.9, 2.0, 1.0]).suggestion == 1e-2

@@ -8,7 +8,7 @@ import pytest
 import tinygrad_course as tgc
 from tinygrad_course import metrics, nn
 from tinygrad_course.data import DataLoader, TensorDataset
-from tinygrad_course.errors import DataError, StateDictError
+from tinygrad_course.errors import DataError, OperandError, StateDictError
 from tinygrad_course.optim import SGD, AdamW, lr_scheduler
 from tinygrad_course.train import (
     Callback,
@@ -83,13 +83,21 @@ def test_settings_that_contradict_are_refused():
     for options, match in (({"schedule": cosine(0.1, 5), "scheduler": scheduler}, "give one of them"),
                            ({"scheduler": scheduler, "scheduler_every": "step"}, "once per epoch"),
                            ({"scheduler_every": "batch"}, "scheduler_every is 'epoch' or 'step', got 'batch'"),
-                           ({"accumulate": 0}, "accumulate=0; give the number of batches"),
+                           ({"accumulate": 0}, "accumulate=0; give a whole number of at least 1"),
+                           ({"accumulate": 1.5}, "accumulate=1.5; give a whole"),
+                           ({"patience": 0}, "patience=0; give a whole number of at least 1"),
+                           ({"epochs": 2.5}, "epochs=2.5; give a whole number of at least 0"),
+                           ({"clip_grad_norm": 0}, "with 0 nothing would be learnt"),
+                           ({"clip_grad_norm": -1.0}, "clip_grad_norm=-1.0; give a positive"),
+                           ({"metrics": {"loss": metrics.accuracy}}, "a metric called loss would take the place"),
                            ({"compute_loss": lambda model, batch: None}, "either loss_fn"),
                            ({"monitor": "val_f1"}, "no column of the history.*val_loss"),
                            ({"monitor": "learning_rate"}, "which values of learning_rate are better"),
                            ({"mode": "best"}, "mode is 'min' or 'max', got 'best'")):
         with pytest.raises(ValueError, match=match):
-            Trainer(*needed, epochs=1, patience=1, **options)
+            Trainer(*needed, **{"epochs": 1, "patience": 1, **options})
+    with pytest.raises(OperandError, match=r"give \{name: function"):
+        make_trainer(metrics=[metrics.accuracy])
 
 
 def test_a_scheduler_is_neither_lost_nor_made_up():
@@ -458,3 +466,38 @@ def test_lazy_modules_take_their_shapes_in_the_first_step():
     trainer.model, trainer.optimizer = model, SGD(model[0].parameters(), 0.1)
     trainer.fit()
     assert model[1].num_batches_tracked.item() == trainer.steps == 12
+
+
+BATCH = (tgc.ones(4, 3), tgc.zeros(4, 1))
+
+
+@pytest.mark.parametrize(("batch", "options", "error", "match"), [
+    (dict(zip("xy", BATCH, strict=True)), {}, DataError, r"\(input, ..., target\), the loader gives a dict\. .*compute_loss"),
+    (BATCH[0], {}, DataError, "the loader gives a Tensor"),
+    (BATCH[:1], {}, DataError, "the loader gives a tuple of 1"),
+    (BATCH, {"loss_fn": nn.Identity}, OperandError, r"the loss is of type Identity: .*give an instance, nn.MSELoss\(\)"),
+    (BATCH, {"compute_loss": lambda model, batch: 1.0}, OperandError, "the loss is of type float"),
+    (BATCH, {"compute_loss": lambda model, batch: {"loss": model(batch[0]).sum()}}, OperandError, "the loss is of type dict"),
+    (BATCH, {"compute_loss": lambda model, batch: (model(batch[0]).sum(), batch[1]), "metrics": {"r2": metrics.r2_score}},
+     DataError, "returned 2 values, and r2 cannot be computed of that"),
+    (BATCH, {"metrics": {"errors": lambda output, target: (output - target)[:, 0]}}, DataError,
+     r"the metric errors gives an array \(4,\)"),
+])
+def test_what_is_typed_first_and_wrong_is_told(batch, options, error, match):
+    loss_fn = None if "compute_loss" in options else options.pop("loss_fn", nn.MSELoss())
+    with pytest.raises(error, match=match):
+        evaluate(nn.Linear(3, 1), [batch], loss_fn, **options)
+
+
+def test_evaluation_leaves_frozen_modules_frozen():
+    model = nn.Sequential(nn.Linear(3, 1), nn.BatchNorm1d(1))
+    model[1].eval()
+    evaluate(model, [BATCH], nn.MSELoss())
+    assert [module.training for module in model.modules()] == [True, True, False]
+
+
+def test_augmentation_finds_the_input_in_lists_too():
+    model = nn.Linear(3, 1)
+    trainer = Trainer(model, SGD(model.parameters(), 0.1), nn.MSELoss(), [list(BATCH)], epochs=1, augment=lambda x: 0 * x)
+    trainer.fit()
+    assert not model.weight.grad.numpy().any()

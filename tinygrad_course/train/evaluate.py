@@ -1,13 +1,14 @@
 """What is computed of one batch, and a model judged on all batches of a loader."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tinygrad_course.autograd import no_grad
-from tinygrad_course.errors import DataError
+from tinygrad_course.errors import DataError, OperandError
 from tinygrad_course.nn import Module
 from tinygrad_course.tensor import Tensor
 
@@ -16,12 +17,16 @@ Metric = Callable[[np.ndarray, np.ndarray], float]  # (output, target) of all sa
 # (model, batch) -> the mean loss, or (mean loss, output, target); what there are metrics of needs the three
 ComputeLoss = Callable[[Module, Any], Tensor | tuple[Tensor, Tensor, Tensor]]
 
-_ARRAYS = (Tensor, np.ndarray)  # made once: this is asked in every step
+_ARRAYS, _SEQUENCES = (Tensor, np.ndarray), (tuple, list)  # made once: these are asked in every step
 
 
 def supervised(loss_fn: LossFunction) -> ComputeLoss:
     """The usual way: a batch is (input, ..., target), the model takes all inputs."""
     def compute_loss(model: Module, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        if not isinstance(batch, _SEQUENCES) or len(batch) < 2:
+            what = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, _SEQUENCES) else "")
+            raise DataError(f"loss_fn(output, target) needs batches (input, ..., target), the loader gives {what}. Give the "
+                            "data set targets, or give compute_loss(model, batch) instead.")
         *inputs, target = batch
         output = model(*inputs)
         return loss_fn(output, target), output, target
@@ -56,9 +61,10 @@ class Sums:
         self.loss += loss * samples
         self.samples += samples
         if self.metrics:
-            if not result:
-                raise DataError(f"compute_loss returned the loss alone, and {', '.join(self.metrics)} cannot be computed of "
-                                "it. Return (loss, output, target).")
+            if len(result) != 2:
+                what = f"{len(result) + 1} values" if result else "the loss alone"
+                raise DataError(f"compute_loss returned {what}, and {', '.join(self.metrics)} cannot be computed of that. "
+                                "Return (loss, output, target).")
             output, target = result
             self.outputs.append(output.detach().cpu().numpy())
             self.targets.append(target.detach().cpu().numpy())
@@ -77,8 +83,14 @@ class Sums:
             raise DataError("there are no samples: the loader gave no batch. Give it data, and drop_last=False if there "
                             "are fewer samples than batch_size.")
         output, target = self.all()
-        return {"loss": self.loss / self.samples,
-                **{name: float(metric(output, target)) for name, metric in self.metrics.items()}}
+        values = {"loss": self.loss / self.samples}
+        for name, metric in self.metrics.items():
+            value = metric(output, target)
+            if np.ndim(value):
+                raise DataError(f"the metric {name} gives an array {np.shape(value)}, a column of the history holds numbers. "
+                                "Take a mean, or one metric for each entry.")
+            values[name] = float(value)
+        return values
 
     def state_dict(self) -> dict[str, Any]:
         """As numbers and arrays."""
@@ -115,19 +127,15 @@ def evaluate(model: Module, loader: Iterable[Any], loss_fn: LossFunction | None 
     metrics       {name: function}; each is called once, with the outputs and the targets of all samples, arrays (N, ...)
     compute_loss  (model, batch) -> loss, or (loss, output, target), instead of loss_fn
 
-    The loss is the mean over the samples.  The model's mode is restored afterwards.
+    The loss is the mean over the samples.  Each module is in the mode it was in afterwards.
     """
     compute = choose_loss("evaluate", loss_fn, compute_loss)
-    sums = Sums(metrics or {})
-    was_training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            for batch in loader:
-                loss, *result = as_tuple(compute(model, batch))
-                sums.add(loss.item(), batch_length(batch), result)
-    finally:
-        model.train(was_training)
+    sums = Sums(check_metrics("evaluate", metrics))
+    with modes_kept(model), no_grad():
+        model.eval()
+        for batch in loader:
+            loss, *result = as_tuple(compute(model, batch))
+            sums.add(loss.item(), batch_length(batch), result)
     values = sums.values()
     return Evaluation(values.pop("loss"), values, *sums.all())
 
@@ -141,4 +149,30 @@ def choose_loss(caller: str, loss_fn: LossFunction | None, compute_loss: Compute
 
 def as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """What compute_loss returned."""
-    return (result,) if isinstance(result, Tensor) else result
+    if isinstance(result, Tensor):
+        return (result,)
+    loss = result[0] if isinstance(result, _SEQUENCES) and result else result
+    if not isinstance(loss, Tensor):
+        raise OperandError(f"the loss is of type {type(loss).__name__}: needed is a Tensor, or (loss, output, target). Of a "
+                           "loss in nn give an instance, nn.MSELoss().")
+    return result
+
+
+def check_metrics(caller: str, metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
+    """A dict of functions, none of them in the place of the loss."""
+    if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
+        raise OperandError(f"{caller}: metrics is {metrics!r}; give {{name: function of (output, target)}}")
+    if metrics and "loss" in metrics:
+        raise ValueError(f"{caller}: a metric called loss would take the place of the loss; give it another name")
+    return dict(metrics or {})
+
+
+@contextmanager
+def modes_kept(model: Module) -> Iterator[None]:
+    """Afterwards each module is in training or evaluation mode as before: some may be frozen."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -19,7 +19,7 @@ from tinygrad_course.errors import DataError
 from tinygrad_course.nn import Module
 from tinygrad_course.ops.random import Generator, default_generator
 from tinygrad_course.optim import Optimizer
-from tinygrad_course.train.evaluate import ComputeLoss, LossFunction, as_tuple, choose_loss
+from tinygrad_course.train.evaluate import ComputeLoss, LossFunction, as_tuple, choose_loss, modes_kept
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class LRFinder:
         if end < 3:
             return self.rates[0]
         x, y = np.log10(self.rates[:end]), np.asarray(self.smoothed[:end])
-        half, step = min(0.5, (x[-1] - x[0]) / 2), x[1] - x[0]
+        step = x[1] - x[0]
+        half = max(min(0.5, (x[-1] - x[0]) / 2), step)  # a line needs the neighbours, however far they are
         slopes = {}
         for i in range(end):
             if x[0] - step < x[i] - half and x[i] + half < x[-1] + step:
@@ -112,21 +113,19 @@ def _put_back(model: Module, optimizer: Optimizer, loader: DataLoader, generator
     """Whatever the block does to them, they are as before afterwards."""
     weights = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
     state, place = copy.deepcopy(optimizer.state_dict()), loader.state_dict()
     positions = {name: generator.get_state() for name, generator in generators.items()}
     for parameter, _ in gradients:
         parameter.grad = None  # what is there is put back, and must not be added to
     try:
-        yield
+        with modes_kept(model):
+            yield
     finally:
         with no_grad():
             for tensor, before in weights:
                 tensor.copy_(before)
         for parameter, gradient in gradients:
             parameter.grad = gradient
-        for module, training in modes:
-            module.training = training
         optimizer.load_state_dict(state)
         loader.load_state_dict(place)
         for name, generator in generators.items():

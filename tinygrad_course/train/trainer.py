@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from numbers import Integral
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,6 +29,7 @@ from tinygrad_course.train.evaluate import (
     Sums,
     as_tuple,
     batch_length,
+    check_metrics,
     choose_loss,
     evaluate,
 )
@@ -53,7 +55,7 @@ class Trainer:
     schedule      step number (from 0) -> learning rate; the optimiser's own rate without it
     scheduler     one of optim.lr_scheduler instead; its step() is called after every epoch, or every step if
                   scheduler_every is "step" (OneCycleLR, CyclicLR).  ReduceLROnPlateau is given the monitored value
-    augment       distorts the first entry of a batch (the whole batch, if it is no tuple) before it is used for training
+    augment       distorts the first entry of a batch (all of it, if it is no tuple or list) before it is used for training
     evaluate_train  also evaluates the training data after each epoch, in evaluation mode: columns train_eval_...  During
                   the epoch the loss is that of changing weights, with dropout: it may lie above that of validation
     callbacks     told what happens, in this order (see Callback)
@@ -79,8 +81,12 @@ class Trainer:
         if scheduler_every == "step" and isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError("Trainer: ReduceLROnPlateau watches the monitored value, which there is once per epoch: leave "
                              "scheduler_every at 'epoch'")
-        if accumulate < 1:
-            raise ValueError(f"Trainer: accumulate={accumulate}; give the number of batches of one step, at least 1")
+        for name, number, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1), ("patience", patience, 1)):
+            if number is not None and (not isinstance(number, Integral) or number < least):
+                raise ValueError(f"Trainer: {name}={number!r}; give a whole number of at least {least}")
+        if clip_grad_norm is not None and not clip_grad_norm > 0:
+            raise ValueError(f"Trainer: clip_grad_norm={clip_grad_norm}; give a positive number, or math.inf: with 0 nothing "
+                             "would be learnt, and below it the steps would go uphill")
         self.model = model
         self.optimizer = optimizer
         self.loss_fn = loss_fn
@@ -88,7 +94,7 @@ class Trainer:
         self.train_loader = train_loader
         self.val_loader = val_loader
         self.epochs = epochs
-        self.metrics = dict(metrics or {})
+        self.metrics = check_metrics("Trainer", metrics)
         self.clip_grad_norm = clip_grad_norm
         self.accumulate = accumulate
         self.schedule = schedule
@@ -297,7 +303,7 @@ class Trainer:
 
     def _augmented(self, batch: Any) -> Any:
         assert self.augment is not None
-        return (self.augment(batch[0]), *batch[1:]) if isinstance(batch, tuple) else self.augment(batch)
+        return (self.augment(batch[0]), *batch[1:]) if isinstance(batch, tuple | list) else self.augment(batch)
 
     def _tell(self, event: str) -> None:
         for callback in self.callbacks:
