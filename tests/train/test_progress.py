@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tinygrad_course.errors import DataError
 from tinygrad_course.train import BarProgress, TextProgress
 
 LINE = "7/100      12.3457   100.0 %       0.5000    25.0 %"
@@ -67,3 +68,16 @@ def test_the_bar_shows_loss_accuracy_and_speed_and_leaves_the_same_lines(stream)
     assert len(shown) < 80
     progress.on_epoch_end(trainer_of())
     assert file.getvalue().split("\r")[-1].startswith(LINE)
+
+
+def test_a_measure_that_the_first_batches_do_not_have_does_not_stop_the_bar():
+    pytest.importorskip("tqdm")
+
+    def running():
+        raise DataError("roc_auc: all 64 targets are class 0")
+
+    progress = BarProgress(io.StringIO(), seconds=0)
+    progress.on_epoch_begin(trainer_of(epoch=6))
+    progress.on_step_end(trainer_of(epoch=6, samples=64, running=running))
+    assert progress._bar.n == 64
+    progress.on_epoch_end(trainer_of())

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tinygrad_course.errors import DependencyError
@@ -72,8 +73,10 @@ class BarProgress(TextProgress):
         if now - self._shown < self.seconds:
             return
         self._shown = now
-        cells = _cells(trainer, trainer.running())
-        self._bar.set_description_str(f"{_place(trainer, trainer.epoch + 1)} {cells}   ", refresh=False)
+        # Some measures cannot be had of the first batches: an area under the curve needs samples of both classes.
+        with suppress(ValueError):
+            cells = _cells(trainer, trainer.running())
+            self._bar.set_description_str(f"{_place(trainer, trainer.epoch + 1)} {cells}   ", refresh=False)
         self._bar.update(trainer.samples - self._bar.n)
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
