@@ -12,7 +12,7 @@ from tinygrad_course.data import DataLoader, TensorDataset
 from tinygrad_course.errors import DataError
 from tinygrad_course.io import load_file, save_file
 from tinygrad_course.optim import SGD
-from tinygrad_course.train import Checkpoint, CsvHistory, Trainer, load_checkpoint, save_checkpoint
+from tinygrad_course.train import Checkpoint, CsvHistory, Trainer, load_checkpoint, save_checkpoint, write_history
 
 
 def test_nested_state_comes_back_as_it_was(tmp_path):
@@ -148,3 +148,8 @@ def test_wrong_intervals_and_folders(tmp_path):
     trainer, _ = make_trainer(tmp_path / "file")
     with pytest.raises(DataError, match=r"cannot be made: .* Give another folder"):
         trainer.fit()
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path):
+    write_history(tmp_path / "h.csv", {"epoch": [1, 2], "val_loss": [np.float64(0.1), np.float32(0.1)]})
+    assert (tmp_path / "h.csv").read_text() == "epoch,val_loss\n1,0.1\n2,0.10000000149011612\n"

@@ -16,8 +16,13 @@ def write_history(path: str | os.PathLike[str], history: Mapping[str, Sequence[f
 
     An old file is replaced only by a complete new one.  Raises DataError if it cannot be written.
     """
-    lines = [",".join(history), *(",".join(map(repr, row)) for row in zip(*history.values(), strict=True))]
+    lines = [",".join(history), *(",".join(map(_digits, row)) for row in zip(*history.values(), strict=True))]
     write_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def _digits(value: float) -> str:
+    # The repr of a NumPy number is no number: np.float64(0.5).
+    return repr(value if isinstance(value, int) else float(value))
 
 
 class CsvHistory(Callback):
