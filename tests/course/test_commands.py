@@ -138,7 +138,10 @@ def test_figures_report_a_row_whose_facts_failed_before(tmp_path, capsys):
     path = tmp_path / "E2" / run_command.OUTCOME
     path.write_text(path.read_text().replace('"holds": true,\n  "seconds"', '"holds": false,\n  "seconds"'))
     assert main(["figures", "E2", "--out", str(tmp_path)]) == 1
-    assert "facts fail in E2" in capsys.readouterr().out
+    assert "facts fail in E2\n" in capsys.readouterr().out
+    path.write_text(path.read_text().replace('"steps": null', '"steps": 3'))
+    assert main(["figures", "E2", "--out", str(tmp_path), "--steps", "3"]) == 0
+    assert "facts fail in E2, as they may with --steps 3\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
         jobs.stop()
         pool.shutdown(cancel_futures=True)
     if failed:
-        print(f"facts fail in {_in_order(failed)}")
+        short = "" if options.steps is None else f", as they may with --steps {options.steps}"
+        print(f"facts fail in {_in_order(failed)}{short}")
     if broken:
         print(f"no outcome of {_in_order(broken)}; tinygrad-course run {broken[0]} shows why")
     return FAILED if broken or (failed and options.steps is None) else DONE

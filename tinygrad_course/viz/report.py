@@ -459,7 +459,7 @@ def _weights(run: _Run) -> Markup:
         return _absent(*(sentences or [run.missing.get(WEIGHTS, f"{WEIGHTS} has no weights of two or more axes.")]))
     rows = [[name, value.size, float(value.mean()), float(value.std()), float(np.abs(value).max())]
             for name, value in layers.items() if name not in broken]
-    drawing = plot_distributions(shown, title="Weights of the best epoch", x_label="weight")
+    drawing = plot_distributions(shown, title="Weights in best.safetensors", x_label="weight")
     return join((chart(drawing, "histograms of the weights of each layer"),
                  table(rows, ["layer", "weights", "mean", "standard deviation", "largest magnitude"]),
                  _absent(*sentences) if sentences else ""))
