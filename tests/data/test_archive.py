@@ -1,8 +1,11 @@
 """Files out of packages of every packing, and one clear sentence for each way a package can be broken."""
 
+import gzip
+import io
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -11,6 +14,16 @@ from tinygrad_course.data.archive import read_members
 from tinygrad_course.errors import DataError
 
 FILES = {"usr/share/a/one.txt": b"1" * 5, "usr/share/a/two.bin": bytes(range(256)) * 40, "usr/share/b.txt": b""}
+
+
+def bomb(kind):
+    """A header that claims 2 GiB: nothing may be unpacked before it is looked at."""
+    if kind == "zip":
+        content = zipped({"usr/a": b"1" * 12345})
+        return content.replace((12345).to_bytes(4, "little"), (1 << 31).to_bytes(4, "little"))
+    member = tarfile.TarInfo("usr/a")
+    member.size = 1 << 31
+    return gzip.compress(member.tobuf() + bytes(512))
 
 
 @pytest.fixture
@@ -34,6 +47,24 @@ def test_every_packing(tmp_path, content):
 
 def test_a_folder(unpacked):
     assert read_members(unpacked, "usr/share/a/*", "usr/share/b.txt") == FILES
+    assert set(read_members(unpacked, "*/two.bin", "*share/b.txt")) == {"usr/share/a/two.bin", "usr/share/b.txt"}
+
+
+def test_names_that_lead_elsewhere(tmp_path):
+    """Nothing is written, and links are not followed."""
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, link in (("a.txt", "../secret.txt"), ("b.txt", str(tmp_path / "secret.txt"))):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, link
+            archive.addfile(member)
+        member = tarfile.TarInfo("../c.txt")
+        member.size = 2
+        archive.addfile(member, io.BytesIO(b"ok"))
+    (tmp_path / "x.tar").write_bytes(buffer.getvalue())
+    assert read_members(tmp_path / "x.tar", "*.txt") == {"../c.txt": b"ok"}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["secret.txt", "x.tar"]
 
 
 def test_npm_packs_into_a_folder(tmp_path):
@@ -62,6 +93,11 @@ def test_a_package_of_dpkg(tmp_path, unpacked):
     (ar({"debian-binary": b"2.0\n", "data.tar.xz": b"no archive"}), "truncated, damaged"),
     (tar(FILES, "w:gz")[:-30], "truncated, damaged"),
     (zipped(FILES)[:-30], "truncated, damaged"),
+    (b"!<arch>\n" + f"{'data.tar.xz':<16}{0:<32}{9999999999:<10}`\n".encode(), "have 9,999,999,999 bytes, 0 are there"),
+    (zipped(FILES).replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "truncated, damaged.*encrypted"),
+    (zipped(FILES).replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\xff"), "truncated, damaged.*zip file version"),
+    (bomb("zip"), "usr/a would have 2,147,483,648 bytes when unpacked"),
+    (bomb("tar"), "usr/a would have 2,147,483,648 bytes when unpacked"),
     (zipped({"other": b"1"}), r"has no file usr/\*. Is it another package, or another version of it\?"),
 ])
 def test_broken(tmp_path, content, says):

@@ -85,6 +85,7 @@ def test_a_damaged_file_is_not_read_and_is_fetched_again(tmp_path, cache, progra
     (f"open({NPM.file!r}, 'wb').write(b'another')", f"with the SHA-256 .*; {NPM.sha256} is the published one"),
     ("sys.exit('npm ERR! code E404')", "npm pack numbers@1.2.0 failed: npm ERR! code E404"),
     ("sys.exit(3)", "failed: no output"),
+    (r"sys.stderr.buffer.write(b'npm ERR! \xff'); sys.exit(1)", "failed: npm ERR! \ufffd"),
     ("pass", "has brought nothing in place of numbers-1.2.0.tgz"),
     ("open('numbers-1.3.0.tgz', 'wb')", "has brought numbers-1.3.0.tgz in place of"),
 ])

@@ -54,6 +54,7 @@ def test_reads_empty_and_one_value(tmp_path):
     (b"\x89PNG\r\n\x1a\n", "not an IDX file.*89 50 4e 47"),
     (b"\0\0\x08\0", "not an IDX file"),
     (b"\0\0\x07\1\0\0\0\1\0", "not an IDX file"),
+    (b"\0\0\x08\x50" + b"\0\0\0\1" * 80 + b"x", "its header says 80 axes"),
     (b"\0\0\x08\3\0\0\0\1", "ends inside its header of 3 axes"),
     (idx(np.zeros((4, 5)))[:-1], "4 x 5 values, 20 bytes, but the file has only 19"),
     (idx(np.zeros((4, 5))) + b"x", "goes on after them"),

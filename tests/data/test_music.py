@@ -76,6 +76,8 @@ def test_files(tmp_path):
     (mxl(b"x")[:-20], "is damaged or no MusicXML"),
     (zipped({"a.xml": b"<score-partwise/>"}), "META-INF/container.xml"),
     (zipped({"META-INF/container.xml": b"<container/>"}), "names no rootfile"),
+    (mxl(b"x").replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\xff"), "is damaged or no MusicXML"),
+    (score([note("C4", "9" * 400)]), "a note that cannot be understood"),
     (b"<score-timewise/>", "is <score-timewise>, not <score-partwise>"),
     (score([note("H4", 4)]), "a note that cannot be understood"),
     (score([note("C4", "long")]), "a note that cannot be understood"),

@@ -117,6 +117,7 @@ def test_alignment_of_real_words(dictionary):
     (["box"], [()], 3, "'box' has 3 letters and 0 phones"),
     (["box"], [], 3, "1 words and 0 pronunciations"),
     ([], [], 3, "0 words and 0 pronunciations"),
+    (["ab" * 500], [("A", "B")], 3, "probability of words of 1000 letters is smaller than float64 can hold"),
     (["a"], [("AH",)], 0, "iterations=0; it must be at least 1"),
 ])
 def test_what_cannot_be_aligned(words, phones, iterations, message):

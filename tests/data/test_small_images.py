@@ -15,7 +15,7 @@ from tinygrad_course.data import (
     load_faces,
     load_nuclei,
 )
-from tinygrad_course.data.emoji import list_emoji
+from tinygrad_course.data.emoji import _names_text, list_emoji
 from tinygrad_course.data.tiff import read_tiff
 from tinygrad_course.errors import DataError, DependencyError
 
@@ -68,6 +68,7 @@ def test_tiff_that_cannot_be_read():
     for content, says in [(b"", "is no TIFF file: it starts with the bytes none"), (b"\x89PNG", "89 50 4e 47"),
                           (written(grey)[:4], "is truncated: 4 bytes"), (written(grey)[:30], "is truncated"),
                           (written(grey)[:-5], "10 x 7 pixels of 8 bits are 70 bytes, 65 are there"),
+                          (b"II*\0\x08\0\0\0\1\0\0\1\3\0" + bytes(12), "0 bits. Only grey"),
                           (written(grey, compression="zlib"), "compression 8, samples 1, sample format 1, 8 bits"),
                           (written(np.zeros((4, 4, 3), np.uint8), photometric="rgb"), "samples 3"),
                           (written(grey.astype(np.float32)), "sample format 3, 32 bits"),
@@ -152,6 +153,10 @@ def test_emoji_that_cannot_be_read(tmp_path, monkeypatch):
         load_emoji(tmp_path / "font.deb", tmp_path / "names.deb")
     with pytest.raises(DataError, match="has no file usr/share/fonts"):
         load_emoji(tmp_path / "names.deb", tmp_path / "names.deb")
+    damaged = gzip.compress(b"a" * 99)[:12] + b"xyz" * 9
+    (tmp_path / "damaged.deb").write_bytes(deb({"usr/share/unicode/emoji/emoji-test.txt.gz": damaged}))
+    with pytest.raises(DataError, match=r"emoji-test.txt.gz is damaged"):
+        _names_text(tmp_path / "damaged.deb")
     with pytest.raises(DataError, match="give both packages"):
         load_emoji(tmp_path / "font.deb")
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)

@@ -1,5 +1,6 @@
 """The shipped texts, the reader of SWORD modules, and the sentences of reviews."""
 
+import shutil
 import struct
 import zlib
 
@@ -156,6 +157,8 @@ def test_reviews(tmp_path, monkeypatch):
     assert found == {**{sentence: rating for _, rating, sentence in ROWS}, "“Née” — très bien": 3.0}
     assert ((train.ratings > 0).sum(), (test.ratings > 0).sum()) == (14, 3)
     assert [sentence.endswith("good.") for sentence in test.sentences] == [rating > 0 for rating in test.ratings]
+    shutil.unpack_archive(path, tmp_path / "unpacked")
+    assert load_reviews("test", tmp_path / "unpacked").sentences == test.sentences
     monkeypatch.setenv("TINYGRAD_COURSE_DATA", str(tmp_path / "empty"))
     with pytest.raises(DataError, match=r"pip download --no-deps .*vaderSentiment==0.5\): tinygrad-course data get reviews"):
         load_reviews()

@@ -133,6 +133,9 @@ def _count(p: np.ndarray, letters: np.ndarray, phones: np.ndarray, counts: np.nd
         backward[i] = backward[i + 1] * silent[i]
         backward[i, :-1] += backward[i + 1, 1:] * speaks[i]
     total = forward[n, m]                                          # (W,): all alignments
+    if not total.all():
+        raise DataError(f"alignment: the probability of words of {n} letters is smaller than float64 can hold. Leave such "
+                        "words out, or cut them.")
     is_silent = (forward[:-1] * backward[1:]).sum(axis=1) * silent / total              # (n, W)
     does_speak = forward[:-1, :-1] * speaks * backward[1:, 1:] / total                  # (n, m, W)
     columns = p.shape[1]

@@ -8,6 +8,7 @@ import fnmatch
 import io
 import lzma
 import os
+import struct
 import sys
 import tarfile
 import zipfile
@@ -20,6 +21,11 @@ from tinygrad_course.errors import DataError
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60  # bytes: name 16, mtime 12, uid 6, gid 6, mode 8, size 10, and the two that end it
 _ZIP_MAGIC = b"PK"
+_MOST_BYTES = 1 << 30  # of one file, unpacked; the largest that is read here has 154 MB
+
+# What the modules of the standard library raise for damaged archives of all kinds, and for encrypted ones.
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
+           OverflowError, MemoryError)
 
 
 def read_members(path: str | os.PathLike[str], *patterns: str) -> dict[str, bytes]:
@@ -31,9 +37,11 @@ def read_members(path: str | os.PathLike[str], *patterns: str) -> dict[str, byte
     path = Path(path)
     try:
         found = _from_folder(path, patterns) if path.is_dir() else _from_file(path, patterns)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Give a package file, or the folder that it was unpacked in.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+    except DAMAGED as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)  # tarfile tells all that it has tried
         raise DataError(f"{path} is truncated, damaged or no package file ({reason}). Fetch it again.") from error
     except OSError as error:
@@ -45,7 +53,8 @@ def read_members(path: str | os.PathLike[str], *patterns: str) -> dict[str, byte
 
 
 def _from_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, bytes]:
-    files = [file for pattern in patterns for file in folder.glob(pattern) if file.is_file()]
+    files = [file for pattern in patterns for file in folder.glob("**/*" if pattern.startswith("*") else pattern)
+             if file.is_file() and _fits(file.relative_to(folder).as_posix(), patterns)]
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
@@ -57,8 +66,20 @@ def _from_file(path: Path, patterns: tuple[str, ...]) -> dict[str, bytes]:
             return _from_tar(_deb_payload(file, path), patterns)
         if magic.startswith(_ZIP_MAGIC):
             with zipfile.ZipFile(file) as archive:
-                return {name: archive.read(name) for name in archive.namelist() if _fits(name, patterns)}
+                return {name: read_zipped(archive, name) for name in archive.namelist() if _fits(name, patterns)}
         return _from_tar(file, patterns)
+
+
+def read_zipped(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The file `name` of an open zip archive."""
+    _check_size(name, archive.getinfo(name).file_size)
+    return archive.read(name)
+
+
+def _check_size(name: str, size: int) -> None:
+    """A few kilobytes can be packed so that they unpack to more than there is memory."""
+    if size > _MOST_BYTES:
+        raise ValueError(f"{name} would have {size:,} bytes when unpacked")
 
 
 def _from_tar(file: BinaryIO, patterns: tuple[str, ...]) -> dict[str, bytes]:
@@ -67,6 +88,7 @@ def _from_tar(file: BinaryIO, patterns: tuple[str, ...]) -> dict[str, bytes]:
         for member in archive:
             name = member.name.removeprefix("./")
             if member.isfile() and _fits(name, patterns):
+                _check_size(name, member.size)
                 found[name] = archive.extractfile(member).read()  # type: ignore[union-attr]  # a regular file has content
     return found
 
@@ -89,9 +111,8 @@ def _deb_payload(file: BinaryIO, path: Path) -> io.BytesIO:
         if name.endswith(".zst") and sys.version_info < (3, 14):
             raise DataError(f"{path} is packed with Zstandard, which Python reads from 3.14 on. Install the package, or "
                             f"unpack it (dpkg-deb -x {path.name} FOLDER) and give the folder.")
-        content = file.read(size)
-        if len(content) < size:
-            raise DataError(f"{path} is truncated: {name} should have {size:,} bytes, {len(content):,} are there. "
-                            "Fetch it again.")
-        return io.BytesIO(content)
+        there = path.stat().st_size - file.tell()
+        if there < size:
+            raise DataError(f"{path} is truncated: {name} should have {size:,} bytes, {there:,} are there. Fetch it again.")
+        return io.BytesIO(file.read(size))
     raise DataError(f"{path} is no complete Debian package: it has no data.tar. Fetch it again.")

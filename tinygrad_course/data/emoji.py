@@ -8,6 +8,7 @@ import gzip
 import io
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def _names_text(path: Path) -> str:
     name, content = next(iter(read_members(path, f"{NAMES_PACKAGE.installed}*").items()))  # some releases gzip it
     try:
         return (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {name} is damaged ({error}). Fetch it again.") from error
 
 

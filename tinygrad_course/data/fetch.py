@@ -179,8 +179,8 @@ def _program(name: str, package: Package) -> str:
 
 def _call(command: list[str], package: Package, folder: Path) -> str:
     """What the command prints; DataError with the last line of its complaint if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-                          env={**os.environ, "LC_ALL": "C"})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm err"))]

@@ -19,6 +19,7 @@ from tinygrad_course.errors import DataError
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
+_MOST_AXES = 32  # of NumPy 1; newer ones have 64
 
 # The names of the official downloads.  Some copies write a point where these have the hyphen before "idx".
 _STANDARD_FILES = {
@@ -74,6 +75,8 @@ def _read(file: BinaryIO, path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(f"{path} is not an IDX file: it starts with the bytes {magic.hex(' ') or 'none'}, an IDX file "
                         "with 00 00, a type code 08-0e and the number of axes. Give one of MNIST's files.")
     axes = magic[3]
+    if axes > _MOST_AXES:
+        raise DataError(f"{path}: its header says {axes} axes; arrays have {_MOST_AXES} at most. Download it again.")
     sizes = file.read(4 * axes)
     if len(sizes) < 4 * axes:
         raise DataError(f"{path} ends inside its header of {axes} axes. Download it again.")

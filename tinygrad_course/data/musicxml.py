@@ -8,12 +8,12 @@ import io
 import os
 import xml.etree.ElementTree as ElementTree
 import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_course.data.archive import DAMAGED, read_zipped
 from tinygrad_course.errors import DataError
 
 REST = -1
@@ -47,7 +47,7 @@ def read_musicxml(source: str | os.PathLike[str] | bytes) -> Score:
         root = ElementTree.fromstring(_unpacked(content) if content.startswith(b"PK") else content)
     except FileNotFoundError as error:
         raise DataError(f"{name} does not exist. Give the path of a MusicXML file.") from error
-    except (OSError, ElementTree.ParseError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except (OSError, ElementTree.ParseError, KeyError, *DAMAGED) as error:
         raise DataError(f"{name} is damaged or no MusicXML ({error}). Give an .xml, .musicxml or .mxl file.") from error
     if root.tag != "score-partwise":
         raise DataError(f"{name} is <{root.tag}>, not <score-partwise>. Export it by parts, as programs of notation do.")
@@ -55,18 +55,18 @@ def read_musicxml(source: str | os.PathLike[str] | bytes) -> Score:
         names = {entry.get("id"): entry.findtext("part-name") or "" for entry in root.iter("score-part")}
         parts = [(names.get(part.get("id"), ""), _notes(part)) for part in root.findall("part")]
         return Score(int(root.findtext(".//key/fifths") or 0), parts)
-    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
+    except (KeyError, ValueError, TypeError, ArithmeticError) as error:
         raise DataError(f"{name} has a note that cannot be understood ({type(error).__name__}: {error}).") from error
 
 
 def _unpacked(content: bytes) -> bytes:
     """The score inside an .mxl file, which META-INF/container.xml names."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
+        container = ElementTree.fromstring(read_zipped(archive, "META-INF/container.xml"))
         first = next((element for element in container.iter() if element.tag.rpartition("}")[2] == "rootfile"), None)
         if first is None:
             raise KeyError("META-INF/container.xml names no rootfile")
-        return archive.read(first.get("full-path", ""))
+        return read_zipped(archive, first.get("full-path", ""))
 
 
 def _notes(part: ElementTree.Element) -> list[Note]:
@@ -107,7 +107,7 @@ def to_grid(score: Score, steps_per_quarter: int = 4) -> tuple[np.ndarray, np.nd
         raise DataError(f"to_grid: steps_per_quarter={steps_per_quarter}. Give a whole number of at least 1.")
     ends = [note.start + note.length for _, notes in score.parts for note in notes]
     steps = round(max(ends) * steps_per_quarter) if ends else 0
-    if not steps:
+    if steps < 1:
         raise DataError("to_grid: the score has no notes.")
     pitches = np.full((len(score.parts), steps), REST, np.int8)
     onsets = np.zeros(pitches.shape, bool)

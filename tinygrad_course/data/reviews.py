@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_course.data.archive import read_members
+from tinygrad_course.data.archive import DAMAGED, read_members
 from tinygrad_course.data.fetch import Package, find_package
 from tinygrad_course.data.fixed_split import check_split, fixed_order, fixed_test_part
 from tinygrad_course.errors import DataError
@@ -59,7 +59,7 @@ def read_reviews(path: str | os.PathLike[str]) -> Reviews:
         found: dict[str, float] = {}
         for _, rating, sentence in rows:
             found.setdefault(sentence.strip(), float(rating))
-    except (tarfile.TarError, EOFError, OSError, KeyError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, AttributeError, *DAMAGED) as error:
         raise DataError(f"{path}: {_SENTENCES} is not what it is in vaderSentiment {REVIEWS_PACKAGE.version} ({error}). "
                         "Fetch it again, or give another path.") from error
     return Reviews(list(found), np.array(list(found.values())))

@@ -52,7 +52,7 @@ def _tags(content: bytes, order: str) -> dict[int, tuple[int, ...]]:
     tags = {}
     for place in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack(order + "HHI", content[place:place + 8])
-        if kind in _TYPES:
+        if kind in _TYPES and number:
             form = f"{order}{number}{_TYPES[kind]}"
             size = struct.calcsize(form)
             # Values of at most four bytes stand in the entry itself.
