@@ -159,3 +159,23 @@ def test_samples_with_other_keys_and_no_batches(batch_size):
     data = {"a": np.arange(2), "b": np.arange(2, 4)}
     found = [plain(batch) for batch in DataLoader(data, batch_size, sampler=["b", "a"])]
     assert found == [[2, 3], [0, 1]] if batch_size is None else [[[2, 3], [0, 1]]]
+
+
+def test_one_sample_at_a_time():
+    for data in (Subset(range(5), [1, 2]), ConcatDataset([range(5), range(3)])):
+        with pytest.raises(TypeError, match=r"the number of a sample is slice\(0, 2, None\); it must be one whole number"):
+            data[0:2]
+
+
+def test_streams_from_a_generator_come_in_each_pass():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter("ab")
+    chain = ChainDataset(Stream() for _ in range(2))
+    assert [list(chain) for _ in range(2)] == [list("abab")] * 2
+
+
+def test_lengths_of_numpy_and_no_list():
+    assert [len(part) for part in random_split(range(10), np.array([8, 2]))] == [8, 2]
+    with pytest.raises(DataError, match=r"random_split: lengths=0.8. Give a list, one entry for each part"):
+        random_split(range(10), 0.8)

@@ -137,6 +137,26 @@ def test_default_collate():
         default_collate([(1, 2), (1,)])
     with pytest.raises(DataError, match="cannot make a tensor of object"):
         default_collate([object()])
+    with pytest.raises(DataError, match=r"a sample is None. Does __getitem__ of the data set return it"):
+        default_collate([None])
+    with pytest.raises(DataError, match="a sample is a tuple, another one a int"):
+        default_collate([(1, 2), 3])
+    with pytest.raises(DataError, match="a batch without samples"):
+        list(DataLoader(range(3), batch_sampler=[[0], []]))
+
+
+def test_samples_with_other_keys():
+    """Those that the first sample has not would be missing without a word."""
+    for other, says in ({"x": 1, "y": 2}, "a dict of 'x', 'y'"), ({}, "a dict of "), (3, "a int"):
+        with pytest.raises(DataError, match=f"a sample is a dict of 'x', another one {says}"):
+            default_collate([{"x": 1}, other])
+
+
+@pytest.mark.parametrize(("data", "says"), [
+    ((i for i in range(3)), "a generator"), ({1, 2}, "a set"), (None, "a NoneType"), (Squares, "the class Squares")])
+def test_what_is_no_data_set(data, says):
+    with pytest.raises(DataError, match=f"the data set is {says}. Give an object with __len__ and __getitem__"):
+        DataLoader(data)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True])

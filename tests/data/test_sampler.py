@@ -185,3 +185,22 @@ def test_what_a_loader_is_made_of_stays():
     assert DataLoader(numbers(), batch_sampler=[[1], [2]]).batch_size is None
     with pytest.raises(DataError, match="batch_size cannot be changed any more"):
         loader.batch_size = 5
+
+
+def test_numbers_that_cannot_be_drawn():
+    for replacement in (False, True):
+        assert list(RandomSampler([], replacement)) == []
+        with pytest.raises(DataError, match="RandomSampler: 5 numbers of a data set without samples"):
+            list(RandomSampler([], replacement, 5))
+    with pytest.raises(DataError, match=r"num_samples=2.5. Give a whole number"):
+        RandomSampler(range(9), num_samples=2.5)
+
+
+def test_a_sampler_without_a_length():
+    class Forwards(Sampler):
+        def __iter__(self):
+            return iter(range(3))
+    loader = DataLoader(range(3), sampler=Forwards())
+    assert len(list(loader)) == 3  # list() asks for the length first
+    with pytest.raises(TypeError, match=r"'Forwards' has no len\(\)"):
+        len(loader)

@@ -68,7 +68,7 @@ def test_tiff_that_cannot_be_read():
     for content, says in [(b"", "is no TIFF file: it starts with the bytes none"), (b"\x89PNG", "89 50 4e 47"),
                           (written(grey)[:4], "is truncated: 4 bytes"), (written(grey)[:30], "is truncated"),
                           (written(grey)[:-5], "10 x 7 pixels of 8 bits are 70 bytes, 65 are there"),
-                          (b"II*\0\x08\0\0\0\1\0\0\1\3\0" + bytes(12), "0 bits. Only grey"),
+                          (b"II*\0\x08\0\0\0\1\0\2\1\3\0" + bytes(12), "0 bits. Only grey"),
                           (written(grey, compression="zlib"), "compression 8, samples 1, sample format 1, 8 bits"),
                           (written(np.zeros((4, 4, 3), np.uint8), photometric="rgb"), "samples 3"),
                           (written(grey.astype(np.float32)), "sample format 3, 32 bits"),

@@ -16,6 +16,8 @@ def default_collate(batch: list[Any]) -> Any:
     Texts and bytes stay a list, a named tuple keeps its type.  Python's numbers with a fraction become float32.
     Raises DataError if the samples have different shapes or numbers of entries, or another type.
     """
+    if not len(batch):
+        raise DataError("default_collate: a batch without samples. Leave empty lists out of the batch_sampler.")
     first = batch[0]
     if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
         arrays = [sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample for sample in batch]
@@ -29,14 +31,28 @@ def default_collate(batch: list[Any]) -> Any:
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, Mapping):
+        for sample in batch:
+            if not isinstance(sample, Mapping) or sample.keys() != first.keys():
+                raise DataError(f"default_collate: a sample is {_outline(first)}, another one {_outline(sample)}. Give all "
+                                "the same keys, or give a collate_fn.")
         return {key: default_collate([sample[key] for sample in batch]) for key in first}
     if isinstance(first, Sequence):
+        other = next((sample for sample in batch if not isinstance(sample, Sequence)), None)
+        if other is not None:
+            raise DataError(f"default_collate: a sample is a {type(first).__name__}, another one {_outline(other)}. Give all "
+                            "the same form, or give a collate_fn.")
         lengths = sorted({len(sample) for sample in batch})
         if len(lengths) > 1:
             raise DataError(f"default_collate: samples have {' or '.join(map(str, lengths))} entries. "
                             "Give all as many, or give a collate_fn.")
         return _like(first, [default_collate(list(entries)) for entries in zip(*batch, strict=True)])
+    if first is None:
+        raise DataError("default_collate: a sample is None. Does __getitem__ of the data set return it?")
     raise DataError(f"default_collate: cannot make a tensor of {type(first).__name__}. Give a collate_fn.")
+
+
+def _outline(sample: Any) -> str:
+    return f"a dict of {', '.join(map(repr, sample))}" if isinstance(sample, Mapping) else f"a {type(sample).__name__}"
 
 
 def _stack(arrays: list[Any], shape: tuple[int, ...]) -> np.ndarray:

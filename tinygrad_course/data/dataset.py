@@ -68,6 +68,9 @@ class Subset(Dataset[Sample]):
                             f"has {size} samples. Give 0 to {size - 1}.")
 
     def __getitem__(self, index: int) -> Sample:
+        if not hasattr(index, "__index__"):
+            raise TypeError(f"Subset: the number of a sample is {index!r}; it must be one whole number. Another Subset gives "
+                            "several.")
         return self.dataset[int(self.indices[index])]
 
     def __len__(self) -> int:
@@ -86,6 +89,9 @@ class ConcatDataset(Dataset[Sample]):
         self.cumulative_sizes = list(itertools.accumulate(len(dataset) for dataset in self.datasets))
 
     def __getitem__(self, index: int) -> Sample:
+        if not hasattr(index, "__index__"):
+            raise TypeError(f"ConcatDataset: the number of a sample is {index!r}; it must be one whole number. Subset gives "
+                            "several.")
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"ConcatDataset: sample {index} of {len(self)}")

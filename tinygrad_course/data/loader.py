@@ -109,6 +109,10 @@ class DataLoader:
         if batch_size is None and drop_last:
             raise DataError("DataLoader: without batches (batch_size=None) there is no last one for drop_last=True to leave "
                             "out.")
+        if isinstance(dataset, type) or not hasattr(dataset, "__getitem__"):
+            what = f"the class {dataset.__name__}" if isinstance(dataset, type) else f"a {type(dataset).__name__}"
+            raise DataError(f"DataLoader: the data set is {what}. Give an object with __len__ and __getitem__, or, for what "
+                            "comes one after the other, an IterableDataset.")
         is_stream = isinstance(dataset, IterableDataset)
         if is_stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
