@@ -118,14 +118,20 @@ def test_several_batches_of_one_step_are_all_looked_at():
     assert "batch[0] holds NaN at (0, 0)" in error.culprit
 
 
-@pytest.mark.parametrize(("spoil", "culprit"), [(True, "parameter 3.bias holds NaN at (1,), 1 of 2 numbers"),
-                                                (False, "all weights are finite")])
-def test_a_validation_loss_that_is_no_number(spoil, culprit):
+@pytest.mark.parametrize(("spoil", "value", "culprit"), [
+    ("bias", 1, "parameter 3.bias holds NaN at (1,), 1 of 2 numbers"),
+    ("", np.nan, "batch[0] of batch 1 of this evaluation holds NaN at (0, 0), 12 of 12 numbers"),
+    ("scale", 3e38, "batch 1 of this evaluation: linear"),
+])
+def test_a_validation_loss_that_is_no_number(spoil, value, culprit):
     trainer = make_trainer()
-    x = np.full((4, 3), 1 if spoil else np.nan, np.float32)
-    trainer.val_loader = DataLoader(TensorDataset(x, np.zeros(4, np.int64)), 4)
+    x = np.ones((8, 3), np.float32)
+    x[4:] = value
+    trainer.val_loader = DataLoader(TensorDataset(x, np.zeros(8, np.int64)), 4)
     trainer.fit(max_steps=3)
-    if spoil:
+    if spoil == "scale":
+        trainer.model[0].weight.data = tgc.full((4, 3), 1e3)
+    if spoil == "bias":
         trainer.model[-1].bias.data = tgc.tensor([0.0, float("nan")])
     with pytest.raises(DivergenceError, match=r"the val_loss is nan after step 3: training has diverged") as caught:
         trainer.end_epoch()

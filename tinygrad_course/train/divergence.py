@@ -10,7 +10,7 @@ from tinygrad_course.autograd import detect_anomaly
 from tinygrad_course.errors import AnomalyError, TgcError
 from tinygrad_course.nn import Module
 from tinygrad_course.tensor import Tensor
-from tinygrad_course.train.evaluate import ComputeLoss, as_tuple
+from tinygrad_course.train.evaluate import ComputeLoss, as_tuple, modes_kept
 
 SMALLER_STEPS = ("Use a smaller learning rate, a warm-up, or clip_grad_norm, which also stops before a gradient that is no "
                  "number reaches the weights.")
@@ -57,12 +57,23 @@ def find_culprit(model: Module, batches: Sequence[Any], compute_loss: ComputeLos
             "no_grad(), a constant), or from random numbers that are no generator's of the trainer", SMALLER_STEPS)
 
 
-def find_culprit_of_evaluation(model: Module) -> tuple[str, str]:
+def find_culprit_of_evaluation(model: Module, batches: Iterable[Any], compute_loss: ComputeLoss) -> tuple[str, str]:
     """The same for a loss over a whole data set in evaluation mode."""
     for broken in broken_state(model):
         return broken, SMALLER_STEPS
-    return ("all weights are finite: an output is too large for the loss, or the data hold NaN",
-            "Look at the data of this evaluation, and use a smaller learning rate.")
+    with modes_kept(model), detect_anomaly(), np.errstate(all="ignore"):
+        model.eval()
+        for number, batch in enumerate(batches):
+            for place, tensor in entries(batch):
+                if bad := describe_bad(tensor):
+                    return (f"{place} of batch {number} of this evaluation holds {bad}: the data, before any op",
+                            "Clean the data: leave out such samples, or nan_to_num().")
+            try:
+                compute_loss(model, batch)
+            except AnomalyError as error:
+                return f"batch {number} of this evaluation: {error}", SMALLER_STEPS
+    return ("all weights are finite, and so is all that is computed when the evaluation is repeated: the number came from "
+            "outside of the ops (NumPy, a constant), or from data that come only once", SMALLER_STEPS)
 
 
 def broken_state(model: Module) -> Iterator[str]:

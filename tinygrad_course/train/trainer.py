@@ -297,7 +297,7 @@ class Trainer:
     def _evaluate(self, split: str, loader: Iterable[Any]) -> dict[str, float]:
         result = evaluate(self.model, loader, metrics=self.metrics, compute_loss=self.compute_loss)
         if not math.isfinite(result.loss):
-            culprit, advice = find_culprit_of_evaluation(self.model)
+            culprit, advice = find_culprit_of_evaluation(self.model, loader, self.compute_loss)
             self._diverged(f"the {split}_loss is {result.loss} after step {self.steps}", culprit, advice)
         return {"loss": result.loss, **result.metrics}
 
