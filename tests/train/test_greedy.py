@@ -56,6 +56,9 @@ def test_a_stack_of_any_layers_becomes_a_classifier():
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: pretrain([RBM(6, 2)], X, sgd, epochs=0), "epochs is 0 and batch_size 100; both must be at least 1"),
+    (lambda: pretrain([RBM(6, 2)], X[:0], sgd, epochs=1), "N >= 1 patterns"),
+    (lambda: pretrain([RBM(6, 2)], X * float("nan"), sgd, epochs=1), "without NaN"),
+    (lambda: pretrain([RBM(6, 2)], X.numpy(), sgd, epochs=1), "to be a Tensor"),
     (lambda: classifier([], 10), "the layers have no Linear"),
 ])
 def test_refused(call, message):

@@ -43,6 +43,10 @@ def pretrain(layers: Iterable[Layer], x: Tensor, optimizer: Callable[[Iterable[n
     """
     if epochs < 1 or batch_size < 1:
         raise DataError(f"pretrain: epochs is {epochs} and batch_size {batch_size}; both must be at least 1.")
+    if not isinstance(x, Tensor) or not len(x) or not bool(x.isfinite().all()):
+        # Checked here, as a unit that is drawn with the probability NaN is 0, which nobody would see.
+        raise DataError("pretrain: x is to be a Tensor (N, n) with N >= 1 patterns, without NaN and infinities. Make one "
+                        "with tgc.tensor(...), and leave such patterns out.")
     history = []
     for number, layer in enumerate(layers, start=1):
         steps = optimizer(layer.parameters())
