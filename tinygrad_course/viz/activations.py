@@ -9,7 +9,7 @@ from tinygrad_course.errors import ShapeError
 from tinygrad_course.nn import Module
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import LABEL_SIZE, TICK_SIZE, TITLE_SIZE, new_figure
-from tinygrad_course.viz.layers import layer_outputs
+from tinygrad_course.viz.layers import check_finite, layer_outputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ def plot_activations(model: Module, layer: str, x: Tensor | np.ndarray, *, max_m
         raise ShapeError(f"plot_activations: {layer!r} gives the shape {values.shape}, needed is (1, C, H, W) or (1, D). "
                          "Give one input: x[:1].")
     maps = values[0] if values.ndim == 4 else _folded(values[0])[None]
+    check_finite(values, "plot_activations", "activations")
     n_maps = len(maps)
     maps = maps[:max(max_maps, 1)].astype(np.float64)
     widths = range(math.ceil(math.sqrt(len(maps))), math.ceil(math.sqrt(2 * len(maps))) + 1)

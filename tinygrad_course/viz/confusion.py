@@ -24,7 +24,7 @@ def plot_confusion_matrix(counts: np.ndarray, class_names: Sequence[str] | None 
         raise ShapeError(f"plot_confusion_matrix: counts have the shape {counts.shape}, needed is (C, C). "
                          "Give the result of metrics.confusion_matrix.")
     n_classes = len(counts)
-    names = [str(number) for number in range(n_classes)] if class_names is None else list(class_names)
+    names = [str(number) for number in range(n_classes)] if class_names is None else list(map(str, class_names))
     if len(names) != n_classes:
         raise ShapeError(f"plot_confusion_matrix: {len(names)} class names for {n_classes} classes. "
                          "Give one per class.")

@@ -1,6 +1,7 @@
 """Learning curves."""
 
 import csv
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def plot_loss(train: Sequence[float], validation: Sequence[float] | None = None,
     """
     curves = [train] if validation is None else [train, validation]
     ax = _plot_curves("Loss", unit, "{:.3g}", curves, best_epoch, ax)
-    values = [value for curve in curves for value in curve if value == value]  # without NaN
+    values = [value for curve in curves for value in curve if math.isfinite(value)]
     if values and min(values) > 0 and max(values) > 30 * min(values):
         ax.set_yscale("log")
     else:

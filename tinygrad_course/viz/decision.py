@@ -11,6 +11,7 @@ from tinygrad_course.nn import Module
 from tinygrad_course.ops.creation import tensor
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import TICK_SIZE, label_axes, new_figure
+from tinygrad_course.viz.layers import as_array, check_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,10 +35,11 @@ def plot_decision(model: Module | Callable[[np.ndarray], Any], x: Tensor | np.nd
     x_range, y_range   of the plane; the points and a tenth around them without it
     Raises ShapeError for other shapes, DataError for a class that is not 0 to 7.
     """
-    points, classes = _array(x), _array(y)
+    points, classes = as_array(x), as_array(y)
     if points.ndim != 2 or points.shape[1] != 2 or classes.shape != points.shape[:1] or not points.size:
         raise ShapeError(f"plot_decision: points have the shape {points.shape} and classes {classes.shape}, needed are "
                          "(N, 2) and (N,).")
+    check_finite(points, "plot_decision", "coordinates")
     left, right = x_range or _around(points[:, 0])
     bottom, top = y_range or _around(points[:, 1])
     grid = np.stack(np.meshgrid(np.linspace(left, right, _POINTS), np.linspace(bottom, top, _POINTS)), axis=-1)
@@ -66,7 +68,7 @@ def plot_decision(model: Module | Callable[[np.ndarray], Any], x: Tensor | np.nd
 def decide(model: Module | Callable[[np.ndarray], Any], points: np.ndarray, threshold: float = 0.0) -> np.ndarray:
     """Classes int64 (M,) that a model, as `plot_decision` takes it, gives to points (M, 2)."""
     with no_grad():
-        out = _array(model(tensor(points.astype(np.float32))) if isinstance(model, Module) else model(points))
+        out = as_array(model(tensor(points.astype(np.float32))) if isinstance(model, Module) else model(points))
     if out.shape == (len(points), 1):
         out = out[:, 0]
     if out.ndim not in (1, 2) or len(out) != len(points):
@@ -75,10 +77,6 @@ def decide(model: Module | Callable[[np.ndarray], Any], points: np.ndarray, thre
     if out.ndim == 2:
         return out.argmax(axis=1)
     return (out > threshold).astype(np.int64) if out.dtype.kind == "f" else out.astype(np.int64)
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _around(values: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import LABEL_SIZE, TICK_SIZE, TITLE_SIZE, new_figure
+from tinygrad_course.viz.layers import as_array, check_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -20,10 +21,11 @@ def plot_filters(weight: Tensor | np.ndarray, *, title: str = "First-layer filte
     White is zero, red positive, blue negative.  The C input channels of a filter stand side by side.
     Raises ShapeError if the weight is not 4-D or empty.
     """
-    values = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else np.asarray(weight)
+    values = as_array(weight)
     if values.ndim != 4 or not values.size:
         raise ShapeError(f"plot_filters: weight has the shape {values.shape}, needed is (O, C, kh, kw). "
                          "Give the weight of a Conv2d.")
+    check_finite(values, "plot_filters", "weights")
     n_filters, n_channels, height, width = values.shape
     panels = np.full((n_filters, height, n_channels * (width + 1) - 1), np.nan)
     for channel in range(n_channels):
@@ -33,7 +35,7 @@ def plot_filters(weight: Tensor | np.ndarray, *, title: str = "First-layer filte
     cell_height = 1.9 if rows < 4 else 1.3
     cell_width = cell_height * min(panels.shape[2] / height, 6)
     fig = fig or new_figure(max(columns * cell_width, 5) + 1.8, rows * (cell_height + 0.3) + 1.0)
-    limit = float(np.nanmax(np.abs(values))) or 1.0  # all zero: any scale does
+    limit = float(np.abs(values).max()) or 1.0  # all zero: any scale does
     axes = fig.subplots(rows, columns, squeeze=False)
     for number, ax in enumerate(axes.flat):
         if number >= n_filters:

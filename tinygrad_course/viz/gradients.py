@@ -42,7 +42,7 @@ def plot_gradient_norms(norms: Module | Mapping[str, float] | Mapping[str, Seque
             for name, norm in viz.gradient_norms(model).items():
                 history.setdefault(name, []).append(norm)
 
-    A norm of zero has no place on the axis: the bar is replaced by the word, the curve has a gap.
+    A norm of zero, NaN or infinity has no place on the axis: the bar is replaced by the word, the curve has a gap.
     """
     values = gradient_norms(norms) if isinstance(norms, Module) else dict(norms)
     arrays = {name: np.asarray(value, np.float64) for name, value in values.items()}
@@ -54,7 +54,7 @@ def plot_gradient_norms(norms: Module | Mapping[str, float] | Mapping[str, Seque
         raise DataError("plot_gradient_norms: a norm is negative. Give norms, not gradients.")
     table = np.stack(list(arrays.values()))  # (layers,) or (layers, steps)
     ax = ax or new_figure(9.5, 5.6 if table.ndim == 2 else max(3.6, 0.5 * len(table) + 1.9)).subplots()
-    shown = np.where(table > 0, table, np.nan)
+    shown = np.where((table > 0) & np.isfinite(table), table, np.nan)
     ax.grid(color="#DDDDDD", linewidth=0.8, axis="y" if table.ndim == 2 else "x")
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -70,14 +70,14 @@ def plot_gradient_norms(norms: Module | Mapping[str, float] | Mapping[str, Seque
             ax.legend(fontsize=TICK_SIZE, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return ax
     rows = np.arange(len(table))[::-1]  # the first layer on top
-    positive = table[table > 0]
+    positive = shown[shown > 0]
     left = 10.0 ** np.floor(np.log10(positive.min()) - 0.3) if positive.size else 0.1
     right = 2 * positive.max() if positive.size else 1.0
     ax.set_xscale("log")
     ax.barh(rows, shown - left, left=left, height=0.65, color=TRAIN_COLOUR)
     ax.set_xlim(left, right)
     for row, value in zip(rows, table, strict=True):
-        ax.annotate(f"{value:.2g}" if value > 0 else "zero", (value if value > 0 else left, row), (5, 0),
+        ax.annotate("zero" if value == 0 else f"{value:.2g}", (value if 0 < value < np.inf else left, row), (5, 0),
                     textcoords="offset points", va="center", fontsize=TICK_SIZE - 1)
     ax.set_xlim(left, right * (right / left) ** 0.1)  # room for the number at the longest bar
     ax.set_yticks(rows, list(arrays))

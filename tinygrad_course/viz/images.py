@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import TICK_SIZE, TITLE_SIZE, WRONG_COLOUR, new_figure
+from tinygrad_course.viz.layers import as_array, check_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -29,7 +30,7 @@ def plot_images(images: ArrayOrTensor, predicted: ArrayOrTensor | Sequence[int],
     said = _labels(predicted, len(pixels), "predicted")
     true = said if target is None else _labels(target, len(pixels), "target")
     highest = max(said.max(), true.max())
-    names = [str(number) for number in range(highest + 1)] if class_names is None else list(class_names)
+    names = [str(number) for number in range(highest + 1)] if class_names is None else list(map(str, class_names))
     if len(names) <= highest or min(said.min(), true.min()) < 0:
         raise ShapeError(f"plot_images: labels go from {min(said.min(), true.min())} to {highest}, but there are "
                          f"{len(names)} class names. Give one name per class.")
@@ -59,13 +60,14 @@ def plot_images(images: ArrayOrTensor, predicted: ArrayOrTensor | Sequence[int],
 
 def _pixels(images: ArrayOrTensor) -> np.ndarray:
     """(N, H, W) or (N, H, W, 3) with values from 0 to 1."""
-    values = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    values = as_array(images)
     colour = values.ndim == 4 and values.shape[1] == 3
     grey = values.ndim == 3 or (values.ndim == 4 and values.shape[1] == 1)
     if not (grey or colour) or not values.size:
         raise ShapeError(f"plot_images: images have the shape {values.shape}, needed is (N, H, W), (N, 1, H, W) or "
                          "(N, 3, H, W) with N >= 1.")
     values = values.astype(np.float64)
+    check_finite(values, "plot_images", "pixels")
     if values.ndim == 4:
         values = values.transpose(0, 2, 3, 1) if colour else values[:, 0]  # (N, H, W, 3) or (N, H, W)
     low, high = values.min(), values.max()
@@ -73,7 +75,7 @@ def _pixels(images: ArrayOrTensor) -> np.ndarray:
 
 
 def _labels(labels: object, count: int, name: str) -> np.ndarray:
-    values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    values = as_array(labels)
     if values.shape != (count,):
         raise ShapeError(f"plot_images: {name} has the shape {values.shape} for {count} images. "
                          "Give one label per image.")

@@ -17,6 +17,14 @@ def as_array(values: Any) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
+def check_finite(values: np.ndarray, caller: str, what: str) -> None:
+    """Raises DataError for NaN and infinities, which have no place in a drawing."""
+    wrong = values.size - np.count_nonzero(np.isfinite(values))
+    if wrong:
+        raise DataError(f"{caller}: {wrong} of {values.size} {what} are NaN or infinite. Leave them out, or look for the "
+                        "step at which the model diverged.")
+
+
 def layer_outputs(model: Module, layers: Sequence[str], x: Tensor | np.ndarray, caller: str) -> dict[str, np.ndarray]:
     """Outputs of the named modules at one run of the model on x; of a module that runs several times, the last one's.
 

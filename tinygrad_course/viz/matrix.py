@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import TICK_SIZE, TITLE_SIZE, WRONG_COLOUR, new_figure
+from tinygrad_course.viz.layers import as_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,10 @@ def plot_matrix(values: Tensor | np.ndarray, *, title: str = "", numbers: bool =
     mark    bool (H, W): these cells get a frame
     Raises ShapeError if the values or the marks are not a matrix.
     """
-    cells = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    cells = as_array(values)
     if cells.ndim != 2 or not cells.size:
         raise ShapeError(f"plot_matrix: values have the shape {cells.shape}, needed is (H, W) with H, W >= 1.")
+    mark = None if mark is None else np.asarray(mark)
     if mark is not None and mark.shape != cells.shape:
         raise ShapeError(f"plot_matrix: mark has the shape {mark.shape}, values have {cells.shape}. Give one per cell.")
     ax = ax or new_figure(max(0.8 * cells.shape[1], 3) + 0.6, max(0.8 * cells.shape[0], 2) + 1.0).subplots()
@@ -58,7 +60,7 @@ def plot_panels(panels: Sequence[tuple[str, Tensor | np.ndarray]], *, title: str
     rows = -(-len(panels) // columns)
     fig = fig or new_figure(3.4 * columns + 0.4, 3.6 * rows + 0.7)
     axes = fig.subplots(rows, columns, squeeze=False)
-    arrays = [p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for _, p in panels]
+    arrays = [as_array(values) for _, values in panels]
     limits = (float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))) if same_scale else None
     for ax in list(axes.flat)[len(panels):]:
         ax.remove()

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import GREY, TICK_SIZE, TITLE_SIZE, new_figure
-from tinygrad_course.viz.layers import as_array
+from tinygrad_course.viz.layers import as_array, check_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -175,4 +175,5 @@ def _matrix(weights: Tensor | np.ndarray, caller: str) -> np.ndarray:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ShapeError(f"{caller}: weights have the shape {matrix.shape}, needed is (N, N), W[i, j] from unit j to unit i "
                          "of all N units, inputs included.")
+    check_finite(matrix, caller, "weights")
     return matrix

@@ -8,7 +8,7 @@ from tinygrad_course import metrics
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import GREY, TRAIN_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array
+from tinygrad_course.viz.layers import as_array, check_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,9 +58,11 @@ def plot_residuals(pred: Tensor | np.ndarray, target: Tensor | np.ndarray, *, un
 
 def _numbers(pred: Tensor | np.ndarray, target: Tensor | np.ndarray, caller: str) -> tuple[np.ndarray, np.ndarray]:
     p, y = as_array(pred), as_array(target)
-    if p.shape != y.shape or len(p) < 2 or p.ndim not in (1, 2) or p.size != len(p):
+    if p.shape != y.shape or p.ndim not in (1, 2) or len(p) < 2 or p.size != len(p):
         raise ShapeError(f"{caller}: pred has the shape {p.shape} and target {y.shape}, needed are (N,) or (N, 1) for both, "
                          "with N >= 2. Draw several outputs one by one: pred[:, k], target[:, k].")
+    check_finite(p, caller, "predictions")
+    check_finite(y, caller, "targets")
     return p.astype(np.float64).ravel(), y.astype(np.float64).ravel()
 
 
