@@ -14,6 +14,7 @@ import itertools
 import os
 import pickle
 import queue
+import secrets
 import signal
 import threading
 import time
@@ -273,7 +274,8 @@ class ProcessWorkers(Workers):
         self._tell(worker, _dumps((number, indices, None if block is None else block.name)))
 
     def _new_block(self) -> SharedMemory:
-        block = SharedMemory(create=True, size=self.size)
+        # Named after the process that owns it: whoever finds one in /dev/shm knows whose it was.
+        block = SharedMemory(f"tgc_{os.getpid()}_{secrets.token_hex(4)}", create=True, size=self.size)
         self._crew.blocks.append(block)
         return block
 
