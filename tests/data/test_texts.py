@@ -73,7 +73,7 @@ OLD = module("", "<milestone/>", '<div osisID="Gen" sID="gen2" type="book"/><tit
              '<w lemma="H1">In</w> the beginning, God<note placement="foot">a <i>note</i></note><w>created</w> light .',
              "", "Third &amp; last.", '<div sID="g"/><chapter n="2" osisID="Gen.2" sID="Gen.2"/>',
              '<title type="psalm">A song.</title> “Ñandú ” said he. <div eID="gen2" type="book"/>',
-             '<div osisID="Exod" sID="gen9" type="book"/><title>Exodus</title>',
+             '<div osisID="Exod" sID="gen9" type="book"/><title>Exodus</title>', "An introduction.",
              '<chapter osisID="Exod.1" sID="Exod.1"/>', "These are the names.")
 NEW = module('<chapter osisID="Rev.22" sID="Rev.22"/>', "<speaker>John</speaker> Amen.")
 FILES = {**{f"ot.{ending}": content for ending, content in OLD.items()},

@@ -374,3 +374,15 @@ def test_a_sample_may_wait_for_a_pass_in_another_thread():
     thread.start()
     assert [plain(batch) for batch in DataLoader(Received(), None)] == [[0, 1], [2, 3], [4, 5]]
     thread.join()
+
+
+@pytest.mark.parametrize("context", ["fork"])
+def test_memory_is_used_again_within_a_pass(context):
+    """As many blocks of shared memory as batches that may be under way or wait, however many batches there are."""
+    before, counts = len(shared_memory()), []
+    for image in DataLoader(range(60), 2, collate_fn=lambda numbers: np.ones(20000), num_workers=2,
+                            multiprocessing_context=context):
+        counts.append(len(shared_memory()) - before)
+        assert image.all()
+    assert len(counts) == 30
+    assert max(counts) <= 4
