@@ -282,3 +282,15 @@ def test_scenes_refuse(digits, options, says):
 def test_mnist_m_refuses_another_size(digits):
     with pytest.raises(DataError, match=r"digits of 8 x 8 pixels. Give 28 x 28"):
         make_mnist_m(2, digits=digits["train"], photos=GREY)
+
+
+@pytest.mark.parametrize(("keywords", "label", "says"), [
+    ({"digit_size": 24}, 3, r"digit_size=24. Give the smallest and the largest side"),
+    ({"max_digits": 256, "digit_size": (1, 2)}, 3, "Give 1 to 255 digits"),
+    ({}, -1, r"labels from -1 to -1. Give 0 to 254: -1 means that no digit is there"),
+    ({}, 255, "labels from 255 to 255"),
+])
+def test_scenes_that_the_masks_cannot_tell(keywords, label, says):
+    digits = np.full((1, 28, 28), 255, np.uint8), np.array([label])
+    with pytest.raises(DataError, match=says):
+        make_scenes(1, digits=digits, photos=[np.zeros((80, 90, 3), np.uint8)], **keywords)

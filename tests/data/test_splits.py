@@ -131,3 +131,9 @@ def test_a_rare_class_is_warned_of():
 def test_memory_of_leave_one_out():
     """Splits are made when they are asked for: all at once would be 8 TB here."""
     assert [test.tolist() for _, test in itertools.islice(leave_one_out(1_000_000), 2)] == [[0], [1]]
+
+
+def test_the_number_of_samples_not_the_data_set():
+    for split in (kfold, leave_one_out):
+        with pytest.raises(DataError, match=rf"{split.__name__}: n is a list. Give the number of samples, len\(dataset\)"):
+            split([1, 2, 3])

@@ -87,3 +87,9 @@ def test_errors(table):
         scale.fit(table[:0])
     with pytest.raises(ShapeError, match=r"transform: \(500, 3\) has 3 features along axis 1, fitted were 4"):
         scale.fit(table).transform(table[:, :3])
+
+
+def test_what_has_no_mean():
+    for values in ([["a"]], [[None]], [[1j]]):
+        with pytest.raises(DataError, match="are no numbers that have a mean"):
+            Standardiser().fit(np.array(values))

@@ -30,6 +30,7 @@ _RGB = np.array([[255, 255, 255], [0, 0, 0], [220, 30, 30], [20, 150, 40], [30, 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 # Black and white differ by 255 from each other, so one of them differs by at least half of that from anything.
 _MOST_CONTRAST = 127
+_MOST_DIGITS = 255  # that have a number of their own in the masks, which are uint8
 _INK = 0.4    # from this share of ink on a pixel belongs to the digit
 _TRIES = 10   # places tried for a digit before it is left out
 
@@ -69,15 +70,20 @@ def make_scenes(size: int, split: str = "train", generator: Generator | None = N
     Raises DataError for values that cannot be, or if the default sources are not on this machine.
     """
     check_split(split, "make_scenes")
+    if not isinstance(digit_size, tuple | list) or len(digit_size) != 2:
+        raise DataError(f"make_scenes: digit_size={digit_size!r}. Give the smallest and the largest side, such as (24, 24).")
     smallest, largest = digit_size
-    if max_digits < 1 or not 1 <= smallest <= largest <= image_size:
+    if not 1 <= max_digits <= _MOST_DIGITS or not 1 <= smallest <= largest <= image_size:
         raise DataError(f"make_scenes: max_digits={max_digits}, digit_size={digit_size} in images of {image_size} pixels. "
-                        "Give at least one digit, and sizes from small to large that fit the image.")
+                        f"Give 1 to {_MOST_DIGITS} digits, and sizes from small to large that fit the image.")
     if not 0 <= min_contrast <= _MOST_CONTRAST:
         raise DataError(f"make_scenes: min_contrast={min_contrast}. Give 0 to {_MOST_CONTRAST}: on middle grey no colour has "
                         "more.")
     glyphs, labels = choose_digits(size * max_digits, load_mnist(split) if digits is None else digits, generator,
                                    "make_scenes")
+    if not 0 <= labels.min() <= labels.max() < _MOST_DIGITS:
+        raise DataError(f"make_scenes: labels from {labels.min()} to {labels.max()}. Give 0 to {_MOST_DIGITS - 1}: -1 means "
+                        "that no digit is there.")
     patches = choose_patches(size, image_size, load_photos(split) if photos is None else photos, generator, "make_scenes")
     counts = randint(1, max_digits + 1, (size,), generator=generator).numpy()
     chances = rand(size, max_digits, _TRIES, 4, dtype=float64, generator=generator).numpy()  # size, row, column, colour

@@ -89,7 +89,7 @@ def group_kfold(groups: Labels, k: int = 5, shuffle: bool = False, generator: Ge
 
 def leave_one_out(n: int) -> Iterator[Split]:
     """n splits with one test sample each, in order.  Raises DataError for fewer than 2 samples."""
-    _check("leave_one_out", n, n if n > 1 else 2, False, None)
+    _check("leave_one_out", n, 2, False, None)
     numbers = np.arange(n)
     return ((np.delete(numbers, sample), numbers[sample:sample + 1]) for sample in range(n))
 
@@ -136,6 +136,8 @@ def _classes(name: str, labels: Labels) -> np.ndarray:
 
 
 def _check(name: str, n: int, k: int, shuffle: bool, generator: Generator | None, what: str = "samples") -> None:
+    if not isinstance(n, int | np.integer):
+        raise DataError(f"{name}: n is a {type(n).__name__}. Give the number of samples, len(dataset).")
     if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= n:
         raise DataError(f"{name}: {n} {what} in k={k!r} parts. Give a whole number from 2 to {n}." if n > 1 else
                         f"{name}: {n} {what} cannot be split. Give at least 2.")

@@ -118,6 +118,8 @@ def _array(x: Any) -> np.ndarray:
 def _by_feature(method: str, array: np.ndarray) -> np.ndarray:
     if not array.size:
         raise ShapeError(f"Standardiser.{method}: shape {array.shape} holds nothing. Give (N, D) or (N, C, H, W).")
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"Standardiser.{method}: {array.dtype} are no numbers that have a mean. Give real numbers.")
     return array[:, None] if array.ndim == 1 else array.reshape(1, 1) if array.ndim == 0 else array
 
 
