@@ -78,7 +78,7 @@ def test_get(cache, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ("data", "WHAT"),
+    ("data", "the following arguments are required: WHAT. See tinygrad-course data --help"),
     ("data gte mnist", "did you mean 'get'"),
     ("data get", "data get: which sets? Known: digits, fashion, mnist"),
     ("data get mnits", "did you mean 'mnist'"),

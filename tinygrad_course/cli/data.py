@@ -30,7 +30,7 @@ WHAT = ("list", "get", "path")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """WHAT and NAME ...; there are no options."""
     parser.add_argument("what", metavar="WHAT", help=", ".join(WHAT))
-    parser.add_argument("names", metavar="NAME", nargs="*", help="of sets, as `list` shows them")
+    parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="of sets, as `list` shows them")
 
 
 def run(options: argparse.Namespace) -> int:
