@@ -183,3 +183,30 @@ def test_a_belief_net_generates_what_its_machines_say():
     probabilities, chain = net.generate(tgc.zeros(20_000, 2, dtype=tgc.float64), 30)
     assert chain.shape == (20_000, 2)
     np.testing.assert_allclose(probabilities.numpy().mean(axis=0), wanted, atol=4.5 * 0.5 / np.sqrt(20_000))
+
+
+def test_a_given_chain_is_where_the_steps_start():
+    rbm = RBM(2, 2)
+    with tgc.no_grad():  # as good as certain: each layer copies the other
+        rbm.weight.copy_(100 * tgc.eye(2))
+        rbm.visible_bias.fill_(-50)
+        rbm.hidden_bias.fill_(-50)
+    data, chain = tgc.tensor([[1.0, 0.0]]), tgc.tensor([[0.0, 1.0]])
+    assert rbm.contrastive_divergence(data, 2)[1].tolist() == data.tolist()
+    assert rbm.contrastive_divergence(data, 2, chain)[1].tolist() == chain.tolist()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_deep_belief_net_makes_as_many_steps_as_said(steps):
+    generator = tgc.Generator().manual_seed(0)
+    net = DeepBeliefNet((4, 3), std=1.0, generator=generator)
+    start, position = tgc.ones(5, 4), generator.get_state()
+    probability, chain = net.generate(start, steps)
+    generator.set_state(position)
+    for _ in range(steps):
+        below = net.rbms[0].visible_probability(net.rbms[0].sample(net.rbms[0].hidden_probability(start)))
+        start = net.rbms[0].sample(below)
+    assert chain.tolist() == start.tolist()
+    assert probability.tolist() == below.tolist()
+    with pytest.raises(DataError, match="at least one step"):
+        net.generate(start, 0)

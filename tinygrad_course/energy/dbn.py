@@ -48,6 +48,8 @@ class DeepBeliefNet(nn.Module):
 
         chain  patterns (N, units of the layer below the top) to start from: random ones, or data brought up there
         """
+        if steps < 1:
+            raise DataError(f"DeepBeliefNet.generate: steps is {steps}; at least one step of Gibbs sampling is needed.")
         *lower, top = self.rbms
         with tgc.no_grad():
             chain = below = top.gibbs(chain, steps - 1)
