@@ -12,7 +12,7 @@ from tinygrad_course.data import DataLoader, TensorDataset
 from tinygrad_course.errors import DataError
 from tinygrad_course.io import load_file, save_file
 from tinygrad_course.optim import SGD
-from tinygrad_course.train import Checkpoint, CsvHistory, Trainer, load_checkpoint, save_checkpoint, write_history
+from tinygrad_course.train import Callback, Checkpoint, CsvHistory, Trainer, load_checkpoint, save_checkpoint, write_history
 
 
 def test_nested_state_comes_back_as_it_was(tmp_path):
@@ -153,3 +153,17 @@ def test_wrong_intervals_and_folders(tmp_path):
 def test_numbers_of_numpy_are_written_as_numbers(tmp_path):
     write_history(tmp_path / "h.csv", {"epoch": [1, 2], "val_loss": [np.float64(0.1), np.float32(0.1)]})
     assert (tmp_path / "h.csv").read_text() == "epoch,val_loss\n1,0.1\n2,0.10000000149011612\n"
+
+
+def test_a_checkpoint_every_second_epoch(tmp_path):
+    class Look(Callback):
+        def on_epoch_end(self, trainer):
+            path = tmp_path / "checkpoint.safetensors"
+            seen.append(load_checkpoint(path)["steps"] if path.exists() else None)
+
+    seen = []
+    model = nn.Linear(2, 1).double()
+    loader = DataLoader(TensorDataset(np.ones((4, 2)), np.ones((4, 1))), 4)
+    Trainer(model, SGD(model.parameters(), 0.1), nn.MSELoss(), loader, epochs=3,
+            callbacks=[Checkpoint(tmp_path, every=2), Look()]).fit()
+    assert seen == [None, 2, 2]

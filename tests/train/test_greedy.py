@@ -64,3 +64,11 @@ def test_a_stack_of_any_layers_becomes_a_classifier():
 def test_refused(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_the_loss_of_an_epoch_counts_a_smaller_last_batch_by_its_size():
+    class One(RBM):
+        def pretraining_loss(self, v):
+            return 1 + 0 * self.weight.sum()
+
+    assert pretrain([One(6, 2)], X[:5], sgd, epochs=2, batch_size=2) == [[1.0, 1.0]]

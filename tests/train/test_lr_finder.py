@@ -117,3 +117,10 @@ def test_the_figure(tmp_path):
 def test_few_steps_over_many_decades_still_have_a_slope():
     assert LRFinder([1e-6, 1e-3, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]).suggestion == 1e-3
     assert LRFinder([1e-6, 1e-4, 1e-2, 1.0], [4.0, 3.9, 2.0, 1.0], [4.0, 3.9, 2.0, 1.0]).suggestion == 1e-2
+
+
+def test_it_ends_at_four_times_the_smallest_loss():
+    found = lr_finder(*make(), low=1e-3, high=1e4, steps=80)
+    rises = [value / min(found.smoothed[:number]) for number, value in enumerate(found.smoothed, 1)]
+    assert len(rises) < 80
+    assert rises[-1] > 4 >= max(rises[:-1])

@@ -501,3 +501,39 @@ def test_augmentation_finds_the_input_in_lists_too():
     trainer = Trainer(model, SGD(model.parameters(), 0.1), nn.MSELoss(), [list(BATCH)], epochs=1, augment=lambda x: 0 * x)
     trainer.fit()
     assert not model.weight.grad.numpy().any()
+
+
+def test_the_best_weights_are_a_copy_that_later_steps_do_not_change():
+    class Uphill(Callback):
+        def on_epoch_end(self, trainer):
+            if trainer.epoch == 1:
+                self.best = weights_of(trainer).copy()
+                trainer.optimizer.param_groups[0]["lr"] = 30.0  # far beyond what is stable
+
+    uphill = Uphill()
+    trainer = plain(32, val=True, callbacks=[uphill])
+    trainer.fit()
+    assert trainer.stopping.best_epoch == 1
+    np.testing.assert_array_equal(np.concatenate([w.numpy().reshape(-1) for w in trainer.best_weights.values()]), uphill.best)
+    assert not np.array_equal(weights_of(trainer), uphill.best)
+    state = trainer.state_dict()
+    other = plain(32, val=True)
+    other.load_state_dict(state)
+    assert not any(np.shares_memory(value.numpy(), state["best_weights"][name].numpy())
+                   for name, value in other.best_weights.items())
+
+
+def test_every_epoch_is_in_training_mode():
+    trainer = plain(32)
+    trainer.model.eval()
+    trainer.fit(max_steps=1)
+    assert trainer.model.training
+
+
+def test_patience_begins_anew_with_every_better_epoch():
+    stopping = EarlyStopping(patience=2)
+    stops = []
+    for epoch, value in enumerate([3.0, 4.0, 2.0, 3.0, 3.0], 1):
+        stopping.update(epoch, value)
+        stops.append(stopping.stop)
+    assert stops == [False, False, False, False, True]
