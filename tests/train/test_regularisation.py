@@ -6,9 +6,10 @@ import pytest
 import tinygrad_course as tgc
 from tests.nn.torch_oracle import torch_or_skip
 from tinygrad_course import nn, optim
-from tinygrad_course.errors import DataError
+from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.train.regularisation import (
     DropoutScaledAtTest,
+    GhostBatchNorm1d,
     decay_groups,
     l1_penalty,
     l2_penalty,
@@ -105,3 +106,43 @@ def test_dropout_scaled_at_test():
 def test_dropout_scaled_at_test_at_the_ends(p, factor, train):
     x = tgc.ones(4, 3)
     np.testing.assert_array_equal(DropoutScaledAtTest(p).train(train)(x).numpy(), factor * np.ones((4, 3)))
+
+
+def test_ghost_batch_norm_is_batch_norm_of_each_group():
+    """Output, gradients and running statistics, group by group in PyTorch; evaluation is BatchNorm1d's."""
+    torch = torch_or_skip()
+    rng = np.random.default_rng(0)
+    x, upstream = rng.standard_normal((12, 5)), rng.standard_normal((12, 5))
+    weight, bias = rng.standard_normal((2, 5))
+    layer = GhostBatchNorm1d(5, 3, momentum=0.3).double()
+    groups = [torch.nn.BatchNorm1d(5, momentum=0.3).double() for _ in range(4)]
+    layer.load_state_dict({**layer.state_dict(), "weight": tgc.tensor(weight), "bias": tgc.tensor(bias)})
+    for group in groups:
+        group.load_state_dict({**group.state_dict(), "weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    given, given_torch = tgc.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out = layer(given)
+    out.backward(tgc.tensor(upstream))
+    expected = torch.cat([group(part) for group, part in zip(groups, given_torch.split(3), strict=True)])
+    expected.backward(torch.tensor(upstream))
+    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(given.grad.numpy(), given_torch.grad.numpy(), rtol=1e-9, atol=1e-12)
+    for name in ("weight", "bias"):
+        total = sum(getattr(group, name).grad for group in groups)
+        np.testing.assert_allclose(getattr(layer, name).grad.numpy(), total.numpy(), rtol=1e-10, atol=1e-12)
+    for name in ("running_mean", "running_var"):
+        mean = np.mean([getattr(group, name).numpy() for group in groups], axis=0)
+        np.testing.assert_allclose(getattr(layer, name).numpy(), mean, rtol=1e-12)
+    assert layer.num_batches_tracked.item() == 1
+    single = torch.nn.BatchNorm1d(5).double().eval()
+    single.load_state_dict({name: torch.tensor(value.numpy()) for name, value in layer.state_dict().items()})
+    out, expected = layer.eval()(tgc.tensor(x[:7])), single(torch.tensor(x[:7]))  # any number of patterns
+    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-10)
+    assert repr(layer) == "GhostBatchNorm1d(5, group_size=3, eps=1e-05, momentum=0.3)"
+
+
+def test_ghost_batch_norm_names_what_does_not_fit():
+    with pytest.raises(DataError, match="group_size must be 2 or more, got 1: one pattern has no variance"):
+        GhostBatchNorm1d(4, 1)
+    for shape in ((7, 4), (6, 5), (6, 4, 2)):
+        with pytest.raises(ShapeError, match=r"expected \(N, 4\) with N a multiple of the group size 3, .*drop_last=True"):
+            GhostBatchNorm1d(4, 3)(tgc.zeros(*shape))

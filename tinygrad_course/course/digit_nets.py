@@ -1,4 +1,4 @@
-"""What the rows on learning share: few labelled digits, small nets, and a loop that is watched while it learns."""
+"""What the rows on learning share: few labelled digits or clothes, small nets, a loop that is watched while it learns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 import tinygrad_course as tgc
 from tinygrad_course import nn
-from tinygrad_course.data import DIGIT_WHITE, load_digits
+from tinygrad_course.data import DIGIT_WHITE, load_digits, load_fashion
 from tinygrad_course.nn import functional as F
 from tinygrad_course.optim import Optimizer
 from tinygrad_course.tensor import Tensor
@@ -20,7 +20,7 @@ N_PIXELS, N_CLASSES = 64, 10
 
 @dataclass(frozen=True)
 class Sample:
-    """Patterns x (N, 64) with values from 0 to 1, and labels y (N,)."""
+    """Patterns x (N, pixels) with values from 0 to 1, and labels y (N,)."""
 
     x: Tensor
     y: Tensor
@@ -35,12 +35,18 @@ def digits(split: str = "train") -> Sample:
     return Sample(tgc.tensor(images.reshape(-1, N_PIXELS).astype(np.float32) / DIGIT_WHITE), tgc.tensor(labels))
 
 
-def draw(sizes: Sequence[int], rng: np.random.Generator, wrong: float = 0.0) -> list[Sample]:
-    """Disjoint samples of the training digits, of the given sizes; a share `wrong` of their labels is false.
+def clothes(split: str = "train") -> Sample:
+    """The shipped photographs of clothes, 28 x 28: 1,500 to train on, 500 to test."""
+    images, labels = load_fashion(split)
+    return Sample(tgc.tensor(images.reshape(len(images), -1).astype(np.float32) / 255), tgc.tensor(labels))
+
+
+def draw(sizes: Sequence[int], rng: np.random.Generator, wrong: float = 0.0, source: Sample | None = None) -> list[Sample]:
+    """Disjoint samples of `source` (the training digits), of the given sizes; a share `wrong` of their labels is false.
 
     A false label is one of the nine others, each as likely.
     """
-    everything = digits()
+    everything = digits() if source is None else source
     x, y = everything.x.numpy(), everything.y.numpy()
     order, samples = rng.permutation(len(y)), []
     for size in sizes:
@@ -53,11 +59,18 @@ def draw(sizes: Sequence[int], rng: np.random.Generator, wrong: float = 0.0) -> 
 
 
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU,
+        norm: Callable[[int], nn.Module] | None = None,
         extra: Callable[[int], nn.Module] | None = None) -> nn.Sequential:
-    """Linear layers of the given widths with an activation between them; extra(width) makes a layer that follows each."""
+    """Linear layers of the given widths with an activation between them.
+
+    norm(width) makes a layer in front of each activation, extra(width) one that follows each.
+    """
     layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(widths[:-1]):
-        layers += [nn.Linear(n_in, n_out), activation()]
+        layers.append(nn.Linear(n_in, n_out))
+        if norm is not None:
+            layers.append(norm(n_out))
+        layers.append(activation())
         if extra is not None:
             layers.append(extra(n_out))
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
@@ -97,7 +110,7 @@ def fit(net: nn.Module, sample: Sample, optimizer: Optimizer, steps: int, rng: n
 
     Each pattern is used once per epoch, in a new random order; batch=len(sample) is batch learning.
     penalty   net -> what is added to the loss
-    augment   distorts the inputs (N, 64) of a batch
+    augment   distorts the inputs (N, pixels) of a batch
     after     called with the number of the step, from 1, when it is done
     """
     losses, order = [], np.empty(0, dtype=np.int64)

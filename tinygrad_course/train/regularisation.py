@@ -3,6 +3,7 @@
     L2       E + lambda/2 sum w^2     every step shrinks a weight by the share lr * lambda ("weight decay")
     L1       E + lambda sum |w|       every step shrinks a weight by the same amount lr * lambda: small ones end at zero
     dropout  every unit is absent from a training step with probability p
+    noise    what batch norm gives for a pattern depends on its companions, the more the fewer they are
 
 Biases are usually left out of L1 and L2: a bias sees no input, so a large one makes no output sensitive to noise in the
 inputs (C. Bishop, "Neural Networks for Pattern Recognition" (1995), section 9.2; M. Nielsen, "Neural Networks and Deep
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_course.errors import DataError
-from tinygrad_course.nn import Module, Parameter
+from tinygrad_course.errors import DataError, ShapeError
+from tinygrad_course.nn import BatchNorm1d, Module, Parameter
 from tinygrad_course.nn import functional as F
 from tinygrad_course.nn.dropout import Dropout
 from tinygrad_course.tensor import Tensor
@@ -92,3 +93,47 @@ class DropoutScaledAtTest(Dropout):
         if not self.training or self.p == 1:
             return input * (1 - self.p)
         return F.dropout(input, self.p) * (1 - self.p)
+
+
+class GhostBatchNorm1d(BatchNorm1d):
+    """Batch norm of (N, C) over groups of `group_size` patterns that follow each other in the batch, not over all N.
+
+    The noise that the companions bring goes as 1 / sqrt(group size): small groups in a large batch make a regulariser of
+    batch norm, with the gradient of the large batch.  Evaluation is that of BatchNorm1d; the running statistics move towards
+    the mean of those of the groups.  Parameters, buffers and state-dict keys are BatchNorm1d's.
+
+    E. Hoffer, I. Hubara, D. Soudry, "Train longer, generalize better", NIPS 2017, algorithm 1;
+    P. Luo, X. Wang, W. Shao, Z. Peng, "Towards understanding regularization in batch normalization", ICLR 2019.
+    Raises ShapeError in training if N is no multiple of the group size, DataError if a group has fewer than two patterns.
+    """
+
+    def __init__(self, num_features: int, group_size: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        if group_size < 2:
+            raise DataError(f"GhostBatchNorm1d: group_size must be 2 or more, got {group_size}: one pattern has no variance")
+        super().__init__(num_features, eps, momentum)
+        self.group_size = group_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C) -> (N, C)."""
+        if not self.training:
+            return super().forward(input)
+        if input.ndim != 2 or input.shape[1] != self.num_features or input.shape[0] % self.group_size:
+            raise ShapeError(f"GhostBatchNorm1d: expected (N, {self.num_features}) with N a multiple of the group size "
+                             f"{self.group_size}, got {tuple(input.shape)}. Leave the last, smaller batch out "
+                             "(drop_last=True), or choose another group size.")
+        groups, size, width = len(input) // self.group_size, self.group_size, self.num_features
+        state = dict(self.named_buffers())
+        state["num_batches_tracked"].add_(1)
+        momentum = 1 / state["num_batches_tracked"].item() if self.momentum is None else self.momentum
+        mean, var = (state[name].repeat(groups) for name in ("running_mean", "running_var"))
+        # Each channel of each group is a channel of its own.
+        apart = input.reshape(groups, size, width).transpose(0, 1).reshape(size, groups * width)
+        out = F.batch_norm(apart, mean, var, training=True, momentum=momentum, eps=self.eps)
+        state["running_mean"].copy_(mean.reshape(groups, width).mean(0))
+        state["running_var"].copy_(var.reshape(groups, width).mean(0))
+        out = out.reshape(size, groups, width).transpose(0, 1).reshape(groups * size, width)
+        return out * self.weight + self.bias
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.num_features}, group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
