@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZES, CLASSES = (64, 200, 100, 50), 10
-EPOCHS, BATCH = 60, 100
-LABELS = {5: 5, 20: 2, 144: 1}  # per class, and in how many draws; 144 are all, on average
+EPOCHS, BATCH = 30, 100
+LABELS = {5: 5, 20: 1, 144: 1}  # per class, and in how many draws; 144 are all, on average
 FEW, MANY = min(LABELS), max(LABELS)
 RANDOM, AUTOENCODERS, MACHINES = "small random weights", "denoising autoencoders", "Boltzmann machines"
 LARGE, MODERN = "larger random weights", "rectified units, Adam"
-STEPS = {RANDOM: 1500, AUTOENCODERS: 300, MACHINES: 300, LARGE: 300, MODERN: 300}  # the first needs more
+STEPS = {RANDOM: 1500, AUTOENCODERS: 250, MACHINES: 250, LARGE: 250, MODERN: 250}  # the first needs more
 Optimizer = Callable[[Iterable[nn.Parameter]], optim.Optimizer]
 
 
@@ -170,9 +170,9 @@ def run(settings: Settings) -> Outcome:
           for name in (RANDOM, AUTOENCODERS, MACHINES)),
         *(within(f"{few}, {name}: test error as a share of that from small random weights",
                  test[name][FEW] / test[RANDOM][FEW], high=0.65) for name in (AUTOENCODERS, MACHINES)),
-        within(f"{few}: draws of the labels in which both are better, of {LABELS[FEW]}",
-               int((np.maximum(errors[AUTOENCODERS][FEW][:, 1], errors[MACHINES][FEW][:, 1])
-                    < errors[RANDOM][FEW][:, 1]).sum()), low=LABELS[FEW]),
+        within(f"{few}: the same of the worse of both, in the least favourable of {LABELS[FEW]} draws of the labels",
+               float((np.maximum(errors[AUTOENCODERS][FEW][:, 1], errors[MACHINES][FEW][:, 1])
+                      / errors[RANDOM][FEW][:, 1]).max()), high=0.8),
         within("all labels: gain of pre-training in points of test error, as a share of that with few",
                (test[RANDOM][MANY] - pretrained[MANY]) / gain, high=0.5),
         *(within(f"{few}, {name}, no pre-training: share of that gain", (test[RANDOM][FEW] - test[name][FEW]) / gain, low=0.5)
@@ -229,5 +229,5 @@ def mosaic(weights: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 ROW = Row("C12", "Layer-wise pre-training and fine-tuning", "8 x 8 digits (shipped), 5 to 144 labels per class",
           "with 5 labels per class pre-training halves the error of a deep net of sigmoid units; most of this, but not all, "
-          "comes with larger random weights as well, and with all labels next to nothing is left of it", 11.0, run,
+          "comes with larger random weights as well, and with all labels next to nothing is left of it", 8.0, run,
           ("energy.RBM", "energy.DeepBeliefNet", "models.DenoisingAutoencoder", "train.pretrain", "train.classifier"))
