@@ -359,7 +359,7 @@ def plot_fitting(curves: dict[str, np.ndarray], nets: list[Learned]) -> Figure:
     panels = fig.subplots(1, 3, sharey=True)
     looks = np.array([[np.mean([net.watched.error[name][look] for net in nets]) for look in range(len(nets[0].watched.steps))]
                       for name in ("training", "test")])
-    for ax, title, x, errors in zip(panels, ("size of the net", "length of the training", "amount of data"),
+    for ax, title, x, errors in zip(panels, ("Size of the net", "Length of the training", "Amount of data"),
                                     (("hidden units", WIDTHS), ("training steps", nets[0].watched.steps),
                                      ("training digits", AMOUNTS)),
                                     (curves["hidden units"], looks, curves["training digits"]), strict=True):
@@ -368,7 +368,7 @@ def plot_fitting(curves: dict[str, np.ndarray], nets: list[Learned]) -> Figure:
             ax.plot(x[1], 100 * values, style, marker="o", linewidth=2.5, color=colour, label=name)
         label_axes(ax, title, x[0], "errors (%)" if ax is panels[0] else "")
         ax.grid(color="#DDDDDD", linewidth=0.8)
-        if title != "length of the training":
+        if title != "Length of the training":
             ax.set_xscale("log", base=2)
             ax.set_xticks(x[1], [str(value) for value in x[1]])
         ax.set_ylim(bottom=-2)

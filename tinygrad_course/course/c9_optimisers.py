@@ -6,6 +6,11 @@ k = l_max / l_min: a steep valley (k large) takes some k steps.  Momentum, with 
 mu = ((sqrt(k) - 1) / (sqrt(k) + 1))^2, leaves sqrt(mu): some sqrt(k) steps.  B. Polyak, "Some methods of speeding up the
 convergence of iteration methods", USSR Comput. Math. Math. Phys. 4(5), 1-17 (1964).
 
+Nesterov's momentum with lr = 1 / l_max and mu = (sqrt(k) - 1) / (sqrt(k) + 1) leaves 1 - 1 / sqrt(k) per step
+(Y. Nesterov, "Introductory Lectures on Convex Optimization" (2004), section 2.2; L. Lessard, B. Recht, A. Packard, SIAM J.
+Optim. 26, 57-95 (2016), proposition 1), and it is stable for lr < 2 (1 + mu) / ((1 + 2 mu) l_max) only: the root -1 of
+z^2 - (1 + mu) (1 - lr l) z + mu (1 - lr l).  Without it momentum goes as far as 2 (1 + mu) / l_max.
+
 Newton's method does not see k, and is there in one step if the loss is quadratic; its diagonal is, if the valley lies along
 an axis.  AdaGrad, RMSProp, AdaDelta and Adam divide the gradient by its own size, number by number: they do not see the scale
 of the loss, nor that of each axis, but a valley that lies across the axes is as steep for them as before.
@@ -71,6 +76,7 @@ def across(x: Tensor, y: Tensor, steep: float = STEEP) -> Tensor:
 
 BEST_SGD = 2 / (FLAT + STEEP)
 HEAVY_RATE, HEAVY_MOMENTUM = 4 / (math.sqrt(FLAT) + math.sqrt(STEEP)) ** 2, ((math.sqrt(K) - 1) / (math.sqrt(K) + 1)) ** 2
+NESTEROV_MOMENTUM = (math.sqrt(K) - 1) / (math.sqrt(K) + 1)
 
 
 def equation_facts() -> list[Fact]:
@@ -116,6 +122,12 @@ def valley_facts() -> list[Fact]:
     edge = descend(straight, lambda w: optim.SGD(w, lr=2 / STEEP), VALLEY_START, 50)
     plain = steps_until(lambda w: optim.SGD(w, lr=BEST_SGD))
     heavy = steps_until(lambda w: optim.SGD(w, lr=HEAVY_RATE, momentum=HEAVY_MOMENTUM))
+    ahead = np.linalg.norm(descend(straight, lambda w: optim.SGD(w, lr=1 / STEEP, momentum=NESTEROV_MOMENTUM, nesterov=True),
+                                   VALLEY_START, 400), axis=1)
+    stable = 2 * (1 + 0.9) / ((1 + 2 * 0.9) * STEEP)
+    swings = [np.abs(descend(straight, functools.partial(optim.SGD, lr=share * stable, momentum=0.9, nesterov=nesterov),
+                             VALLEY_START, 200)[:, 1]) for share, nesterov in ((0.98, True), (1.02, True), (1.02, False))]
+    lasting = [float((swing[-50:].max() / swing[-100:-50].max()) ** (1 / 50)) for swing in swings]
     newton = descend(across, lambda w: optim.Newton(w), VALLEY_START, 1)
     along, turned = (descend(f, lambda w: optim.DiagonalNewton(w), VALLEY_START, 1)[1] for f in (straight, across))
     scaled: dict[str, Make] = {
@@ -132,6 +144,11 @@ def valley_facts() -> list[Fact]:
                plain / (math.log(FAR) / math.log((K - 1) / (K + 1))), 0.98, 1.02),
         within(f"steps of SGD as a multiple of those of momentum, k = {K:g}, sqrt(k) = {math.sqrt(K):g}", plain / heavy,
                6, 12),
+        within("Nesterov, lr = 1 / l_max: error per step as a share of the one before, from step 200 on, theory "
+               f"1 - 1 / sqrt(k) = {1 - 1 / math.sqrt(K):g}", float((ahead[400] / ahead[200]) ** (1 / 200)), 0.89, 0.91),
+        within("mu = 0.9, 0.98 of its largest stable rate: the same across the valley", lasting[0], high=0.99),
+        within("1.02 of it: it diverges", lasting[1], low=1.01),
+        within("momentum at that rate", lasting[2], high=0.99),
         within("Newton: distance from the minimum of a turned valley after 1 step", float(np.linalg.norm(newton[1])),
                high=1e-10),
         within("diagonal Newton: the same of a valley along the axis", float(np.linalg.norm(along)), high=1e-10),
@@ -324,7 +341,7 @@ def plot_paths() -> Figure:
     upper, lower = fig.subplots(2, 3)
     for column, (title, (valley, curved)) in enumerate(PATHS.items()):
         optimiser_paths(lambda x, y: across(x, y, steep=20.0), valley, VALLEY_START, 40, x_range=(-2.4, 1.6),
-                        y_range=(-1.3, 1.9), minimum=(0, 0), title=f"{title}: a valley of curvatures 1 and 20",
+                        y_range=(-1.3, 1.9), minimum=(0, 0), title=f"{title}: curvatures 1 and 20",
                         ax=upper[column])
         optimiser_paths(rosenbrock, curved, START, 200, x_range=(-1.7, 1.7), y_range=(-0.8, 2.4), minimum=(1, 1),
                         title=f"{title}: Rosenbrock's function", ax=lower[column])
