@@ -232,5 +232,5 @@ def plot_learning(shallow: dict[str, tuple[float, list[float]]], deep: dict[str,
 
 ROW = Row("C10", "Initialisation, vanishing and exploding gradients", "8 x 8 digits and Fashion-MNIST (shipped)",
           "ReLU nets keep their spread with He only; sigmoid gradients shrink by 4 and more per layer; N(0, 1) saturates",
-          4.0, run, ("models.initialisation.initialise", "models.initialisation.signals", "nn.init.xavier_normal_",
+          2.0, run, ("models.initialisation.initialise", "models.initialisation.signals", "nn.init.xavier_normal_",
                 "nn.init.kaiming_normal_", "nn.init.orthogonal_"))

@@ -229,5 +229,5 @@ def mosaic(weights: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 ROW = Row("C12", "Layer-wise pre-training and fine-tuning", "8 x 8 digits (shipped), 5 to 144 labels per class",
           "with 5 labels per class pre-training halves the error of a deep net of sigmoid units; most of this, but not all, "
-          "comes with larger random weights as well, and with all labels next to nothing is left of it", 8.0, run,
+          "comes with larger random weights as well, and with all labels next to nothing is left of it", 7.0, run,
           ("energy.RBM", "energy.DeepBeliefNet", "models.DenoisingAutoencoder", "train.pretrain", "train.classifier"))

@@ -191,5 +191,5 @@ def run(settings: Settings) -> Outcome:
 
 
 ROW = Row("C5", "Radial basis function network", "sunspots, iris, 8 x 8 digits (shipped)",
-          "k-means and least squares do well with many centres; with few, training end to end gains several points", 2.0, run,
+          "k-means and least squares do well with many centres; with few, training end to end gains several points", 1.5, run,
           ("models.RBFNetwork", "models.rbf.k_means", "models.rbf.two_stage"))
