@@ -71,8 +71,8 @@ def main() -> None:
 
     fig = new_figure(8, 5.5)
     ax = fig.subplots()
-    ax.plot(seen, accuracy, "o-")
-    label_axes(ax, "NETtalk, new words", "letters read", "phones right (%)")
+    ax.plot([letters / 1000 for letters in seen], accuracy, "o-")
+    label_axes(ax, "NETtalk, new words", "letters read (thousands)", "phones right (%)")
     viz.save_figure(fig, options.out / "learning.png")
 
     # ---- read ---------------------------------------------------------------------------------------------------------
