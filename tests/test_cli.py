@@ -213,22 +213,14 @@ def test_fashion(folder, capsys):
 
 @pytest.mark.slow
 def test_the_default_run_reaches_98_percent(folder):
-    if not tgc.backend.COMPILED:
-        pytest.skip("the compiled kernels are not installed")
-    done = run("train", "lenet", "--no-figures")
-    assert float(done.stdout.splitlines()[-1].split()[2]) >= 98
-
-
-@pytest.mark.slow
-def test_the_numpy_kernels_learn_the_same(folder):
-    """A run of eight epochs instead of forty: 98 percent, and in every epoch the loss of the compiled kernels, if any."""
+    """With the kernels in NumPy, and compiled if there are any; their losses are the same until rounding has grown."""
     losses = []
     for backend in ("reference", "compiled") if tgc.backend.COMPILED else ("reference",):
-        done = run("train", "lenet", "--no-figures", "--epochs", "8", "--out", backend, TINYGRAD_COURSE_BACKEND=backend)
+        done = run("train", "lenet", "--no-figures", "--out", backend, TINYGRAD_COURSE_BACKEND=backend)
         assert float(done.stdout.splitlines()[-1].split()[2]) >= 98
-        history = np.genfromtxt(Path(backend, "history.csv"), delimiter=",", names=True)
+        history = np.genfromtxt(Path(backend, "history.csv"), delimiter=",", names=True)[:8]
         losses.append([history["train_loss"], history["val_loss"]])
-    np.testing.assert_allclose(losses[0], losses[-1], rtol=0.02)  # rounding grows to 0.2 % on the way
+    np.testing.assert_allclose(losses[0], losses[-1], rtol=0.02)
 
 
 # ---- predict --------------------------------------------------------------------------------------------------------
@@ -430,9 +422,11 @@ def test_a_reader_that_leaves_gets_no_traceback():
     done = subprocess.run(f"{sys.executable} -m tinygrad_course info | true", shell=True, capture_output=True,
                           text=True, env=ENVIRONMENT, timeout=60, check=False)
     assert done.stderr == ""
-    done = subprocess.run(["bash", "-c", f"{sys.executable} -m tinygrad_course list | head -1; echo ${{PIPESTATUS[0]}}"],
-                          capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
-    assert (done.stdout.splitlines()[-1], done.stderr) in {("141", ""), ("0", "")}  # 0 if all of it fitted into the pipe
+    process = subprocess.Popen([sys.executable, "-m", "tinygrad_course", "list"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env=ENVIRONMENT)
+    process.stdout.close()  # long before it has anything to say
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -222,6 +222,8 @@ def other_axes(n: int) -> tuple[Case, Case]:
                 S((1, 1, *size), (1, 1, *k), None, stride=(1, 2, 1)[-n:], padding=2, dilation=(2, 1, 2)[-n:], note="dilated"),
                 S((0, 1, *size), (1, 1, *more), None, note="empty"),
                 S((2, 4, *size), (6, 2, *(1,) * n), (6,), groups=2, note="of one value"),
+                S((1, 2, *size), (3, 2, *(1,) * n), (3,), padding=1, note="of one value, padded"),
+                S((1, 2, *size), (3, 2, *(1,) * n), None, stride=2, note="of one value, strided"),
             ),
             torch=torch_call(name),
             errors=(

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 # Compressed bytes.  The kernels: 24 families, most of them six times (kernels/isa.h).  The data: what lessons need without
 # a network; what is bigger is fetched (docs/datasets.md).  The rest is source that people read.
-COMPILED_LIMIT, DATA_LIMIT = 4_100_000, 2_000_000
+COMPILED_LIMIT, DATA_LIMIT, SOURCE_LIMIT = 4_100_000, 2_000_000, 1_500_000
 SMOKE = """
 import tinygrad_course as tgc
 from tinygrad_course import nn, optim
@@ -73,8 +73,11 @@ def test_wheel_contents(built_wheel):
 def test_wheel_is_small(built_wheel):
     with zipfile.ZipFile(built_wheel) as archive:
         sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
-    assert sum(size for name, size in sizes.items() if name.endswith((".so", ".pyd"))) < COMPILED_LIMIT
-    assert sum(size for name, size in sizes.items() if name.startswith("tinygrad_course/data/files/")) < DATA_LIMIT
+    compiled = sum(size for name, size in sizes.items() if name.endswith((".so", ".pyd")))
+    data = sum(size for name, size in sizes.items() if name.startswith("tinygrad_course/data/files/"))
+    assert compiled < COMPILED_LIMIT
+    assert data < DATA_LIMIT
+    assert built_wheel.stat().st_size - compiled - data < SOURCE_LIMIT
 
 
 def test_sdist_contents(sdist):

@@ -55,8 +55,6 @@ WRONG_IN_TORCH = {
     # The sample is a view whose neighbours in memory PyTorch reads; a tensor made of its values has none.
     "as_strided/partial_views": {"samples": (1, 2, 3)},
 }
-# Entries whose samples take seconds: the first images of each batch say as much.
-FIRST_IMAGES = {"grid_sampler_3d": 2}
 # PyTorch's names for what a NumPy dtype has by itself, and arguments that have no meaning here.
 IGNORED_ARGUMENTS = ("memory_format", "layout", "pin_memory", "device", "requires_grad")
 
@@ -186,17 +184,6 @@ def _same_function(value: Any) -> Any:
     if isinstance(value, torch.nn.Module):
         return getattr(tgc.nn, type(value).__name__)()
     return getattr(tgc, value.__name__, getattr(tgc.nn.functional, value.__name__, value))
-
-
-def shortened(sample: Any, images: int) -> Any:
-    """The sample with the first images of its input and of its first argument."""
-    import torch
-
-    def cut(batch: torch.Tensor) -> torch.Tensor:
-        return batch.detach()[:images].clone().requires_grad_(batch.requires_grad)
-
-    sample.input, sample.args = cut(sample.input), (cut(sample.args[0]), *sample.args[1:])
-    return sample
 
 
 def tensors_in(value: Any, kind: type) -> Iterator[Any]:
@@ -349,8 +336,6 @@ def run(entry: Any) -> Outcome:
         for number, sample in enumerate(samples):
             if number in WRONG_IN_TORCH.get(name, {}).get("samples", ()):
                 continue
-            if name in FIRST_IMAGES:
-                sample = shortened(sample, FIRST_IMAGES[name])
             try:
                 check_sample(entry, function, sample)
             except SkipSample:
