@@ -21,6 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: archives hold the time they were made, and every process must find the same names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(params=["compiled", "reference"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs once with the compiled kernels and once with the NumPy bodies."""
