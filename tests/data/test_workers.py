@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from numpy.random.mtrand import get_bit_generator
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 import tinygrad_course as tgc
 from tests.data.worker_data import Counting, Drawing, Growing, Kinds, OnlyOurs, Point, WhoAmI, mark
@@ -27,7 +27,9 @@ from tinygrad_course.data import (
     WeightedRandomSampler,
     default_convert,
     get_worker_info,
+    isolation,
 )
+from tinygrad_course.data.isolation import batch_seed
 from tinygrad_course.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -104,6 +106,41 @@ def test_draws_in_the_loop_do_not_meet_those_in_the_data():
     loop = play(found.append(plain(batch)) for batch in DataLoader(Drawing(), 7, generator=seeded(2)))
     assert found == quiet
     assert loop == play(range(5))  # randn() keeps every second value in reserve: that survives, too
+
+
+@pytest.mark.parametrize("outside", [np.random.MT19937, np.random.PCG64])
+def test_every_state_of_numpys_generator_survives(outside):
+    """At the beginning and the end of its words, with and without a normal value in reserve; and if it is another one."""
+    previous = get_bit_generator()
+    set_bit_generator(outside(7))
+    try:
+        for drawn, normals in itertools.product((0, 1, 622, 623, 624), (0, 1, 2)):
+            states = []
+            for data in ([np.zeros(2)] * 3, Drawing(3, 2)):
+                if outside is np.random.MT19937:
+                    np.random.seed(7)  # noqa: NPY002
+                    np.random.bytes(4 * drawn)  # noqa: NPY002
+                np.random.randn(normals)  # noqa: NPY002
+                before = np.random.get_state(legacy=False)  # noqa: NPY002
+                assert len(list(DataLoader(data))) == 3
+                states.append((before, np.random.get_state(legacy=False)))  # noqa: NPY002
+            for before, after in states:
+                assert before["has_gauss"] == after["has_gauss"]
+                assert before["gauss"] == after["gauss"]
+                np.testing.assert_equal(before["state"], after["state"])
+            assert outside is np.random.PCG64 or states[0][0]["has_gauss"] == normals % 2
+    finally:
+        set_bit_generator(previous)
+
+
+def test_seeds_of_batches_are_numpys():
+    """What docs/data.md says, to the letter: other programs can make the same batch."""
+    for seed, number in itertools.product((0, 5, 2**32, 2**63 - 2), (0, 1, 999)):
+        assert batch_seed(seed, number) == np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0]
+
+
+def test_the_states_of_an_mt19937_are_where_they_are_looked_for():
+    assert isolation._is_state_in_memory()  # or 40 us per batch are back
 
 
 def test_one_draw_per_pass_and_none_where_nothing_is_random():

@@ -19,8 +19,10 @@ def default_collate(batch: list[Any]) -> Any:
     if not len(batch):
         raise DataError("default_collate: a batch without samples. Leave empty lists out of the batch_sampler.")
     first = batch[0]
+    if type(first) in (int, float) and len(set(map(type, batch))) == 1:
+        return tensor(batch)
     if isinstance(first, Tensor | np.ndarray | np.generic | int | float):
-        arrays = [sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample for sample in batch]
+        arrays = [_on_cpu(sample) if isinstance(sample, Tensor) else sample for sample in batch]
         shapes = {getattr(array, "shape", ()) for array in arrays}
         if len(shapes) > 1:
             raise DataError(f"default_collate: samples of the shapes {', '.join(map(str, sorted(shapes)))} cannot be "
@@ -37,7 +39,8 @@ def default_collate(batch: list[Any]) -> Any:
                                 "the same keys, or give a collate_fn.")
         return {key: default_collate([sample[key] for sample in batch]) for key in first}
     if isinstance(first, Sequence):
-        other = next((sample for sample in batch if not isinstance(sample, Sequence)), None)
+        kinds = {type(sample): sample for sample in batch}
+        other = next((sample for sample in kinds.values() if not isinstance(sample, Sequence)), None)
         if other is not None:
             raise DataError(f"default_collate: a sample is a {type(first).__name__}, another one {_outline(other)}. Give all "
                             "the same form, or give a collate_fn.")
@@ -53,6 +56,11 @@ def default_collate(batch: list[Any]) -> Any:
 
 def _outline(sample: Any) -> str:
     return f"a dict of {', '.join(map(repr, sample))}" if isinstance(sample, Mapping) else f"a {type(sample).__name__}"
+
+
+def _on_cpu(sample: Tensor) -> np.ndarray:
+    array = sample.array  # most often NumPy's; detach().cpu().numpy() takes longer than to copy a small image
+    return array if isinstance(array, np.ndarray) else sample.detach().cpu().numpy()
 
 
 def _stack(arrays: list[Any], shape: tuple[int, ...]) -> np.ndarray:

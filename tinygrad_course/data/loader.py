@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_course.data.dataset import Dataset, IterableDataset
+from tinygrad_course.data.isolation import batch_seed, seeded
 from tinygrad_course.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -19,7 +20,7 @@ from tinygrad_course.data.sampler import (
     check_numbers,
     draw_seed,
 )
-from tinygrad_course.data.workers import END, Failure, Maker, Recipe, ThreadWorkers, Workers, batch_seed, seeded
+from tinygrad_course.data.workers import END, Failure, Maker, Recipe, ThreadWorkers, Workers
 from tinygrad_course.errors import DataError, StateDictError, WorkerError
 from tinygrad_course.ops.creation import tensor
 from tinygrad_course.ops.dtypes import uint8
@@ -75,7 +76,7 @@ class DataLoader:
 
     At the start of a pass one number is drawn from the generator (if the order is random, or samples are made by code of
     the user); the pass is a function of that number alone: of it follow the order, and for each batch the seed of
-    the random numbers that are drawn while it is made (batch_seed in data/workers.py), from the default generator, `random`
+    the random numbers that are drawn while it is made (data/isolation.py), from the default generator, `random`
     and `np.random`.  So a pass has the same bits for any number of workers, and draws made elsewhere hang on no data set;
     except that threads share `random` and `np.random`: with worker threads, or passes in several threads at once, draw from
     the default generator.

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.random.mtrand import set_bit_generator
 
 from tinygrad_course import backend
+from tinygrad_course.data.isolation import batch_seed, seed_all
 from tinygrad_course.data.workers import (
     CLOSING_S,
     END,
@@ -41,9 +42,7 @@ from tinygrad_course.data.workers import (
     Recipe,
     WorkerInfo,
     Workers,
-    batch_seed,
     described,
-    seed_all,
     set_worker_info,
 )
 from tinygrad_course.errors import DataError, WorkerError

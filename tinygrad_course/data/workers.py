@@ -1,28 +1,23 @@
 """How the batches of a DataLoader are made: in its own thread, or in worker threads.  Worker processes: processes.py.
 
-The rule that makes a pass the same for any number of workers: batch `number` of the pass with `seed` is made with the
-default generator, `random` and `np.random` all seeded by batch_seed(seed, number).  So what __getitem__ and collate_fn draw
-hangs on neither the other batches nor on who makes them.
+A pass is the same for any number of workers because each batch has random numbers of its own: data/isolation.py.
 """
 
 import itertools
 import operator
-import os
 import queue
-import random
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 from tinygrad_course.data.collate import default_collate, default_convert
 from tinygrad_course.data.dataset import ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset
+from tinygrad_course.data.isolation import batch_seed
 from tinygrad_course.data.sampler import check_numbers
 from tinygrad_course.errors import DataError, WorkerError
 from tinygrad_course.ops.random import Generator, default_generator
@@ -56,77 +51,6 @@ def set_worker_info(info: WorkerInfo) -> None:
     """This process is a worker."""
     global _process_info
     _process_info = info
-
-
-def batch_seed(seed: int, number: int) -> int:
-    """A 64-bit seed for batch `number` of a pass, by NumPy's SeedSequence: near numbers give unrelated streams."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0])
-
-
-def seed_all(seed: int) -> None:
-    """Seed the default generator, `random` and `np.random`."""
-    default_generator.manual_seed(seed)
-    _seed_globals(seed)
-
-
-def _seed_globals(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed([seed % 2**32, seed >> 32])  # noqa: NPY002  what __getitem__ draws from NumPy's global generator
-
-
-# Only one thread at a time may exchange Python's and NumPy's generators, which belong to all threads.
-_exchange = threading.RLock()
-_streams: list[np.random.MT19937] = []  # not in use.  Never freed: another thread may be in the middle of a draw
-
-
-def _after_fork() -> None:
-    global _exchange
-    _exchange = threading.RLock()  # its owner may be a thread that the child has not
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, draws follow from `seed`; afterwards the three global generators are where they were.
-
-    While another thread is inside, only the default generator is seeded, which can be done for this thread alone, and the
-    other two go on: to wait for that thread could be for ever, if the sample that it makes needs something of this one."""
-    previous = default_generator.use_in_this_thread(Generator().manual_seed(seed))
-    exchange = _exchange
-    alone = exchange.acquire(blocking=False)
-    try:
-        if alone:
-            with _exchanged(seed):
-                yield
-        else:
-            yield
-    finally:
-        if alone:
-            exchange.release()
-        default_generator.use_in_this_thread(previous)
-
-
-@contextmanager
-def _exchanged(seed: int) -> Iterator[None]:
-    """Inside, draws from `random` and `np.random` follow from `seed`.
-
-    NumPy's generator is exchanged for another MT19937 and back, which takes half the time of setting its state; only a
-    normal value that it keeps in reserve would be lost by that."""
-    python, numpy, generator = random.getstate(), np.random.get_state(legacy=False), get_bit_generator()  # noqa: NPY002
-    stream = _streams.pop() if _streams else np.random.MT19937()
-    set_bit_generator(stream)
-    _seed_globals(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        set_bit_generator(generator)
-        _streams.append(stream)
-        if numpy.get("has_gauss"):
-            np.random.set_state(numpy)  # noqa: NPY002
 
 
 @dataclass

@@ -27,7 +27,7 @@ def expand(x: Any, shape: tuple[int, ...]) -> Any:
 
 def slice_view(x: Any, key: tuple[Any, ...]) -> Any:
     """x[key] for integers, slices, None and ...; 0-d arrays stay arrays.  View."""
-    return x[key] if any(part is Ellipsis for part in key) else x[(*key, ...)]
+    return x[key] if Ellipsis in key else x[(*key, ...)]
 
 
 def diagonal(x: Any, offset: int, axis1: int, axis2: int) -> Any:
