@@ -2,12 +2,15 @@
 
 import base64
 import csv
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
+from numpy.testing import assert_allclose
 
 import tinygrad_course as tgc
 from tinygrad_course import nn, optim
@@ -20,7 +23,7 @@ from tinygrad_course.viz import write_report
 from tinygrad_course.viz.page import Markup, element, table
 
 SECTIONS = ["Result", "Configuration", "Curves", "Test", "Worst mistakes", "Samples", "Model", "Filters", "Weights", "Times"]
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -88,6 +91,11 @@ def read(path):
     return page
 
 
+def pixels(source):
+    """The red channel of a PNG, 0 to 1."""
+    return imread(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))[..., 0]
+
+
 @pytest.fixture(scope="module")
 def lenet(tmp_path_factory):
     """A run of the command, and its report."""
@@ -137,8 +145,10 @@ def test_predictions_agree_with_the_result(lenet):
     sure = [row[2] for row in rows]
     assert sure == sorted(sure, reverse=True)
     assert len(page.cells["Samples"]) == 25
-    # loss, accuracy, rate, confusion, mistakes, samples, filters, weights
-    assert sum(tag == "img" for tag, _ in page.tags) == 8
+    # loss, accuracy, rate, confusion, filters, weights
+    assert sum(tag == "img" for tag, _ in page.tags) == 6 + len(rows) + 24
+    frames = [attributes for tag, attributes in page.tags if tag == "figure" and "sample wrong" in attributes["class"]]
+    assert f"The first 24 test samples, {len(frames) - len(rows)} of them labelled wrong" in page.texts["Samples"]
 
 
 def test_nothing_in_names_is_markup(lenet):
@@ -195,6 +205,9 @@ def test_a_run_of_a_trainer(trainer, tmp_path):
     right = (np.asarray(run.model(tgc.from_numpy(test)).detach().numpy()).argmax(1) == labels).sum()
     assert f"{len(labels) - right} of {len(labels)} test samples are labelled wrong" in page.texts["Worst mistakes"]
     assert "no convolution" in page.texts["Filters"]
+    images = [pixels(attributes["src"]) for tag, attributes in page.tags if tag == "img" and
+              attributes["alt"].startswith("test sample ")][-24:]
+    assert_allclose(images, pictures[:24] / pictures[:24].max(), atol=1 / 255)
     assert run.model.training, "the mode of the model is as it was"
     assert main(["report", str(folder), "--out", str(tmp_path / "b.html")]) == 0
     page = read(tmp_path / "b.html")
@@ -264,3 +277,21 @@ def test_open(tmp_path, monkeypatch):
     for options, count in (([], 0), (["--open", "no"], 0), (["--open", "yes"], 1), (["--open"], 2)):
         assert main(["report", str(tmp_path), "--out", str(out), *options]) == 0
         assert shown == count * [out.resolve().as_uri()]
+
+
+def test_long_names_leave_room(trainer, tmp_path):
+    """Figures show the ends of long names, tables the whole; names may be cut where words join."""
+    folder, run, test, labels, pictures = trainer
+    names = [f"class {number} " + "x" * 40 for number in range(10)]
+    page = read(write_report(folder, tmp_path / "a.html", model=run.model, inputs=test, labels=labels, pictures=pictures,
+                             class_names=names))
+    matrix = next(attributes for tag, attributes in page.tags if attributes.get("alt", "").startswith("confusion matrix"))
+    drawn = base64.b64decode(matrix["src"].partition(",")[2]).decode()
+    assert "<!-- class 0 xx…xxxxxxxxx -->" in drawn
+    assert "x" * 20 not in drawn
+    assert [row[0] for row in page.cells["Test"]].count(names[0]) >= 2
+    assert [attributes for tag, attributes in page.tags if tag == "td" and attributes.get("class") == "long"]
+    assert table([["train_loss.0.weight", 1.5]]) == (
+        '<div class="wide"><table><tbody><tr><th scope="row">train_<wbr>loss.0.<wbr>weight</th>'
+        '<td class="number"><data value="1.5">1.5</data></td></tr></tbody></table></div>')
+    assert 'class="number"' not in table([["rate", 0.5], ["schedule", "cosine"]]), "numbers stand where the texts do"

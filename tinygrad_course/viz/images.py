@@ -26,7 +26,7 @@ def plot_images(images: ArrayOrTensor, predicted: ArrayOrTensor | Sequence[int],
     from the smallest to the largest value.  Without `class_names` the labels are numbers.
     Raises ShapeError if images and labels do not fit together.
     """
-    pixels = _pixels(images)
+    pixels = to_pixels(images, "plot_images")
     said = _labels(predicted, len(pixels), "predicted")
     true = said if target is None else _labels(target, len(pixels), "target")
     highest = max(said.max(), true.max())
@@ -58,16 +58,16 @@ def plot_images(images: ArrayOrTensor, predicted: ArrayOrTensor | Sequence[int],
     return fig
 
 
-def _pixels(images: ArrayOrTensor) -> np.ndarray:
-    """(N, H, W) or (N, H, W, 3) with values from 0 to 1."""
+def to_pixels(images: ArrayOrTensor, caller: str) -> np.ndarray:
+    """(N, H, W) or (N, H, W, 3) with values from 0 to 1, on one scale for all; errors name the `caller`."""
     values = as_array(images)
     colour = values.ndim == 4 and values.shape[1] == 3
     grey = values.ndim == 3 or (values.ndim == 4 and values.shape[1] == 1)
     if not (grey or colour) or not values.size:
-        raise ShapeError(f"plot_images: images have the shape {values.shape}, needed is (N, H, W), (N, 1, H, W) or "
+        raise ShapeError(f"{caller}: images have the shape {values.shape}, needed is (N, H, W), (N, 1, H, W) or "
                          "(N, 3, H, W) with N >= 1.")
     values = values.astype(np.float64)
-    check_finite(values, "plot_images", "pixels")
+    check_finite(values, caller, "pixels")
     if values.ndim == 4:
         values = values.transpose(0, 2, 3, 1) if colour else values[:, 0]  # (N, H, W, 3) or (N, H, W)
     low, high = values.min(), values.max()

@@ -27,10 +27,9 @@ from tinygrad_course.train import load_checkpoint
 from tinygrad_course.viz.confusion import plot_confusion_matrix
 from tinygrad_course.viz.curves import plot_accuracy, plot_loss, plot_metric, read_history
 from tinygrad_course.viz.distributions import plot_distributions
-from tinygrad_course.viz.figure import TITLE_SIZE
 from tinygrad_course.viz.filters import plot_filters
-from tinygrad_course.viz.images import plot_images
-from tinygrad_course.viz.page import Markup, chart, element, join, page, picture, table
+from tinygrad_course.viz.images import to_pixels
+from tinygrad_course.viz.page import Markup, chart, element, join, page, picture, sample, table
 
 CONFIGURATION, HISTORY, RESULT, TIMES = "run.json", "history.csv", "result.json", "times.json"
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "best.safetensors"
@@ -41,6 +40,7 @@ SHOWN = 24            # samples, and mistakes
 MOST_CLASSES = 25     # in the picture of a confusion matrix
 MOST_LAYERS = 30      # with a histogram
 MOST_FILTERS = 64
+LONGEST_CLASS, LONGEST_LAYER = 20, 32  # characters of a name in a figure; tables have the whole
 BATCH = 256
 
 Array = np.ndarray | Tensor
@@ -228,9 +228,9 @@ def _head(run: _Run) -> Markup:
     begun = next((session.get("begun") for session in _sessions(run)), None)
     date = begun or datetime.fromtimestamp(run.changed, UTC).isoformat(timespec="seconds")
     version = run.mapping(CONFIGURATION).get("version")
-    made = [f"Run of {date}", f"with tinygrad_course {version}" if version else "",
-            f"; report made by tinygrad_course {__version__}, NumPy {np.__version__}."]
-    return element("p", " ".join(made).replace(" ;", ";"), class_="soft")
+    with_version = f" with tinygrad_course {version}" if version else ""
+    return element("p", f"Run of {date}{with_version}; report made by tinygrad_course {__version__}, NumPy "
+                        f"{np.__version__}.", class_="soft")
 
 
 def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -304,13 +304,21 @@ def _curves(run: _Run) -> Markup:
                 alone.append(column)
     parts = []
     for measure, columns in measures.items():
-        parts += [chart(_curve(history, measure, columns, best), f"{measure} after each epoch: {', '.join(columns)}",
-                        half=True)]
-    parts += [chart(plot_metric(history, column), f"{column} after each epoch", half=True) for column in alone]
+        said = ", ".join(f"{kind} {_ends(history[column])}" for kind, column in columns.items())
+        parts.append(chart(_curve(history, measure, columns, best), f"{measure} after each epoch: {said}", half=True))
+    for column in alone:
+        ax = plot_metric(history, column)
+        if legend := ax.get_legend():  # one curve, and the title names it
+            legend.remove()
+        parts.append(chart(ax, f"{column} after each epoch: {_ends(history[column])}", half=True))
     rows = [[int(value) if name == "epoch" else value for name, value in zip(history, row, strict=True)]
             for row in zip(*history.values(), strict=True)]
     numbers = element("details", element("summary", "The numbers"), table(rows, list(history), HISTORY))
     return join((*parts, numbers))
+
+
+def _ends(values: Sequence[float]) -> str:
+    return f"from {values[0]:.4g} to {values[-1]:.4g}"
 
 
 def _curve(history: Mapping[str, list[float]], measure: str, columns: Mapping[str, str], best: int | None) -> Any:
@@ -347,7 +355,7 @@ def _test(run: _Run, judged: _Judged | None, class_names: list[str] | None) -> M
             [str(number) for number in range(len(counts))]
     names = [str(name) for name in names]
     if len(counts) <= MOST_CLASSES:
-        drawing = plot_confusion_matrix(counts, [_plain(name) for name in names])
+        drawing = plot_confusion_matrix(counts, [_plain(_short(name, LONGEST_CLASS)) for name in names])
         parts.append(chart(drawing, "confusion matrix: rows true classes, columns predicted; the counts are in the table"))
         rows = [[name, *map(int, row)] for name, row in zip(names, counts, strict=True)]
         parts.append(element("details", element("summary", "The counts"),
@@ -391,7 +399,7 @@ def _mistakes(judged: _Judged | None, note: str) -> Markup:
     return join((
         element("p", f"{len(wrong):,} of {len(judged.labels):,} test samples are labelled wrong. Here are "
                      f"{'they' if len(worst) == len(wrong) else f'{len(worst)} of them'}, the surest mistakes first."),
-        _grid(judged, worst, MISTAKES),
+        _grid(judged, worst),
         table(rows, ["sample", "predicted", "probability", "true", "probability of the true class"])))
 
 
@@ -401,20 +409,29 @@ def _samples(judged: _Judged | None, note: str) -> Markup:
     first = np.arange(min(SHOWN, len(judged.probabilities)))
     rows = [[int(i), judged.names[judged.said[i]], float(judged.probabilities[i].max()),
              "" if judged.labels is None else judged.names[judged.labels[i]]] for i in first]
-    return join((element("p", f"The first {len(first)} test samples."), _grid(judged, first, "Predictions"),
+    wrong = "" if judged.labels is None else f", {(judged.said[first] != judged.labels[first]).sum()} of them labelled wrong"
+    return join((element("p", f"The first {len(first)} test samples{wrong}."), _grid(judged, first),
                  element("details", element("summary", "The probabilities"),
                          table(rows, ["sample", "predicted", "probability", "true"]))))
 
 
-def _grid(judged: _Judged, which: np.ndarray, title: str) -> Markup:
+def _grid(judged: _Judged, which: np.ndarray) -> Markup:
+    """The images, each with its predicted class below it, and the true one where that differs."""
     if judged.pictures is None:
         return _absent("The inputs are no images (N, H, W), (N, 1, H, W) or (N, 3, H, W): give pictures to show them.")
-    true = None if judged.labels is None else judged.labels[which]
-    drawing = plot_images(judged.pictures[which], judged.said[which], true, [_plain(name) for name in judged.names],
-                          title=title)
-    if title == MISTAKES:  # all of them are wrong
-        drawing.suptitle(title, fontsize=TITLE_SIZE)
-    return picture(drawing, f"{title}: {len(which)} test images with predicted and true class")
+    parts, true = [], judged.said if judged.labels is None else judged.labels
+    for i, pixels in zip(which, to_pixels(judged.pictures[which], "write_report"), strict=True):
+        wrong = bool(judged.said[i] != true[i])
+        caption = [judged.names[judged.said[i]]]
+        if wrong:
+            caption += [Markup("<br>"), f"true: {judged.names[true[i]]}"]
+        parts.append(sample(pixels, f"test sample {i}", join(caption), wrong=wrong))
+    return element("figure", *parts, class_="samples")
+
+
+def _short(name: str, length: int) -> str:
+    """A name that leaves room for the drawing: its beginning and its end."""
+    return name if len(name) <= length else f"{name[:length // 2].rstrip()}…{name[-(length // 2 - 1):].lstrip()}"
 
 
 def _plain(name: str) -> str:
@@ -451,7 +468,10 @@ def _weights(run: _Run) -> Markup:
     layers = {name.removesuffix(".weight"): value for name, value in weights.items()
               if value.ndim >= 2 and value.size and value.dtype.kind == "f"}
     broken = [name for name, value in layers.items() if not np.isfinite(value).all()]
-    shown = {_plain(name): value for name, value in list(layers.items())[:MOST_LAYERS] if name not in broken}
+    first = [name for name in list(layers)[:MOST_LAYERS] if name not in broken]
+    short = {name: _short(name, LONGEST_LAYER) for name in first}
+    unique = len(set(short.values())) == len(short)
+    shown = {_plain(short[name] if unique else name): layers[name] for name in first}
     sentences = [f"{name} has numbers that are not finite." for name in broken]
     if len(layers) > MOST_LAYERS:
         sentences.append(f"The first {MOST_LAYERS} of {len(layers)} layers.")
