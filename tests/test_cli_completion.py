@@ -1,6 +1,10 @@
-"""`tinygrad-course completion`: the script for bash in a real bash; those for zsh and fish by what they tell their shell."""
+"""`tinygrad-course completion`: each script in its own shell, those of zsh and fish also by what they tell their shell.
 
+zsh and fish are asked only where they are installed (apt-get install zsh fish)."""
+
+import os
 import re
+import select
 import shutil
 import subprocess
 
@@ -91,25 +95,99 @@ def test_zsh(scripts, tmp_path):
     assert [line.partition(":")[0] for line in described] == COMMANDS
     for command, lines in zip(commands(), specs, strict=True):
         options = [line for line in lines if line.startswith("-")]
-        assert {line.partition("[")[0] for line in options} == flags(command.name)
+        assert {line.partition("[")[0].rstrip("=") for line in options} == flags(command.name)
         for option in command.options:
             for flag in option.flags:
-                line = next(line for line in options if line.startswith(f"{flag}["))
-                # flag[help]:NAME:action for those with a value; what is special in the texts is escaped
-                parts = re.fullmatch(r"[\w-]+\[((?:[^\]\[\\]|\\.)*)\](?::((?:[^:\\]|\\.)+):(.*))?", line)
+                line = next(line for line in options if line.startswith((f"{flag}[", f"{flag}=[")))
+                # flag=[help]:NAME:action for those with a value; what is special in the texts is escaped
+                parts = re.fullmatch(r"[\w-]+=?\[((?:[^\]\[\\]|\\.)*)\](?::((?:[^:\\]|\\.)+):(.*))?", line)
                 assert re.sub(r"\\(.)", r"\1", parts[1]) == option.help
-                assert (parts[2] is not None) == bool(option.name)
+                assert (parts[2] is not None) == bool(option.name) == line.startswith(f"{flag}=")
                 assert all(word in parts[3] for word in option.words)
                 assert ("_files" in (parts[3] or "")) == bool(option.paths)
         arguments = [line for line in lines if not line.startswith("-")]
         assert [line[0] for line in arguments] == ["*" if entry.many else str(place)
                                                    for place, entry in enumerate(command.arguments, 1)]
         for line, entry in zip(arguments, command.arguments, strict=True):
-            assert f"({' '.join(entry.words)})" in line or not entry.words
+            assert re.search(rf"[( ]{' '.join(entry.words)}(\)|$)", line) or not entry.words
     text = (scripts / "zsh").read_text(encoding="utf-8")
     assert text.startswith("#compdef tinygrad-course\n")
-    if shutil.which("zsh"):
-        subprocess.run(["zsh", "-n", str(scripts / "zsh")], check=True, timeout=60)
+
+
+# What is typed, and what the shell then offers.
+LINES = [
+    ("tr", {"train"}), ("run F1", {name for name in ROWS if name.startswith("F1")}),
+    ("run f1", {name for name in ROWS if name.startswith("F1")}), ("run --seed 3 E1", {"E1"}),
+    ("figures E1 E2 E3", {"E3"}), ("train ", set(train.MODELS)), ("train lenet --ep", {"--epochs"}),
+    ("train lenet --data di", {"digits"}), ("bench pro", {"profile"}), ("bench profile ", set(models.REGISTRY)),
+    ("data get mn", {name for name in SETS if name.startswith("mn")}), ("data ", set(data.WHAT)),
+    ("report some", {"some_run/"}), ("report some_run --open ", {"yes", "no"}), ("predict some", {"some_run/", "some.png"}),
+    ("completion ", set(SHELLS)), ("train --", flags("train") - {"-h"}), ("", set(COMMANDS)),
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the shells complete names of files."""
+    (tmp_path / "some_run").mkdir()
+    (tmp_path / "some.png").touch()
+    return tmp_path
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_at_a_terminal(scripts, folder):
+    """Keys are typed into an interactive zsh; Ctrl-D at the end of a line lists what Tab would choose from."""
+    import fcntl  # here: there is none on Windows
+    import pty
+    import struct
+    import termios
+
+    functions = folder / "functions"
+    functions.mkdir()
+    shutil.copy(scripts / "zsh", functions / "_tinygrad-course")
+    terminal, far_end = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 400, 250, 0, 0))
+    environment = {**os.environ, "TERM": "dumb", "HOME": str(functions), "LC_ALL": "C"}
+    shell = subprocess.Popen(["zsh", "-f", "-i"], cwd=folder, env=environment, stdin=far_end, stdout=far_end, stderr=far_end,
+                             start_new_session=True)
+    os.close(far_end)
+
+    def answer(keys, until):
+        """What appears on the screen after the keys, up to a text that is waited for."""
+        os.write(terminal, keys.encode())
+        screen = ""
+        while until not in screen:
+            assert select.select([terminal], [], [], 20)[0], f"zsh shows {screen!r}, not {until!r}"
+            screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\x07]", "", screen + os.read(terminal, 65536).decode())
+        return screen
+
+    try:
+        answer("PS1='zsh''> '; unsetopt beep; LISTMAX=9999\r", "zsh> ")
+        answer(f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -D -u\r", "zsh> ")
+        for typed, expected in LINES:
+            line = f"tinygrad-course {typed}"
+            shown = answer(f"{line}\x04", f"\nzsh> {line}").partition(line)[2]  # the list, and the line again below it
+            words = {word for row in shown.splitlines()[1:-1] for word in re.split(r"\s+-- .*|\s+", row) if word}
+            assert words == expected, typed
+            answer("\x15", "")
+        answer("tinygrad-course train lenet --data=di\t", "--data=digits")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(terminal)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_is_asked(scripts, folder):
+    asked = [f"complete -C 'tinygrad-course {typed}'; echo ---" for typed, _ in LINES]
+    asked.append("complete -C 'tinygrad-course train lenet --data=di'")
+    done = subprocess.run(["fish", "-c", "\n".join([f"source '{scripts / 'fish'}'", *asked])], cwd=folder, timeout=60,
+                          capture_output=True, text=True, check=True, env={**os.environ, "HOME": str(folder)})
+    assert done.stderr == ""
+    *answers, last = done.stdout.split("---\n")
+    for (typed, expected), shown in zip(LINES, answers, strict=True):
+        assert {line.partition("\t")[0] for line in shown.splitlines()} == expected, typed
+    assert last.startswith("--data=digits\t")
 
 
 def test_fish(scripts):
@@ -140,8 +218,6 @@ def test_fish(scripts):
         assert [set((value(line, "-a") or "").split()) - {"(__fish_complete_directories)"} for line in places] == \
             [set(entry.words) for entry in offered]
     assert text.count("\nfunction ") == text.count("\nend\n") == 2
-    if shutil.which("fish"):
-        subprocess.run(["fish", "-n", str(scripts / "fish")], check=True, timeout=60)
 
 
 def test_special_characters_in_help_texts(tmp_path):
@@ -152,7 +228,7 @@ def test_special_characters_in_help_texts(tmp_path):
             "_arguments() { if [[ $1 == -C ]]; then state=$wanted; line=(_ go); else printf '%s\\n' \"$@\"; fi; }\n")
     out = bash(stub + zsh(found) + "wanted=command; _tinygrad_course; wanted=argument; _tinygrad_course", tmp_path)
     escaped = r"it's \[1\]\: a \\ and $x `y`"
-    assert out.splitlines() == [f"go:{escaped}", f"--x[{escaped}]:N:(a)"]
+    assert out.splitlines() == [f"go:{escaped}", f"--x=[{escaped}]:N:(a)"]
     quoted = r"'it\'s [1]: a \\ and $x `y`'"
     assert fish(found).endswith(f"go' -l x -x -a 'a' -d {quoted}\n")
     assert f"-a go -d {quoted}\n" in fish(found)

@@ -228,8 +228,8 @@ _tinygrad_course() {
     esac
 }
 
-if [[ ${funcstack[1]} == _tinygrad_course ]]; then
-    _tinygrad_course "$@"  # loaded from a folder of fpath
+if [[ ${funcstack[1]} == _tinygrad-course ]]; then
+    _tinygrad_course "$@"  # loaded from the file of that name in a folder of fpath, at the first Tab
 else
     compdef _tinygrad_course tinygrad-course
 fi
@@ -245,7 +245,9 @@ def zsh(found: list[Command]) -> str:
         specs = []
         for option in command.options:
             value = f":{_zsh_text(option.name)}:{_zsh_action(option)}" if option.name else ""
-            specs += [_quoted(f"{flag}[{_zsh_text(option.help)}]{value}") for flag in option.flags]
+            # With = the value may be the next word or stand behind --flag=.
+            specs += [_quoted(f"{flag}{'=' if value and flag.startswith('--') else ''}[{_zsh_text(option.help)}]{value}")
+                      for flag in option.flags]
         for place, argument in enumerate(command.arguments, 1):
             specs.append(_quoted(f"{'*' if argument.many else place}:{_zsh_text(argument.name)}:{_zsh_action(argument)}"))
         lines = " \\\n                    ".join(["_arguments", *specs])
@@ -263,6 +265,8 @@ def _zsh_text(text: str) -> str:
 def _zsh_action(argument: Argument) -> str:
     words = f"({' '.join(argument.words)})" if argument.words else ""
     paths = _ZSH_PATHS.get(argument.paths, "")
+    if "E1" in argument.words:  # rows of the course in small letters too
+        return f"compadd -M \"m\\:{{a-z}}={{A-Z}}\" - {' '.join(argument.words)}"
     if words and paths:
         return f"{{_alternative \"words\\:word\\:{words}\" \"paths\\:path\\:{paths}\"}}"
     return words or paths
