@@ -200,7 +200,13 @@ class Tensor(OpMethods):
 
     def data_ptr(self) -> builtins.int:
         """Address of the first value."""
+        self._shared_version()  # who knows it may look there: ops/inplace.py then writes to this memory
         return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    @property
+    def _version(self) -> builtins.int:
+        """How often its memory was written to in place."""
+        return 0 if self.version is None else self.version.count
 
     def is_same_size(self, other: "Tensor") -> builtins.bool:
         """Whether both have one shape."""

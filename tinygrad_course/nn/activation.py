@@ -1,4 +1,4 @@
-"""Non-linearities as modules.  inplace=True is accepted for PyTorch's sake; the result is a new tensor all the same."""
+"""Non-linearities as modules.  With inplace=True the input holds the result afterwards; see nn/functional.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.relu(input)
+        return F.relu(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -89,7 +89,7 @@ class LeakyReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + _inplace(self)
@@ -105,7 +105,7 @@ class ELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.elu(input, self.alpha)
+        return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + _inplace(self)
@@ -120,7 +120,7 @@ class SELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.selu(input)
+        return F.selu(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -136,7 +136,7 @@ class CELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.celu(input, self.alpha)
+        return F.celu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + _inplace(self)
@@ -166,7 +166,7 @@ class SiLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.silu(input)
+        return F.silu(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -181,7 +181,7 @@ class Mish(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.mish(input)
+        return F.mish(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -196,7 +196,7 @@ class Hardswish(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.hardswish(input)
+        return F.hardswish(input, self.inplace)
 
 
 class Hardsigmoid(Module):
@@ -208,7 +208,7 @@ class Hardsigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.hardsigmoid(input)
+        return F.hardsigmoid(input, self.inplace)
 
 
 class Softplus(Module):
@@ -292,7 +292,7 @@ class Threshold(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.threshold(input, self.threshold, self.value)
+        return F.threshold(input, self.threshold, self.value, self.inplace)
 
     def extra_repr(self) -> str:
         return f"threshold={self.threshold}, value={self.value}" + _inplace(self)
@@ -317,7 +317,7 @@ class Hardtanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.hardtanh(input, self.min_val, self.max_val)
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         return f"min_val={self.min_val}, max_val={self.max_val}" + _inplace(self)
@@ -331,7 +331,7 @@ class ReLU6(Hardtanh):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.relu6(input)
+        return F.relu6(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -370,7 +370,7 @@ class RReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.rrelu(input, self.lower, self.upper, self.training)
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         return f"lower={self.lower}, upper={self.upper}" + _inplace(self)

@@ -25,12 +25,12 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """In training each value is 0 with probability p, else divided by 1 - p; in evaluation the identity.
 
-    Srivastava et al. 2014, JMLR 15.  inplace=True is accepted for PyTorch's sake; the result is a new tensor.
+    Srivastava et al. 2014, JMLR 15.  With inplace=True the input holds the result.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.dropout(input, self.p, self.training)
+        return F.dropout(input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_Dropout):
@@ -38,7 +38,7 @@ class Dropout1d(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, L) or (C, L) -> the same shape"""
-        return F.dropout1d(input, self.p, self.training)
+        return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_Dropout):
@@ -46,7 +46,7 @@ class Dropout2d(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape"""
-        return F.dropout2d(input, self.p, self.training)
+        return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class Dropout3d(_Dropout):
@@ -54,7 +54,7 @@ class Dropout3d(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, D, H, W) -> the same shape"""
-        return F.dropout3d(input, self.p, self.training)
+        return F.dropout3d(input, self.p, self.training, self.inplace)
 
 
 class AlphaDropout(_Dropout):
@@ -62,7 +62,7 @@ class AlphaDropout(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, elementwise."""
-        return F.alpha_dropout(input, self.p, self.training)
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -70,4 +70,4 @@ class FeatureAlphaDropout(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, ...) -> the same shape"""
-        return F.feature_alpha_dropout(input, self.p, self.training)
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

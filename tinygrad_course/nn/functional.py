@@ -1,7 +1,8 @@
 """The layers and losses as functions, with PyTorch's names, argument order and defaults.
 
-Each is an op of `tinygrad_course/ops`, where its formula and gradient are.  `inplace=True` is accepted where PyTorch has it;
-the result is a new tensor all the same, because a graph may need the old values.
+Each is an op of `tinygrad_course/ops`, where its formula and gradient are.  With `inplace=True`, where PyTorch has it, the
+result is written into the input, which is returned.  The graph knows of it: gradients are those of the new value, and if a
+backward needs the old one, it raises.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from tinygrad_course.ops.broadcast import Elementwise
 from tinygrad_course.ops.cast import floating
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.ops.index import getitem
+from tinygrad_course.ops.inplace import overwrite
 
 __all__ = ["glu", "relu", "sigmoid", "tanh"]
 
@@ -135,7 +136,7 @@ def sigmoid(input: Any) -> Any:
 
 def relu(input: Any, inplace: bool = False) -> Any:
     """max(input, 0)."""
-    return unary(Relu, input)
+    return overwrite(input, "relu_", relu) if inplace else unary(Relu, input)
 
 
 def glu(input: Any, dim: int = -1) -> Any:

@@ -5,6 +5,7 @@ Each takes a `generator`; without one it draws from the default generator, which
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tinygrad_course.ops.axes import normalise_axis
 from tinygrad_course.ops.cast import cast, floating
 from tinygrad_course.ops.comparison import eq, gt, where
 from tinygrad_course.ops.dtypes import constant, require_tensors
+from tinygrad_course.ops.inplace import overwrite
 from tinygrad_course.ops.piecewise import leaky_relu
 from tinygrad_course.ops.random import Generator, default_generator, draw
 from tinygrad_course.ops.reduce import argmax
@@ -61,18 +63,24 @@ class Dropout(Op):
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
             generator: Generator | None = None) -> Any:
     """Each value is 0 with probability p, else divided by 1 - p; the identity if not training."""
+    if inplace:
+        return _in_place("dropout_", dropout, input, p, training, generator)
     return _dropout("dropout", input, p, training, lambda shape: shape, generator)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
               generator: Generator | None = None) -> Any:
     """Dropout of whole channels of (N, C, L) or (C, L).  Tompson et al. 2015, arXiv:1411.4280."""
+    if inplace:
+        return _in_place("feature_dropout_", dropout1d, input, p, training, generator)
     return _dropout_channels("dropout1d", input, p, training, generator, unbatched=2)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
               generator: Generator | None = None) -> Any:
     """Dropout of whole channels of (N, C, H, W)."""
+    if inplace:
+        return _in_place("feature_dropout_", dropout2d, input, p, training, generator)
     require_tensors("dropout2d", input)
     if input.array.ndim == 3:
         warnings.warn("dropout2d: an input with 3 axes is taken for (N, C, L), as in PyTorch; use dropout1d for it, or "
@@ -83,6 +91,8 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False,
               generator: Generator | None = None) -> Any:
     """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    if inplace:
+        return _in_place("feature_dropout_", dropout3d, input, p, training, generator)
     return _dropout_channels("dropout3d", input, p, training, generator, unbatched=4)
 
 
@@ -96,12 +106,16 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
     """Dropout that keeps mean 0 and variance 1: a dropped value becomes SELU's lower limit, then all are scaled and shifted.
 
     Klambauer et al. 2017, "Self-normalizing neural networks", arXiv:1706.02515."""
+    if inplace:
+        return _in_place("alpha_dropout_", alpha_dropout, input, p, training, generator)
     return _alpha_dropout("alpha_dropout", input, p, training, lambda shape: shape, generator)
 
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False,
                           generator: Generator | None = None) -> Any:
     """alpha_dropout of whole channels of (N, C, ...)."""
+    if inplace:
+        return _in_place("feature_alpha_dropout_", feature_alpha_dropout, input, p, training, generator)
     return _alpha_dropout("feature_alpha_dropout", input, p, training, _channels("feature_alpha_dropout"), generator)
 
 
@@ -110,6 +124,8 @@ def rrelu(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: 
     """x where x > 0, else a x, with a drawn from [lower, upper) per value, or their mean if not training.
 
     Xu et al. 2015, arXiv:1505.00853."""
+    if inplace:
+        return overwrite(input, "rrelu_", lambda x: rrelu(x, lower, upper, training, generator=generator))
     lower, upper = number("rrelu", lower, "lower"), number("rrelu", upper, "upper")
     if not lower <= upper:
         raise ValueError(f"rrelu: lower {lower} must not be greater than upper {upper}")
@@ -138,6 +154,15 @@ def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, eps: float
     classes = np.arange(soft.array.shape[axis] if soft.array.ndim else 1).reshape((-1,) + (1,) * (soft.array.ndim - 1 - axis))
     one = cast(eq(chosen, constant(classes, chosen)), x.array.dtype)
     return add(sub(one, new_tensor(soft.array)), soft)
+
+
+def _in_place(writer: str, function: Callable[..., Any], input: Any, p: float, training: bool,
+              generator: Generator | None) -> Any:
+    """The function, written into its input; where nothing is dropped, the input as it is."""
+    if training and p:
+        return overwrite(input, writer, lambda x: function(x, p, generator=generator, training=True))
+    function(input, p, training, generator=generator)  # for its errors
+    return input
 
 
 def _checked(op: str, x: Any, p: float) -> Any:

@@ -262,6 +262,38 @@ def update(target: Any, writer: str, function: Callable[..., Any], *args: Any, *
     return target
 
 
+def overwrite(target: Any, writer: str, function: Callable[..., Any], *args: Any) -> Any:
+    """`update` for layers, target = function(target, ...), that costs no more than the function alone.
+
+    Where nobody else knows the memory of `target`, which is so for what another layer has just made, the result is not
+    copied into it: the target takes the result's memory.  Whoever shares it (a view, `detach()`, NumPy) or has asked for its
+    address has made the write counter, and sees the old memory written."""
+    if not isinstance(target, TensorBase):
+        return function(target, *args)  # which says what it needs
+    tensor: TensorBase = target
+    if tensor.version is not None or tensor.base is not None:
+        return update(target, writer, function, *args)
+    array = tensor.array
+    recorded = tensor.track and is_grad_enabled()
+    if recorded and tensor.node is None:
+        require_writable(tensor, writer)  # raises: a leaf
+    old: TensorBase = new_tensor(array, tensor.node)
+    old.track = tensor.track
+    new: TensorBase = function(old, *args)
+    if new.array.dtype is not array.dtype or new.array.shape != array.shape:
+        _check_result(tensor, new, writer)
+    tensor.array = new.array
+    tensor.version = new.version  # what the function saved of its result notices writes to it
+    if not recorded:
+        _note(tensor, writer)
+        return target
+    node = new.node
+    _rebase(tensor, node, writer)
+    if node is not None and node._outputs_saved:
+        node._versions = node._current_versions()  # it saved what counts as written from now on
+    return target
+
+
 def _check_result(tensor: TensorBase, new: Any, writer: str) -> None:
     shape, dtype = tensor.array.shape, tensor.array.dtype
     if new.array.shape != shape:

@@ -16,6 +16,7 @@ from tinygrad_course.ops.broadcast import Elementwise
 from tinygrad_course.ops.cast import floating
 from tinygrad_course.ops.comparison import ge, gt, le, lt, where
 from tinygrad_course.ops.dtypes import require_tensors
+from tinygrad_course.ops.inplace import overwrite
 from tinygrad_course.ops.shape import reshape
 
 __all__ = [
@@ -136,6 +137,8 @@ class HardswishGrad(Elementwise):
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x > 0, else negative_slope x."""
+    if inplace:
+        return overwrite(input, "leaky_relu_", leaky_relu, negative_slope)
     lines = ((float(negative_slope), 0.0), _SAME, _SAME)
     return apply(PiecewiseLinear, (floating(input),), (0.0, math.inf, lines))
 
@@ -160,6 +163,8 @@ def prelu(input: Any, weight: Any) -> Any:
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x, but not less than min_val nor more than max_val.  Slope 0 at both ends."""
+    if inplace:
+        return overwrite(input, "hardtanh_", hardtanh, min_val, max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
     require_tensors("hardtanh", input)
@@ -171,17 +176,17 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """min(max(x, 0), 6)."""
-    return hardtanh(input, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """relu6(x + 3) / 6: a sigmoid made of three straight pieces."""
-    return unary(Hardsigmoid, floating(input))
+    return overwrite(input, "hardsigmoid_", hardsigmoid) if inplace else unary(Hardsigmoid, floating(input))
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """x relu6(x + 3) / 6.  Howard et al. 2019, arXiv:1905.02244."""
-    return unary(Hardswish, floating(input))
+    return overwrite(input, "hardswish_", hardswish) if inplace else unary(Hardswish, floating(input))
 
 
 def _outside(x: Any, lambd: float) -> tuple[float, float]:
@@ -208,6 +213,12 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """x where x > threshold, else value."""
+    if inplace:
+        return overwrite(input, "threshold_", _threshold, threshold, value)
+    return _threshold(input, threshold, value)
+
+
+def _threshold(input: Any, threshold: float, value: float) -> Any:
     require_tensors("threshold", input)
     if input.array.dtype.kind == "f":
         return apply(PiecewiseLinear, (input,), (float(threshold), math.inf, ((0.0, float(value)), _SAME, _SAME)))

@@ -15,6 +15,7 @@ from tinygrad_course.ops.arithmetic import abs, add, div, exp, mul, sign, sub
 from tinygrad_course.ops.broadcast import Elementwise
 from tinygrad_course.ops.cast import floating
 from tinygrad_course.ops.comparison import gt, where
+from tinygrad_course.ops.inplace import overwrite
 
 __all__ = ["celu", "elu", "gelu", "logsigmoid", "mish", "selu", "silu", "softplus", "softsign", "tanhshrink"]
 
@@ -288,16 +289,22 @@ class SoftplusGrad(Op):
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^x - 1)."""
+    if inplace:
+        return overwrite(input, "elu_", elu, alpha)
     return apply(Elu, (floating(input),), (float(alpha), 1.0, 1.0))
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """ELU times 1.0507 with alpha = 1.6733: normal inputs with mean 0 and variance 1 keep both.  Klambauer et al. 2017."""
+    if inplace:
+        return overwrite(input, "selu_", selu)
     return apply(Elu, (floating(input),), (_SELU_ALPHA, _SELU_SCALE, 1.0))
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1): slope 1 at 0 for every alpha."""
+    if inplace:
+        return overwrite(input, "celu_", celu, alpha)
     if alpha == 0:
         raise ValueError("celu: x is divided by alpha, which must not be 0")
     return apply(Elu, (floating(input),), (float(alpha), 1.0, 1.0 / alpha))
@@ -317,12 +324,12 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x sigmoid(x), also called swish.  Elfwing et al. 2017, Ramachandran et al. 2017."""
-    return unary(Silu, floating(input))
+    return overwrite(input, "silu_", silu) if inplace else unary(Silu, floating(input))
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """x tanh(softplus(x)).  Misra 2019, arXiv:1908.08681."""
-    return unary(Mish, floating(input))
+    return overwrite(input, "mish_", mish) if inplace else unary(Mish, floating(input))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

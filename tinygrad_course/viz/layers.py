@@ -38,7 +38,7 @@ def layer_outputs(model: Module, layers: Sequence[str], x: Tensor | np.ndarray, 
 
     def keeper(name: str) -> Any:
         def keep(module: Module, args: Any, output: Any) -> None:
-            outputs[name] = output
+            outputs[name] = output.clone() if isinstance(output, Tensor) else output  # a ReLU may overwrite it
         return keep
 
     handles = [modules[name].register_forward_hook(keeper(name)) for name in layers]
