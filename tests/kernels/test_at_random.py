@@ -340,8 +340,8 @@ PROBLEMS: dict[str, Any] = {
     "group_norm": group_norm, "group_norm_grad": group_norm_grad,
 }
 # Kernels that draw numbers or write into lists of arrays have no single array to lay out; their own test files compare them.
-ELSEWHERE = {"clip": "test_clip.py", "optim": "test_optim_rules.py", "random": "test_random.py",
-             "recurrent": "test_recurrent.py"}
+ELSEWHERE = {"clip": "test_clip.py", "functions": "test_functions.py", "optim": "test_optim_rules.py",
+             "random": "test_random.py", "recurrent": "test_recurrent.py", "special": "test_functions.py"}
 
 
 def test_what_is_tested_elsewhere_is() -> None:

@@ -15,10 +15,12 @@ COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "copy", "index",
             "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss",
             "random", "sampling", "optim", "clip")
-_COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn"}  # families whose compiled module is called otherwise
+# Families whose compiled module is called otherwise
+_COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn", "special": "functions"}
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
-_REFERENCE_ONLY = ("functions", "special", "statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
-_ANY_DTYPE = ("elementwise", "reduce", "copy", "index", "random", "optim", "clip")  # take every dtype themselves
+_REFERENCE_ONLY = ("statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
+_PARTLY_COMPILED = ("functions", "special")  # what is common; the rest stays NumPy
+_ANY_DTYPE = ("elementwise", "functions", "reduce", "copy", "index", "random", "optim", "clip")  # take every dtype themselves
 
 fallback_counts: Counter[str] = Counter()
 strict_mode = False
@@ -32,6 +34,12 @@ def reference_module(family: str) -> ModuleType:
 def compiled_module(family: str) -> ModuleType:
     """The compiled twins of a family."""
     return importlib.import_module(f"tinygrad_course.kernels.{_COMPILED_MODULE.get(family, family)}")
+
+
+def compiled_kernels(family: str) -> list[str]:
+    """The kernels of a family that have a compiled twin."""
+    twins = compiled_module(family).KERNELS  # two families may share a module
+    return [kernel for kernel in reference_module(family).KERNELS if kernel in twins]
 
 
 @functools.cache
@@ -53,7 +61,7 @@ def table(name: str = "") -> dict[str, Any]:
         kernels_by_name.update({kernel: getattr(bodies, kernel) for kernel in bodies.KERNELS})
         if compiled and family not in _REFERENCE_ONLY:
             twins = compiled_module(family)
-            for kernel in twins.KERNELS:
+            for kernel in compiled_kernels(family):
                 twin = getattr(twins, kernel)
                 kernels_by_name[kernel] = (twin if family in _ANY_DTYPE
                                            else _with_fallback(kernel, twin, kernels_by_name[kernel]))

@@ -134,7 +134,7 @@ def digamma(x: Array) -> Array:
         z = np.where(z < 10, z + 1, z)
     series = _bernoulli_series(z, [b / (2 * k) for k, b in enumerate(_BERNOULLI, 1)])
     y = y + (np.log(z) - 0.5 / z - series)
-    turn = math.pi * np.remainder(wide, 1.0)
+    turn = math.pi * (wide - np.rint(wide))  # from the nearest pole, so that it is exact near 0
     y = np.where(low, y - math.pi / np.tan(turn), y)
     y = np.where((wide <= 0) & (wide == np.floor(wide)), np.where(wide == 0, np.copysign(np.inf, -wide), np.nan), y)
     return _array(y.astype(x.dtype))
