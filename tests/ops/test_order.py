@@ -300,3 +300,33 @@ def test_sorting_keeps_the_type(backend: str, dtype: str) -> None:
     x = tgc.tensor([1, 0, 1], dtype=dtype)
     assert tgc.sort(x).values.dtype == dtype
     assert tgc.sort(x, descending=True).indices.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int16", "bool"])
+@pytest.mark.parametrize(("shape", "dim"), [((3000,), 0), ((60, 40), 0), ((60, 40), 1)])
+def test_many_elements_in_a_stable_order(shape: tuple[int, ...], dim: int, dtype: str, rng: np.random.Generator) -> None:
+    """Beyond some 1000 elements narrow types are sorted by another way: with ties, nan of both signs, -0 and infinities."""
+    x = rng.integers(-5, 6, shape).astype(dtype)
+    if dtype.startswith("float"):
+        x *= 0.5
+        for value in (np.nan, -np.nan, -0.0, np.inf, -np.inf):
+            x[rng.random(shape) < 0.03] = value
+    ascending = np.argsort(x, dim, kind="stable")
+    descending = x.shape[dim] - 1 - np.flip(np.argsort(np.flip(x, dim), dim, kind="stable"), dim)
+    t = tgc.from_numpy(x)
+    np.testing.assert_array_equal(tgc.argsort(t, dim).numpy(), ascending)
+    np.testing.assert_array_equal(tgc.argsort(t, dim, descending=True).numpy(), descending)
+    for k in (0, 1, 7, shape[dim]):
+        np.testing.assert_array_equal(tgc.topk(t, k, dim).indices.numpy(), np.take(descending, range(k), dim))
+        np.testing.assert_array_equal(tgc.topk(t, k, dim, largest=False).indices.numpy(), np.take(ascending, range(k), dim))
+    np.testing.assert_array_equal(tgc.kthvalue(t, 5, dim).indices.numpy(), np.take(ascending, 4, dim))
+    finite = np.nan_to_num(x, nan=0)
+    middle = np.take(np.argsort(finite, dim, kind="stable"), (x.shape[dim] - 1) // 2, dim)
+    np.testing.assert_array_equal(tgc.median(tgc.from_numpy(finite), dim).indices.numpy(), middle)
+
+
+def test_wide_integers_are_sorted_whole(rng: np.random.Generator) -> None:
+    """Their differences need more than 32 bits."""
+    x = rng.integers(-2**62, 2**62, 2000)
+    np.testing.assert_array_equal(tgc.sort(tgc.from_numpy(x)).values.numpy(), np.sort(x))
+    np.testing.assert_array_equal(tgc.unique(tgc.from_numpy(x // 2**60)).numpy(), np.unique(x // 2**60))

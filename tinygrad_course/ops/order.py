@@ -56,8 +56,7 @@ class Topk(Selection):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, axis: int, count: int, largest: bool) -> Any:
-        order = k.argsort(x, axis, largest)
-        return Selection.picked(ctx, k, x, axis, order[(slice(None),) * axis + (slice(count),)].copy())
+        return Selection.picked(ctx, k, x, axis, k.topk_index(x, axis, count, largest))
 
 
 class Searchsorted(Op):

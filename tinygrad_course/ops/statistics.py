@@ -93,8 +93,7 @@ class Kthvalue(Selection):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, axis: int, place: int) -> Any:
-        order = k.argsort(x, axis, False)
-        return Selection.picked(ctx, k, x, axis, order[(slice(None),) * axis + (slice(place - 1, place),)].copy())
+        return Selection.picked(ctx, k, x, axis, k.kth_index(x, axis, place - 1))
 
 
 # -- variance ----------------------------------------------------------------------------------------------------------

@@ -10,17 +10,70 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 KERNELS: tuple[str, ...] = (
-    "argsort", "bincount", "cummax_index", "cummin_index", "histc", "histogram", "median_index", "mode_index", "nonzero",
-    "searchsorted", "unique_index", "unique_consecutive_index",
+    "argsort", "bincount", "cummax_index", "cummin_index", "histc", "histogram", "kth_index", "median_index", "mode_index",
+    "nonzero", "searchsorted", "topk_index", "unique_index", "unique_consecutive_index",
 )
 
 
 def argsort(x: Array, axis: int, descending: bool) -> Array:
     """Indices that sort x along `axis`; equal elements keep their order."""
+    keys = _keys(x, axis, descending)
+    if keys is not None:
+        return _places(np.sort(keys, axis))
     if not descending:
         return np.argsort(x, axis=axis, kind="stable").astype(np.int64, copy=False)
     backwards = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
     return np.ascontiguousarray(x.shape[axis] - 1 - np.flip(backwards, axis), dtype=np.int64)
+
+
+def topk_index(x: Array, axis: int, count: int, largest: bool) -> Array:
+    """The first `count` of argsort, descending if the largest are wanted."""
+    first = (slice(None),) * axis + (slice(count),)
+    keys = _keys(x, axis, largest)
+    if keys is None or not 0 < count < x.shape[axis]:
+        return np.ascontiguousarray(argsort(x, axis, largest)[first])
+    return _places(np.sort(np.partition(keys, count - 1, axis)[first], axis))
+
+
+def kth_index(x: Array, axis: int, place: int) -> Array:
+    """The element at `place` of argsort along `axis`, which keeps size 1."""
+    here = (slice(None),) * axis + (slice(place, place + 1),)
+    keys = _keys(x, axis, False)
+    if keys is None:
+        return np.ascontiguousarray(argsort(x, axis, False)[here])
+    return _places(np.partition(keys, place, axis)[here])
+
+
+_PACKED_FROM = 1024  # elements; below, the way there costs more than it saves
+
+
+def _keys(x: Array, axis: int, descending: bool) -> Array | None:
+    """Integers (int64) in the order of argsort, all different: the rank of a number above its index, 32 bits each.
+
+    Sorting them sorts the indices and keeps equal elements in order; NumPy does it in vectors, eight times faster than a
+    stable argsort, and can stop at the first k.  None for few elements and for types whose ranks need more bits."""
+    if x.size < _PACKED_FROM or x.shape[axis] >= 2**32:
+        return None
+    if x.dtype == np.float32:
+        bits = np.add(x, np.float32(0)).view(np.int32)  # -0 becomes 0
+        rank = np.where(x != x, np.int32(2**31 - 1), bits ^ ((bits >> 31) & np.int32(2**31 - 1)))  # sign and size to integers
+    elif x.dtype == np.int64:
+        low = int(x.min())
+        if int(x.max()) - low >= 2**31:
+            return None
+        rank = x - low
+    elif x.dtype.kind in "bi":
+        rank = x
+    else:
+        return None
+    wide = rank.astype(np.int64)
+    index = np.arange(x.shape[axis], like=x).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+    return ((~wide if descending else wide) << 32) | index
+
+
+def _places(keys: Array) -> Array:
+    """The indices in keys."""
+    return np.ascontiguousarray(keys & 0xFFFFFFFF)
 
 
 def cummax_index(x: Array, axis: int) -> Array:
@@ -42,9 +95,11 @@ def _last_new(x: Array, running: Array, axis: int) -> Array:
 
 def median_index(x: Array, axis: int, ignore_nan: bool) -> Array:
     """Index of the lower median along `axis`, which keeps size 1; of the first NaN if there is one, unless NaN is ignored."""
-    order = argsort(x, axis, False)
     n = x.shape[axis]
     nan = np.sum(x != x, axis=axis, keepdims=True)
+    if not nan.any():
+        return kth_index(x, axis, (n - 1) // 2)
+    order = argsort(x, axis, False)
     place = np.maximum(n - nan - 1, 0) // 2 if ignore_nan else np.where(nan > 0, n - nan, (n - 1) // 2)
     return np.take_along_axis(order, place, axis)
 
@@ -89,7 +144,7 @@ def unique_index(rows: Array) -> tuple[Array, Array, Array]:
 
     NaN is not equal to itself."""
     n, m = rows.shape
-    order = np.lexsort(rows.T[::-1]) if m else np.arange(n)
+    order = argsort(rows[:, 0], 0, False) if m == 1 else np.lexsort(rows.T[::-1]) if m else np.arange(n)
     start, inverse, counts = unique_consecutive_index(rows[order])
     back = np.empty_like(inverse)
     back[order] = inverse

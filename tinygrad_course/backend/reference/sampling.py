@@ -54,11 +54,16 @@ def sample_weighted(weights: Array, u: Array, replacement: bool) -> Array:
             times = np.where(weights > 0, sample_exponential(u, 1.0) / weights, np.inf)
         return np.argsort(times, axis=1, kind="stable")
     edges = np.cumsum(weights, axis=1)
+    last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)  # where rounding would point behind the last one
+    u = u * edges[:, -1:]
     found = np.empty(u.shape, np.int64)
-    for row in range(len(edges)):
-        last = np.flatnonzero(weights[row])[-1]  # where rounding would point behind the last category
-        found[row] = np.minimum(np.searchsorted(edges[row], u[row] * edges[row, -1], side="right"), last)
-    return found
+    if u.shape[1] <= len(edges):  # few draws of each: all rows at once
+        for draw in range(u.shape[1]):
+            found[:, draw] = np.sum(edges <= u[:, draw, None], axis=1)
+    else:
+        for row in range(len(edges)):
+            found[row] = np.searchsorted(edges[row], u[row], side="right")
+    return np.minimum(found, last[:, None])
 
 
 def _poisson_by_search(mean: Array, u: Array) -> Array:
