@@ -1,6 +1,6 @@
 """Helpers for modules, under PyTorch's names."""
 
-from tinygrad_course.nn.utils import fusion, parametrizations, parametrize, rnn, stateless
+from tinygrad_course.nn.utils import fusion, parametrizations, parametrize, prune, rnn, stateless
 from tinygrad_course.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -33,6 +33,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
