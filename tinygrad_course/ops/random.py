@@ -62,6 +62,14 @@ class Generator:
         self._seed, self._offset = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
         return self
 
+    def place(self) -> tuple[int, int]:
+        """Seed and position as plain numbers, for go_to: what a training loop notes before every step."""
+        return self._seed, self._offset
+
+    def go_to(self, place: tuple[int, int]) -> None:
+        """Continue where place() was called."""
+        self._seed, self._offset = place
+
     def take(self, kind: str, n: int, dtype: Any = np.float32) -> tuple[int, int]:
         """(seed, offset) for `n` values of kernel `kind`; moves the position behind them."""
         with self._lock:
@@ -104,6 +112,12 @@ class _DefaultGenerator(Generator):
     def set_state(self, state: Any) -> Generator:
         Generator.set_state(self._stream(), state)
         return self
+
+    def place(self) -> tuple[int, int]:
+        return Generator.place(self._stream())
+
+    def go_to(self, place: tuple[int, int]) -> None:
+        Generator.go_to(self._stream(), place)
 
     def take(self, kind: str, n: int, dtype: Any = np.float32) -> tuple[int, int]:
         return Generator.take(self._stream(), kind, n, dtype)

@@ -37,6 +37,9 @@ def batch_length(batch: Any) -> int:
     """Number of samples: rows of the first tensor or array in nested tuples, lists and dicts."""
     entry = batch
     while not isinstance(entry, _ARRAYS):
+        if isinstance(entry, _SEQUENCES) and entry:
+            entry = entry[0]
+            continue
         if isinstance(entry, Mapping):
             entry = tuple(entry.values())
         if not isinstance(entry, Sequence) or isinstance(entry, str) or not entry:

@@ -116,7 +116,7 @@ class Trainer:
         self.steps = 0          # of the whole run
         self._sums = Sums(self.metrics)  # of the running epoch
         self._batches: list[Any] = []    # of the running step
-        self._positions: list[Tensor] = []                 # before it, of the generators
+        self._places: list[tuple[int, int]] = []             # before it, of the generators
         self._buffers: list[tuple[Tensor, np.ndarray]] = []  # before it
         self._has_buffers = False
         self._stopped = False
@@ -247,18 +247,18 @@ class Trainer:
 
         Override it for another rule; call `count` for each batch before the weights change.
         """
-        lengths = [batch_length(batch) for batch in batches]
+        total = sum(map(batch_length, batches)) if len(batches) > 1 else 0
         self.optimizer.zero_grad()
-        for batch, length in zip(batches, lengths, strict=True):
+        for batch in batches:
             loss, *result = as_tuple(self.compute_loss(self.model, batch))
-            self.count(loss.item(), length, result)
-            if len(batches) == 1:
-                loss.backward()
-            else:
-                loss.backward(full_like(loss, length / sum(lengths)))
+            samples = batch_length(batch)
+            self.count(loss.item(), samples, result)
+            loss.backward(full_like(loss, samples / total) if total else None)
         if self.clip_grad_norm is not None:
             params = [param for group in self.optimizer.param_groups for param in group["params"]]
-            self._check(clip_grad_norm_(params, self.clip_grad_norm).item(), "norm of the gradients")
+            norm = clip_grad_norm_(params, self.clip_grad_norm).item()
+            if not math.isfinite(norm):
+                self._not_finite(norm, "norm of the gradients")
         self.optimizer.step()
 
     def count(self, loss: float, samples: int, result: Sequence[Tensor] = ()) -> None:
@@ -266,7 +266,8 @@ class Trainer:
 
         Raises DivergenceError, with the culprit named, if the loss is no number.
         """
-        self._check(loss, "loss")
+        if not math.isfinite(loss):
+            self._not_finite(loss, "loss")
         self.loss = loss
         self._sums.add(loss, samples, result)
 
@@ -313,21 +314,19 @@ class Trainer:
 
     def _note_before_step(self) -> None:
         """What a forward pass changes: positions of the generators, and buffers (the statistics of batch norm)."""
-        self._positions = [generator.get_state() for generator in self.generators.values()]
+        self._places = [generator.place() for generator in self.generators.values()]
         if self._has_buffers:
             self._buffers = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()
                              if not isinstance(buffer, UninitializedBuffer)]  # lazy ones have no values yet
 
     def _restore(self) -> None:
-        for generator, position in zip(self.generators.values(), self._positions, strict=True):
-            generator.set_state(position)
+        for generator, place in zip(self.generators.values(), self._places, strict=True):
+            generator.go_to(place)
         for buffer, array in self._buffers:
             buffer.array[...] = array
 
-    def _check(self, value: float, what: str) -> None:
-        """Raise DivergenceError, with the culprit, unless `value` is finite."""
-        if math.isfinite(value):
-            return
+    def _not_finite(self, value: float, what: str) -> NoReturn:
+        """Raise DivergenceError, with the culprit."""
         self._restore()
         culprit, advice = find_culprit(self.model, self._batches, self.compute_loss, self.steps)
         self._restore()
