@@ -43,7 +43,11 @@ class EuclideanDistance(Op):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, y: Any) -> Any:
-        d = k.euclidean_distance(x, y)
+        two, zero = np.full_like(x, 2.0, shape=()), np.zeros_like(x, shape=())
+        xx, yy = k.sum(k.mul(x, x), (x.ndim - 1,), True), k.sum(k.mul(y, y), (y.ndim - 1,), True)
+        products = k.matmul(k.mul(x, two), np.swapaxes(y, -1, -2))
+        square = k.sub(k.add(xx, np.swapaxes(yy, -1, -2)), products)
+        d = k.sqrt(k.maximum(square, zero))  # rounding may have put the square below 0
         ctx.save(x, y, d)
         return d
 

@@ -41,7 +41,12 @@ class VectorNorm(Op):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, axes: tuple[int, ...], p: float, keepdims: bool) -> Any:
-        y = k.vector_norm(x, axes, p, keepdims)
+        if p == 2 and x.dtype.itemsize >= 4:
+            y = k.sqrt(k.sum(k.mul(x, x), axes, keepdims))
+        elif p == 1 and x.dtype.itemsize >= 4:
+            y = k.sum(k.abs(x), axes, keepdims)
+        else:
+            y = k.vector_norm(x, axes, p, keepdims)
         ctx.save(x, y)
         return y
 

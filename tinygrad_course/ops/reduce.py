@@ -9,6 +9,8 @@ import builtins
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
@@ -155,7 +157,13 @@ class LogSumExp(Op):
 
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        y = k.logsumexp(x, axes, keepdims)
+        if x.dtype.itemsize < 4 or not x.size:
+            y = k.logsumexp(x, axes, keepdims)
+        else:
+            top = k.max(x, axes, True)
+            top = k.where(k.isfinite(top), top, np.zeros_like(top, shape=()))  # inf - inf would be nan
+            y = k.log(k.sum(k.exp(k.sub(x, top)), axes, keepdims))
+            y = k.add(y, top.reshape(y.shape))
         ctx.save(x, y)
         return y
 

@@ -47,7 +47,11 @@ class Var(Op):
     @staticmethod
     def forward(ctx: Node, k: Any, x: Any, axes: tuple[int, ...], correction: float, keepdims: bool) -> Any:
         ctx.save(x)
-        return k.var(x, axes, correction, keepdims)
+        if x.dtype.itemsize < 4:
+            return k.var(x, axes, correction, keepdims)
+        d = k.sub(x, k.mean(x, axes, True))
+        degrees = max(count(x.shape, axes) - correction, 0)
+        return k.div(k.sum(k.mul(d, d), axes, keepdims), np.full_like(d, degrees, shape=()))
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:

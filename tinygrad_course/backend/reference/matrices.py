@@ -15,7 +15,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 KERNELS: tuple[str, ...] = (
-    "cholesky", "cofactor", "cofactor_adjoint", "det", "eigh", "euclidean_distance", "geqrf", "inv", "ldl_factor",
+    "cholesky", "cofactor", "cofactor_adjoint", "det", "eigh", "geqrf", "inv", "ldl_factor",
     "ldl_solve", "lu_factor", "matrix_exp", "pinv", "qr", "singular_values", "slogdet", "solve", "solve_triangular", "svd",
 )
 
@@ -298,10 +298,3 @@ def matrix_exp(x: Array) -> Array:
         for step in range(int(squarings.max(initial=0))):
             y = np.where((squarings > step)[..., None, None], y @ y, y)
         return y.astype(x.dtype)
-
-
-def euclidean_distance(x: Array, y: Array) -> Array:
-    """|x_i - y_j| from |x_i|^2 + |y_j|^2 - 2 x_i y_j, which rounding may put below 0; (..., n, k), (..., m, k)."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        square = np.square(x).sum(-1)[..., None] + np.square(y).sum(-1)[..., None, :] - 2 * (x @ np.swapaxes(y, -1, -2))
-        return np.sqrt(np.maximum(square, 0))
