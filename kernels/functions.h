@@ -1,4 +1,4 @@
-/* Functions of each number: erf of special_impl.h, loops that NumPy lends, and slow ones; cut into pieces of a fixed size. */
+/* Functions of each number: loops of special_impl.h, loops that NumPy lends, and slow ones; cut into pieces of a fixed size. */
 #pragma once
 #include <math.h>
 #include <stddef.h>
@@ -9,15 +9,35 @@
 
 enum { TC_FUNCTION_PIECE = 8192 /* elements of one task */, TC_MOST_OPERANDS = 3 };
 
-static const tc_special_loop *const tc_erf_by[2][TC_LEVELS] = {TC_PER_LEVEL(tc_erf, f32), TC_PER_LEVEL(tc_erf, f64)};
+static const tc_special_loops *const tc_specials_by[2][TC_LEVELS] = {TC_PER_LEVEL(tc_specials, f32),
+                                                                     TC_PER_LEVEL(tc_specials, f64)};
 
 /* y = erf x for n numbers of `item` bytes. */
 static void tc_erf(int level, ptrdiff_t item, const char *x, char *y, ptrdiff_t n, int threads) {
-    const tc_special_loop loop = *tc_erf_by[item == 8][level];
+    const tc_special_loops *f = tc_specials_by[item == 8][level];
     const ptrdiff_t tasks = tc_ceil_div(n, TC_FUNCTION_PIECE);
     TC_EACH(threads, t, tasks,
-            loop(x + t * TC_FUNCTION_PIECE * item, y + t * TC_FUNCTION_PIECE * item,
-                 tc_min(TC_FUNCTION_PIECE, n - t * TC_FUNCTION_PIECE)));
+            f->erf(x + t * TC_FUNCTION_PIECE * item, y + t * TC_FUNCTION_PIECE * item,
+                   tc_min(TC_FUNCTION_PIECE, n - t * TC_FUNCTION_PIECE)));
+}
+
+/* Rows [row, stop) of x (rows, 2, run): halves a and b; y (rows, run), or with g of that shape the gradient in x's shape. */
+static void tc_gate_rows(const tc_special_loops *f, ptrdiff_t bytes, const char *x, const char *g, char *y, ptrdiff_t row,
+                         ptrdiff_t stop, ptrdiff_t run) {
+    for (; row < stop; row++) {
+        const char *a = x + 2 * row * bytes;
+        if (g)
+            f->gate_grad(g + row * bytes, a, a + bytes, y + 2 * row * bytes, y + (2 * row + 1) * bytes, run);
+        else
+            f->gate(a, a + bytes, y + row * bytes, run);
+    }
+}
+
+static void tc_gate(int level, ptrdiff_t item, const char *x, const char *g, char *y, ptrdiff_t rows, ptrdiff_t run,
+                    int threads) {
+    const tc_special_loops *f = tc_specials_by[item == 8][level];
+    const ptrdiff_t group = tc_max(1, TC_FUNCTION_PIECE / tc_max(1, run)), tasks = tc_ceil_div(rows, group);
+    TC_EACH(threads, t, tasks, tc_gate_rows(f, run * item, x, g, y, t * group, tc_min(rows, (t + 1) * group), run));
 }
 
 /* An inner loop of a NumPy ufunc: operands, count, bytes from one element to the next.  It needs no GIL. */

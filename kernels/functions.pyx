@@ -10,13 +10,14 @@ Design:
 * erf is vectorised C of our own (special_impl.h).  erfc, erfinv, lgamma and digamma are rarer: computed in float64, number by
   number (functions.h), and rounded once; threads share the work.
 * clamp between two numbers is three straight lines.
+* glu has a pass of its own: as separate ops its backward writes its input's size four times.
 """
 
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
 from tinygrad_course.kernels.arrays cimport same_dims, size_of
-from tinygrad_course.kernels.door cimport chosen_level, contiguous, empty_like, float_kind
+from tinygrad_course.kernels.door cimport chosen_level, contiguous, contiguous_as, empty_like, float_kind
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
@@ -34,6 +35,7 @@ cdef extern from "functions.h" nogil:
     enum:
         TC_LGAMMA, TC_DIGAMMA, TC_ERFC, TC_ERFINV
     void tc_erf(int level, ptrdiff_t item, const char *x, char *y, ptrdiff_t n, int threads)
+    void tc_gate(int level, ptrdiff_t item, const char *x, const char *g, char *y, ptrdiff_t rows, ptrdiff_t run, int threads)
     void tc_ufunc(tc_ufunc_loop loop, void *data, int count, char **operands, const ptrdiff_t *steps, ptrdiff_t n,
                   int threads)
     void tc_slow(int which, ptrdiff_t item, const char *x, char *y, ptrdiff_t n, int threads)
@@ -47,7 +49,7 @@ UFUNCS = {
     "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2, "signbit": np.signbit, "sin": np.sin, "sinh": np.sinh,
     "tan": np.tan, "trunc": np.trunc,
 }
-KERNELS = (*UFUNCS, "clamp", "digamma", "erf", "erfc", "erfinv", "lgamma")
+KERNELS = (*UFUNCS, "clamp", "digamma", "erf", "erfc", "erfinv", "glu", "glu_grad", "lgamma")
 
 cdef enum:
     LIGHT = 131072    # elements that are worth a thread: bound by memory
@@ -55,6 +57,7 @@ cdef enum:
     SLOW = 2048       # no vectors
 
 cdef int _level = chosen_level()
+cdef object _quietly = np.errstate(all="ignore")(lambda function, operands: np.asarray(function(*operands)))
 
 
 cdef class _Loops:
@@ -89,8 +92,7 @@ cdef class _Loops:
 
     cdef object usual(self, tuple operands):
         """The ufunc called by its name."""
-        with np.errstate(all="ignore"):
-            return np.asarray(self.function(*operands))
+        return _quietly(self.function, operands)
 
     cdef object run(self, cnp.ndarray x, tuple others):
         cdef int kind = cnp.PyArray_TYPE(x) - cnp.NPY_FLOAT32, count = 1 + <int>len(others)
@@ -190,13 +192,62 @@ def digamma(cnp.ndarray x not None):
     return _slow("digamma", TC_DIGAMMA, x)
 
 
+cdef double _number(cnp.ndarray x) noexcept:
+    """The value of an array of one."""
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32:
+        return (<float *>cnp.PyArray_DATA(x))[0]
+    return (<double *>cnp.PyArray_DATA(x))[0]
+
+
 def clamp(cnp.ndarray x not None, cnp.ndarray low not None, cnp.ndarray high not None):
     """y = min(max(x, low), high); NaN wins, and `high` where the bounds cross."""
     cdef int kind = cnp.PyArray_TYPE(x)
     cdef double least, most
     if ((kind == cnp.NPY_FLOAT32 or kind == cnp.NPY_FLOAT64) and cnp.PyArray_NDIM(low) == 0 and cnp.PyArray_NDIM(high) == 0
-            and cnp.PyArray_TYPE(low) == kind and cnp.PyArray_TYPE(high) == kind):
-        least, most = float(low), float(high)
+            and cnp.PyArray_TYPE(low) == kind and cnp.PyArray_TYPE(high) == kind and PyArray_ISCARRAY_RO(low)
+            and PyArray_ISCARRAY_RO(high)):
+        least, most = _number(low), _number(high)
         if least <= most:
             return piecewise_linear(x, least, most, ((0.0, least), (1.0, -0.0), (0.0, most)))  # + -0.0 keeps the sign of zero
     return np.asarray(np.minimum(np.maximum(x, low), high))
+
+
+cdef cnp.ndarray _gate(str name, cnp.ndarray x, cnp.ndarray g, int axis):
+    cdef cnp.npy_intp dims[64]
+    cdef ptrdiff_t rows = 1, run = 1
+    cdef int d, nd = cnp.PyArray_NDIM(x)
+    cdef char *gradient = NULL
+    cdef cnp.ndarray y
+    float_kind(name, x)
+    if not 0 <= axis < nd or cnp.PyArray_DIM(x, axis) % 2:
+        raise ValueError(f"{name}: axis {axis} of {(<object>x).shape} has no halves")
+    for d in range(nd):
+        dims[d] = cnp.PyArray_DIM(x, d) // (2 if d == axis else 1)
+        if d < axis:
+            rows *= dims[d]
+        else:
+            run *= dims[d]
+    x = contiguous(x)
+    if g is None:
+        y = pool_empty(nd, dims, cnp.PyArray_TYPE(x))
+    else:
+        for d in range(nd):
+            if cnp.PyArray_NDIM(g) != nd or cnp.PyArray_DIM(g, d) != dims[d]:
+                raise ValueError(f"{name}: g {(<object>g).shape} must be half of x {(<object>x).shape} along axis {axis}")
+        g = contiguous_as(g, cnp.PyArray_TYPE(x))
+        gradient = <char *>cnp.PyArray_DATA(g)
+        y = empty_like(x)
+    with nogil:
+        tc_gate(_level, cnp.PyArray_ITEMSIZE(x), <const char *>cnp.PyArray_DATA(x), gradient, <char *>cnp.PyArray_DATA(y),
+                rows, run, n_threads(rows * run, HEAVY))
+    return y
+
+
+def glu(cnp.ndarray x not None, int axis):
+    """a sigmoid(b), with a and b the halves of x along `axis`."""
+    return _gate("glu", x, None, axis)
+
+
+def glu_grad(cnp.ndarray g not None, cnp.ndarray x not None, int axis):
+    """The gradient of glu: (g s, g a s (1 - s)) along `axis`, s = sigmoid(b)."""
+    return _gate("glu_grad", x, g, axis)

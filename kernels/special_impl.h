@@ -1,6 +1,6 @@
-/* Loops of the error function, compiled once per instruction set and number type (see isa.h).
+/* Loops of the error function and of the gate a sigmoid(b), compiled once per instruction set and number type (see isa.h).
  *
- * float: up to 1 x plus x times a polynomial in x^2, which is small; beyond it 1 - e^-P(|x|), P = -ln erfc; both polynomials
+ * erf, float: up to 1 x plus x times a polynomial in x^2, which is small; beyond it 1 - e^-P(|x|), P = -ln erfc; both polynomials
  * interpolate in Chebyshev nodes.  double: up to 1 the rational function of Cephes (double/ndtr.c), beyond it 1 - 2 Q(sqrt(2)
  * |x|) with the tail Q of vspecial_impl.h.
  * Largest error over 2e5 random arguments: float 1.2, double 2.0 ulp.
@@ -9,7 +9,12 @@
 
 #ifndef TC_SPECIAL
 #define TC_SPECIAL
-typedef void (*tc_special_loop)(const void *x, void *y, ptrdiff_t n);
+typedef struct {
+    void (*erf)(const void *x, void *y, ptrdiff_t n);
+    /* y = a sigmoid(b); its gradients by a and b */
+    void (*gate)(const void *a, const void *b, void *y, ptrdiff_t n);
+    void (*gate_grad)(const void *g, const void *a, const void *b, void *ga, void *gb, ptrdiff_t n);
+} tc_special_loops;
 #endif
 
 #if TC_TBYTES == 4
@@ -58,4 +63,23 @@ static void TC_FN(erf_loop)(const void *xs, void *ys, ptrdiff_t n) {
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) y[i] = TC_FN(verf)(x[i]);
 }
-static const tc_special_loop TC_FN(tc_erf) = TC_FN(erf_loop);
+
+static void TC_FN(gate)(const void *as, const void *bs, void *ys, ptrdiff_t n) {
+    const TC_T *a = (const TC_T *)as, *b = (const TC_T *)bs;
+    TC_T *restrict y = (TC_T *)ys;
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = a[i] * TC_FN(vsigmoid)(b[i]);
+}
+
+static void TC_FN(gate_grad)(const void *gs, const void *as, const void *bs, void *gas, void *gbs, ptrdiff_t n) {
+    const TC_T *g = (const TC_T *)gs, *a = (const TC_T *)as, *b = (const TC_T *)bs;
+    TC_T *restrict ga = (TC_T *)gas, *restrict gb = (TC_T *)gbs;
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const TC_T s = TC_FN(vsigmoid)(b[i]), through = g[i] * s;
+        ga[i] = through;
+        gb[i] = through * (1 - s) * a[i];
+    }
+}
+
+static const tc_special_loops TC_FN(tc_specials) = {TC_FN(erf_loop), TC_FN(gate), TC_FN(gate_grad)};

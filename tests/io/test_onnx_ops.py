@@ -287,6 +287,8 @@ LOSSES: dict[str, tuple[Any, Any]] = {
     "bce_with_logits": (lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="none"), (X, X)),
     "l1": (lambda x, t: F.l1_loss(x, t), (X, X)),
     "smooth_l1": (lambda x, t: F.smooth_l1_loss(x, t), (X, X)),
+    "huber": (lambda x, t: F.huber_loss(x, t, reduction="none", delta=0.5), (X, X)),
+    "gaussian_kl": (lambda m, v: F.gaussian_kl(m, v, reduction="sum"), (X, X)),
     "kl": (lambda x, t: F.kl_div(x, t, reduction="sum"), (X, uniform(0.1, 1, 4, 5))),
 }
 

@@ -41,7 +41,8 @@ def problems(name, values):
 
 
 def names():
-    return functions().KERNELS if backend.COMPILED else ()
+    """Functions of each number: all but the gate, which has an axis."""
+    return [name for name in functions().KERNELS if not name.startswith("glu")] if backend.COMPILED else []
 
 
 def check(name, args, out, expected):
@@ -73,6 +74,30 @@ def test_threads(name, dtype, same_for_all_thread_counts):
     same_for_all_thread_counts(lambda: (getattr(functions(), name)(*args),))
     rest = tuple(arg[-9_001:] if arg.ndim else arg for arg in args)
     check(name, rest, np.array(getattr(functions(), name)(*args)[-9_001:]), body(name)(*rest))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 3), 0), ((5, 34), 1), ((3, 4, 7), 1), ((0, 2), 1), ((2, 0), 0), ((64,), 0),
+                                             ((300, 600), 1), ((2, 90_000), 0)])
+def test_gate(shape, axis, layout, dtype, same_for_all_thread_counts):
+    rng = np.random.default_rng(0)
+    x = layout(rng.standard_normal(shape).astype(dtype)) if 0 not in shape else np.empty(shape, dtype)
+    if x.size > 9:
+        x[(0,) * x.ndim] = x[(-1,) * x.ndim] = np.inf
+    half = (*shape[:axis], shape[axis] // 2, *shape[axis + 1:])
+    g = layout(rng.standard_normal(half).astype(dtype)) if 0 not in half else np.empty(half, dtype)
+    tolerance = {"rtol": 2e-6, "atol": 2e-6} if dtype == np.float32 else {"rtol": 2e-13, "atol": 1e-14}
+    np.testing.assert_allclose(functions().glu(x, axis), body("glu")(x, axis), **tolerance)
+    np.testing.assert_allclose(functions().glu_grad(g, x, axis), body("glu_grad")(g, x, axis), **tolerance)
+    same_for_all_thread_counts(lambda: (functions().glu(x, axis), functions().glu_grad(g, x, axis)))
+
+
+def test_gate_errors(dtype):
+    x = np.ones((2, 3), dtype)
+    for axis in (1, 2, -1):
+        with pytest.raises(ValueError, match=rf"glu: axis {axis} of \(2, 3\) has no halves"):
+            functions().glu(x, axis)
+    with pytest.raises(ValueError, match=r"glu_grad: g \(2, 3\) must be half of x \(2, 3\) along axis 0"):
+        functions().glu_grad(x, x, 0)
 
 
 def test_types_without_a_loop_go_to_numpy(dtype):

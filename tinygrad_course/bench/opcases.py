@@ -84,6 +84,17 @@ def _embedding(n: int, length: int, symbols: int, width: int) -> OpCase:
                   lambda torch, ids, w: torch.nn.functional.embedding(ids, w))
 
 
+def _gaussian_kl(n: int, width: int) -> OpCase:
+    """One op here; in PyTorch the chain of its own example of a variational autoencoder."""
+
+    def call(torch: Any, mean: Any, logvar: Any) -> Any:
+        if hasattr(torch.nn.functional, "gaussian_kl"):
+            return torch.nn.functional.gaussian_kl(mean, logvar, reduction="sum")
+        return -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp())
+
+    return OpCase(f"gaussian_kl {n}x{width}", _normal((n, width), (n, width)), call)
+
+
 CASES: dict[str, OpCase] = {case.name: case for case in (
     _matmul(1024, 1024, 1024), _matmul(256, 256, 256), _matmul(100, 300, 50),
     _linear(64, 784, 256), _linear(64, 256, 128), _linear(10, 784, 100), _linear(128, 400, 784),
@@ -121,6 +132,13 @@ CASES: dict[str, OpCase] = {case.name: case for case in (
     OpCase("mul 64x100", _normal((64, 100), (64, 100)), lambda torch, a, b: a * b),
     OpCase("add a row 1024x1024", _normal((1024, 1024), (1024,)), lambda torch, a, b: a + b),
     OpCase("cat 2x64x64x64 twice", _normal((2, 64, 64, 64), (2, 64, 64, 64)), lambda torch, a, b: torch.cat([a, b], 1)),
+    _map("erf", (64, 784), lambda torch, x: torch.erf(x)),
+    _map("sin", (64, 784), lambda torch, x: torch.sin(x)),
+    _map("glu", (32, 256, 64), lambda torch, x: torch.nn.functional.glu(x, 1)),
+    _map("topk 5", (256, 1000), lambda torch, x: torch.topk(x, 5)[0]),
+    OpCase("huber_loss 64x100", _normal((64, 100), (64, 100)),
+           lambda torch, x, t: torch.nn.functional.huber_loss(x, t)),
+    _gaussian_kl(128, 20),
     _cross_entropy(64, 10), _cross_entropy(256, 1000), _cross_entropy(1600, 65),
     _embedding(32, 50, 65, 64),
 )}

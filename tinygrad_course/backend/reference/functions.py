@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.backend.reference.elementwise import Array, _array, _quiet
+from tinygrad_course.backend.reference.elementwise import Array, _array, _quiet, sigmoid
 
 KERNELS: tuple[str, ...] = (
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "clamp", "copysign", "cos", "cosh", "exp2", "expm1",
-    "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "gcd", "heaviside", "hypot", "isclose", "isfinite", "isin",
-    "isinf", "isnan", "lcm", "lerp", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_xor", "logit",
-    "nan_to_num", "nextafter", "remainder", "round", "signbit", "sin", "sinc", "sinh", "tan", "trunc", "trunc_divide",
-    "xlogy",
+    "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "gcd", "glu", "glu_grad", "heaviside", "hypot", "isclose",
+    "isfinite", "isin", "isinf", "isnan", "lcm", "lerp", "log10", "log1p", "log2", "logaddexp", "logaddexp2",
+    "logical_xor", "logit", "nan_to_num", "nextafter", "remainder", "round", "signbit", "sin", "sinc", "sinh", "tan",
+    "trunc", "trunc_divide", "xlogy",
 )
 
 
@@ -218,3 +218,21 @@ bitwise_xor = _ufunc(np.bitwise_xor, "z = x ^ y.")
 bitwise_not = _ufunc(np.invert, "y = ~x; for bools: not x.")
 bitwise_left_shift = _ufunc(np.left_shift, "z = x << y; 0 where y is as large as the type.")
 bitwise_right_shift = _ufunc(np.right_shift, "z = x >> y, which keeps the sign.")
+
+
+# ---- a gate
+
+
+@_quiet
+def glu(x: Array, axis: int) -> Array:
+    """a sigmoid(b), with a and b the halves of x along `axis`."""
+    a, b = np.split(x, 2, axis)
+    return _array(a * sigmoid(b))
+
+
+@_quiet
+def glu_grad(g: Array, x: Array, axis: int) -> Array:
+    """The gradient of glu: (g s, g a s (1 - s)) along `axis`, s = sigmoid(b)."""
+    a, b = np.split(x, 2, axis)
+    s = sigmoid(b)
+    return np.concatenate((g * s, g * s * (1 - s) * a), axis)

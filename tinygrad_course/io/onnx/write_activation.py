@@ -26,6 +26,13 @@ def gelu(g: Any, call: Any, x: str) -> Any:
     return g.node("Mul", g.node("Mul", x, g.node("Add", curve, _number(g, call, 1.0))), _number(g, call, 0.5))
 
 
+@writes("glu")
+def glu(g: Any, call: Any, x: str, axis: int) -> Any:
+    """a sigmoid(b), with a and b the halves of x."""
+    a, b = g.node("Split", x, axis=axis, outputs=2, num_outputs=2)
+    return g.node("Mul", a, g.node("Sigmoid", b))
+
+
 @writes("silu")
 def silu(g: Any, call: Any, x: str) -> Any:
     """x sigmoid(x)."""
@@ -110,6 +117,23 @@ def squared_error(g: Any, call: Any, x: str, target: str, reduction: str) -> Any
     """(x - t)^2, its sum or its mean."""
     d = g.node("Sub", x, target)
     y = g.node("Mul", d, d)
+    return y if reduction == "none" else g.node("ReduceSum" if reduction == "sum" else "ReduceMean", y, keepdims=0)
+
+
+@writes("huber")
+def huber(g: Any, call: Any, x: str, target: str, delta: float, reduction: str) -> Any:
+    """c (d - c / 2) with d = x - t, c = d limited to [-delta, delta]; its sum or its mean."""
+    d = g.node("Sub", x, target)
+    c = g.node("Clip", d, _number(g, call, -delta), _number(g, call, delta))
+    y = g.node("Mul", c, g.node("Sub", d, g.node("Mul", c, _number(g, call, 0.5))))
+    return y if reduction == "none" else g.node("ReduceSum" if reduction == "sum" else "ReduceMean", y, keepdims=0)
+
+
+@writes("gaussian_kl")
+def gaussian_kl(g: Any, call: Any, mean: str, log_variance: str, reduction: str) -> Any:
+    """(m^2 + e^l - 1 - l) / 2; its sum or its mean."""
+    rise = g.node("Sub", g.node("Sub", g.node("Exp", log_variance), _number(g, call, 1.0)), log_variance)
+    y = g.node("Mul", g.node("Add", g.node("Mul", mean, mean), rise), _number(g, call, 0.5))
     return y if reduction == "none" else g.node("ReduceSum" if reduction == "sum" else "ReduceMean", y, keepdims=0)
 
 
