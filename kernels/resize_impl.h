@@ -115,3 +115,5 @@ static void TC_FN(axis_product)(const tc_axis_map *m, int threads, int *failed) 
     }
     *failed = tc_run(run, m, tasks, bytes, threads);
 }
+
+#include "grid_impl.h"

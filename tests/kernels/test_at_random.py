@@ -176,6 +176,48 @@ def axis_product(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     return x, axis, rows, tuple(layers)
 
 
+def sampling(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    """Shape of x, a grid away from the places where rounding decides which pixel is meant, and the other arguments."""
+    axes = size(draw, 2, 3)
+    mode = draw(st.sampled_from(["nearest", "bilinear", "bicubic"] if axes == 2 else ["nearest", "bilinear"]))
+    n, c = size(draw, 0, 3), size(draw, 0, 18)
+    spatial = tuple(size(draw, 1, 20 if axes == 2 else 5) for _ in range(axes))
+    places = tuple(size(draw, 0, 20 if axes == 2 else 5) for _ in range(axes))
+    align = draw(st.booleans())
+    rng, grid = np.random.default_rng(size(draw, 0, 2**32)), np.empty((n, *places, axes), dtype)
+    for axis, pixels in enumerate(spatial):  # pixel numbers i + 0.1 to i + 0.4, inside and outside
+        pixel = rng.integers(-2 * pixels - 2, 3 * pixels + 2, grid.shape[:-1]) + rng.uniform(0.1, 0.4, grid.shape[:-1])
+        scale = max(pixels - 1, 1) if align else pixels
+        grid[..., axes - 1 - axis] = (2 * pixel - (pixels - 1)) / scale
+    orders = draw(st.sampled_from([(0, 0, 0), (1, 0, 0), (0, 1, 2)]))[:axes]
+    padding = draw(st.sampled_from(["zeros", "border", "reflection"]))
+    return (n, c, *spatial), lay_out(draw, grid), mode, padding, align, orders
+
+
+def grid_sample(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, *rest = sampling(draw, dtype)
+    return array(draw, x, dtype), *rest
+
+
+def grid_sample_input(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, grid, *rest = sampling(draw, dtype)
+    return array(draw, (*x[:2], *grid.shape[1:-1]), dtype, -0.3, 0.3), grid, x[2:], *rest
+
+
+def grid_sample_grid(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, grid, *rest = sampling(draw, dtype)
+    return array(draw, (*x[:2], *grid.shape[1:-1]), dtype), array(draw, x, dtype), grid, *rest
+
+
+def warp(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    n, c, lines = size(draw, 0, 2), size(draw, 0, 5), size(draw, 2, 3)
+    height, width, rows, columns = size(draw, 1, 20), size(draw, 1, 20), size(draw, 0, 12), draw(SIZES)
+    across, down = (array(draw, (n, lines, count), "float64", -9, 25) for count in (columns, rows))
+    across[:, 2:], down[:, 2:] = 0.4, 0.7
+    offsets = array(draw, (n, 2, rows, columns), "float64") if draw(st.booleans()) else None
+    return array(draw, (n, c, height, width), dtype), across, down, offsets, array(draw, (c,), dtype), draw(st.booleans())
+
+
 def matmul(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     m, k, n = draw(SIZES), draw(SIZES), draw(SIZES)
     left, right = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
@@ -329,7 +371,8 @@ PROBLEMS: dict[str, Any] = {
     "argmax": argmax, "max": reduction(1), "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
     "gather": indexed(False), "scatter_add": indexed(True), "one_hot": one_hot, "take_slice": take_slice,
     "slice_adjoint": slice_adjoint, "cat": cat, "constant_pad": constant_pad, "axis_product": axis_product,
-    "matmul": matmul, "linear": linear,
+    "grid_sample": grid_sample, "grid_sample_grid": grid_sample_grid, "grid_sample_input": grid_sample_input,
+    "matmul": matmul, "linear": linear, "warp": warp,
     "conv2d": conv2d, "conv2d_input": conv2d_input, "conv2d_weight": conv2d_weight,
     "max_pool2d": max_pool2d, "max_pool2d_backward": max_pool2d_adjoint(False), "max_pool2d_gather": max_pool2d_adjoint(True),
     "avg_pool2d": avg_pool2d, "avg_pool2d_backward": avg_pool2d_backward,

@@ -173,6 +173,39 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     return lambda: getattr(tgc.ops, name)(*[tgc.ones(a) if isinstance(a, tuple) else a for a in args], **kwargs)
 
 
+def adjoint(g: Array, grid: Array, size: tuple[int, ...], mode: str, padding_mode: str, align: bool, orders: Any) -> Array:
+    """Every pixel alone, sampled: what g weighs is what comes back to it."""
+    gx = np.zeros((*g.shape[:2], *size))
+    for place in np.ndindex(size):
+        lit = np.zeros(gx.shape)
+        lit[(..., *place)] = 1.0
+        gx[(..., *place)] = (g * sampled(lit, grid, mode, padding_mode, align)).reshape(*g.shape[:2], -1).sum(-1)
+    return gx
+
+
+def uphill(g: Array, x: Array, grid: Array, mode: str, padding_mode: str, align: bool, orders: Any) -> Array:
+    """By central differences of sum(g * sampled(x, grid)); exact up to rounding for pieces of degree two."""
+    slope, step = np.zeros_like(grid), 1e-3
+    for at in np.ndindex(grid.shape):
+        high, low = grid.copy(), grid.copy()
+        high[at] += step
+        low[at] -= step
+        ends = [float((g * sampled(x, moving, mode, padding_mode, align)).sum()) for moving in (high, low)]
+        slope[at] = (ends[0] - ends[1]) / (2 * step)
+    return slope
+
+
+def from_registry(name: str, inputs: int) -> Any:
+    """An op that has no function of its own: what comes after the tensors are its arguments."""
+    def op_call(*args: Any) -> Any:
+        from tinygrad_course.autograd import registry
+        from tinygrad_course.autograd.function import apply
+
+        return apply(registry[name], args[:inputs], args[inputs:])
+
+    return op_call
+
+
 IMAGE = (1, 1, 3, 4)
 EDGES = exactly([[[[-1, -1], [1, 1], [0, 0], [3, -3], [0.25, 0.5]]]])
 CASES = (
@@ -264,6 +297,29 @@ CASES = (
                 DTypeError,
                 "grid_sample.*float64",
             ),
+        ),
+    ),
+    Case(
+        "grid_sample_input",
+        from_registry("grid_sample_input", 2),
+        adjoint,
+        (
+            S((2, 2, 1, 2), places(2, 1, 2, 2), args=((3, 4), "bilinear", "zeros", False, (0, 0))),
+            S((1, 1, 1, 3), places(1, 1, 3, 2), args=((4, 3), "bilinear", "reflection", True, (0, 0)), note="reflection"),
+            S((1, 1, 1, 3), places(1, 1, 3, 2), args=((3, 3), "bicubic", "border", False, (0, 0)), note="cubic"),
+            S((1, 2, 1, 1, 2), places(1, 1, 1, 2, 3), args=((2, 3, 3), "bilinear", "zeros", False, (0, 0, 0)), note="volume"),
+        ),
+    ),
+    Case(
+        "grid_sample_grid",
+        from_registry("grid_sample_grid", 3),
+        uphill,
+        (
+            S((2, 2, 1, 2), (2, 2, 3, 4), places(2, 1, 2, 2), args=("bilinear", "zeros", False, (0, 0))),
+            S((1, 1, 1, 3), (1, 1, 4, 3), places(1, 1, 3, 2), args=("bilinear", "reflection", True, (0, 0)), note="mirror"),
+            S((1, 1, 1, 3), (1, 1, 3, 3), places(1, 1, 3, 2), args=("nearest", "border", False, (0, 0)), note="nearest"),
+            S((1, 2, 1, 1, 2), (1, 2, 2, 3, 3), places(1, 1, 1, 2, 3), args=("bilinear", "border", False, (0, 0, 0)),
+              note="volume"),
         ),
     ),
     *(
@@ -386,6 +442,28 @@ def test_places_that_are_nowhere(backend: str, torch: Any, mode: str) -> None:
         y = tgc.ops.grid_sample(tgc.tensor(x), tgc.tensor(grid), mode, padding, False).numpy()
         wanted = torch.nn.functional.grid_sample(torch.tensor(x), torch.tensor(grid), mode, padding, False).numpy()
         np.testing.assert_allclose(y, wanted, rtol=1e-12, err_msg=padding)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_every_derivative_of_the_cubic_weights(backend: str, axis: int) -> None:
+    """The fourth is zero, the others are differences of those before; two axes do not mix."""
+    from tinygrad_course.autograd import registry
+    from tinygrad_course.autograd.function import apply
+
+    rng = np.random.default_rng(0)
+    x, grid, step = tgc.tensor(rng.standard_normal((1, 2, 5, 6))), rng.uniform(-0.8, 0.8, (1, 3, 3, 2)), 1e-4
+
+    def sample(places: Array, order: int) -> Array:
+        orders = (order, 1) if axis == 0 else (1, order)
+        result: Array = apply(registry["grid_sample"], (x, tgc.tensor(places)), ("bicubic", "border", True, orders)).numpy()
+        return result
+
+    shift = np.eye(2)[1 - axis] * step
+    for order in range(4):
+        difference = (sample(grid + shift, order) - sample(grid - shift, order)) / (2 * step)
+        np.testing.assert_allclose(sample(grid, order + 1), difference, rtol=0, atol=1e-5 * 10**order)
+    assert not sample(grid, 4).any()
+    assert sample(grid, 3).any()
 
 
 def test_the_identity_map_gives_the_image_back(backend: str) -> None:

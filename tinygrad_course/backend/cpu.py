@@ -14,13 +14,14 @@ from tinygrad_course.errors import KernelError
 COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "copy", "index",
             "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss",
-            "random", "sampling", "optim", "clip")
+            "random", "sampling", "optim", "clip", "warp")
 # Families whose compiled module is called otherwise
 _COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn", "special": "functions"}
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
 _REFERENCE_ONLY = ("statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
 _PARTLY_COMPILED = ("functions", "special")  # what is common; the rest stays NumPy
-_ANY_DTYPE = ("elementwise", "functions", "reduce", "copy", "index", "random", "optim", "clip")  # take every dtype themselves
+# Take every dtype themselves.
+_ANY_DTYPE = ("elementwise", "functions", "reduce", "copy", "index", "random", "optim", "clip", "warp")
 
 fallback_counts: Counter[str] = Counter()
 strict_mode = False

@@ -1,11 +1,14 @@
 """Grey images as arrays: reading image files, resizing, normalising."""
 
+import math
 import os
 from functools import lru_cache
 
 import numpy as np
 
+from tinygrad_course import backend
 from tinygrad_course.errors import DataError, DependencyError, ShapeError
+from tinygrad_course.ops.axis_product import Layer
 
 
 def resize(images: np.ndarray, size: int | tuple[int, int], *, antialias: bool = True) -> np.ndarray:
@@ -22,20 +25,30 @@ def resize(images: np.ndarray, size: int | tuple[int, int], *, antialias: bool =
     if height < 1 or width < 1:
         raise ShapeError(f"resize: the size {height} x {width} has no pixels. Give at least 1 x 1.")
     values = _floats(images)
-    rows = _tent_weights(values.shape[-2], height, antialias).astype(values.dtype)    # (height, H)
-    columns = _tent_weights(values.shape[-1], width, antialias).astype(values.dtype)  # (width, W)
-    return rows @ values @ columns.T
+    # First the axis that shrinks more, so that there is less to do for the other; where both grow the last one, see
+    # kernels/resize.pyx.
+    axes = [(values.ndim - 2, height), (values.ndim - 1, width)]
+    axes.sort(key=lambda axis: axis[1] / values.shape[axis[0]])
+    for axis, new in axes:
+        if new != values.shape[axis]:
+            values = backend.cpu_kernels.axis_product(values, axis, new, _tents(values.shape[axis], new, antialias))
+    return values.copy() if values is images else values
 
 
-@lru_cache(maxsize=16)
-def _tent_weights(n_in: int, n_out: int, antialias: bool) -> np.ndarray:
-    """Matrix (n_out, n_in) of linear resampling along one axis; each row sums to 1."""
+@lru_cache(maxsize=64)
+def _tents(n_in: int, n_out: int, antialias: bool) -> tuple[Layer, ...]:
+    """Linear resampling along one axis as a sparse matrix (n_out, n_in), in the layers of `axis_product`; each row sums to
+    1."""
     step = n_in / n_out
+    reach = max(step, 1.0) if antialias else 1.0
     centres = (np.arange(n_out) + 0.5) * step - 0.5
-    distance = np.abs(centres[:, None] - np.arange(n_in)) / (max(step, 1.0) if antialias else 1.0)
-    weights = np.maximum(1.0 - distance, 0.0)
+    pixels = np.floor(centres - reach).astype(np.int64) + np.arange(1, math.ceil(2 * reach) + 1)[:, None]  # (taps, n_out)
+    weights = np.maximum(1.0 - np.abs(pixels - centres) / reach, 0.0)
+    weights[(pixels < 0) | (pixels >= n_in)] = 0
     # At the border part of the tent hangs over the edge; the rest is scaled up, which repeats the edge pixel.
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=0)
+    return tuple([(rows, taps[rows], weight[rows]) for rows, taps, weight in
+                  zip((np.flatnonzero(weight) for weight in weights), pixels, weights, strict=True) if len(rows)])
 
 
 def _floats(images: np.ndarray) -> np.ndarray:

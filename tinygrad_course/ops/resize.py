@@ -1,28 +1,25 @@
 """Images at other sizes and places: interpolation, grid sampling, pixel shuffling.
 
 Interpolation treats one axis after the other, each by the product with a sparse matrix of weights (axis_product.py).
-Grid sampling is made of differentiable parts: the pixels are gathered at constant places, the weights are polynomials in
-the coordinates.  Both have derivatives of every order.
+Grid sampling is linear in the image and piecewise polynomial in the coordinates: three ops with derivatives of every order.
 """
 
-import itertools
 import math
 from typing import Any
 
 import numpy as np
 
-from tinygrad_course import backend
-from tinygrad_course.autograd.base import Shape, new_tensor
+from tinygrad_course.autograd.base import Shape
+from tinygrad_course.autograd.function import Op, apply
+from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import DTypeError, OperandError, ShapeError
 from tinygrad_course.ops.arguments import described, integer, integers, number
-from tinygrad_course.ops.arithmetic import add, mul, sub
+from tinygrad_course.ops.arithmetic import add, mul
 from tinygrad_course.ops.axis_product import SparseMatrix, axis_product, cached
-from tinygrad_course.ops.broadcast import expand
 from tinygrad_course.ops.cast import clone
-from tinygrad_course.ops.comparison import where
 from tinygrad_course.ops.dtypes import constant, require_tensors
-from tinygrad_course.ops.index import gather, getitem
-from tinygrad_course.ops.linalg import _same_dtype, matmul
+from tinygrad_course.ops.index import getitem
+from tinygrad_course.ops.linalg import _same_dtype
 from tinygrad_course.ops.pool import _adaptive_avg_pool
 from tinygrad_course.ops.shape import permute, reshape, transpose
 from tinygrad_course.ops.unfold import sizes
@@ -225,13 +222,16 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
         raise ShapeError(f"affine_grid: the sizes must be at least 1, got {size}")
     if theta.array.dtype.kind != "f":
         raise DTypeError(f"affine_grid: theta must be floating point, got {theta.array.dtype}")
-    lines = []
-    for count in spatial:
+    grid = getitem(theta, (..., n))  # (N, n); every axis adds its part, broadcast along the others
+    for axis, count in enumerate(spatial):
         line = np.linspace(-1.0, 1.0, count) if count > 1 else np.zeros(1)
-        lines.append(line if align_corners else line * (count - 1) / count)
-    grids = np.meshgrid(*lines, indexing="ij")[::-1]  # x, y, (z), each of shape `spatial`
-    points = np.stack([*grids, np.ones(spatial)], -1).reshape(1, -1, n + 1).astype(theta.array.dtype)
-    return reshape(matmul(constant(points, theta), transpose(theta, 1, 2)), (size[0], *spatial, n))
+        if not align_corners:
+            line *= (count - 1) / count
+        slope = getitem(theta, (..., n - 1 - axis))  # (N, n)
+        part = mul(reshape(slope, (size[0], 1, n)), constant(line.reshape(1, count, 1).astype(theta.array.dtype), theta))
+        places = (size[0], *(count if a == axis else 1 for a in range(n)), n)
+        grid = add(reshape(grid, (size[0], *(spatial[a] if a < axis else 1 for a in range(n)), n)), reshape(part, places))
+    return grid
 
 
 def grid_sample(input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros",
@@ -256,19 +256,86 @@ def grid_sample(input: Any, grid: Any, mode: str = "bilinear", padding_mode: str
                          + (", 'bicubic'" if n == 2 else ""))
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ShapeError(f"grid_sample: padding_mode {padding_mode!r} is unknown; there are 'zeros', 'border', 'reflection'")
-    axes = []
-    for axis, size in enumerate(shape[2:]):
-        x = getitem(grid, (..., n - 1 - axis))  # (N, oh, ow); the last axis of the image comes first in the grid
-        axes.append(_taps_along(x, size, mode, padding_mode, bool(align_corners)))
-    total = None
-    for taps in itertools.product(*axes):  # one pixel per axis: the corners of a square or cube, or 4 x 4 pixels
-        value = _pixels(input, [place for place, _ in taps])
-        weight = None
-        for _, part in taps:
-            weight = part if weight is None else mul(weight, part)
-        value = mul(value, reshape(weight, (places[0], 1, *places[1:-1])))
-        total = value if total is None else add(total, value)
-    return total
+    return apply(GridSample, (input, grid), (mode, padding_mode, bool(align_corners), (0,) * n))
+
+
+class GridSample(Op):
+    """y[n, c, p] = sum over the taps of place grid[n, p] of the product of their weights along the axes * x[n, c, tap].
+
+    `orders` says how often the weights along each axis are differentiated: with it, grid_sample, its transposed map and its
+    gradient in the grid are closed under differentiation, and have derivatives of every order."""
+
+    name = "grid_sample"
+
+    @staticmethod
+    def shape(x: Shape, grid: Shape, mode: str, padding_mode: str, align_corners: bool, orders: Shape) -> Shape:
+        return (*x[:2], *grid[1:-1])
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, x: Any, grid: Any, *args: Any) -> Any:
+        ctx.save(x, grid)
+        return k.grid_sample(x, grid, *args)
+
+    @staticmethod
+    def backward(ctx: Node, g: Any) -> Any:
+        x, grid = ctx.saved
+        return (apply(GridSampleInput, (g, grid), (x.shape[2:], *ctx.args)) if ctx.needs[0] else None,
+                apply(GridSampleGrid, (g, x, grid), ctx.args) if ctx.needs[1] else None)
+
+
+class GridSampleInput(Op):
+    """The gradient of sum(g * grid_sample(x, grid)) in x (N, C, *size): the transposed map of g."""
+
+    name = "grid_sample_input"
+
+    @staticmethod
+    def shape(g: Shape, grid: Shape, size: Shape, *args: Any) -> Shape:
+        return (*g[:2], *size)
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, grid: Any, *args: Any) -> Any:
+        ctx.save(g, grid)
+        return k.grid_sample_input(g, grid, *args)
+
+    @staticmethod
+    def backward(ctx: Node, v: Any) -> Any:
+        g, grid = ctx.saved
+        args = ctx.args[1:]
+        return (apply(GridSample, (v, grid), args) if ctx.needs[0] else None,
+                apply(GridSampleGrid, (g, v, grid), args) if ctx.needs[1] else None)
+
+
+class GridSampleGrid(Op):
+    """The gradient of sum(g * grid_sample(x, grid)) in the grid: along each axis g times the sample with weights that are
+    differentiated once more, summed over the channels."""
+
+    name = "grid_sample_grid"
+
+    @staticmethod
+    def shape(g: Shape, x: Shape, grid: Shape, *args: Any) -> Shape:
+        return grid
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, x: Any, grid: Any, *args: Any) -> Any:
+        ctx.save(g, x, grid)
+        return k.grid_sample_grid(g, x, grid, *args)
+
+    @staticmethod
+    def backward(ctx: Node, v: Any) -> Any:
+        g, x, grid = ctx.saved
+        *modes, orders = ctx.args
+        totals: list[Any] = [None, None, None]
+        for axis in range(len(orders)):
+            args = (*modes, tuple([order + (a == axis) for a, order in enumerate(orders)]))
+            along = getitem(v, (slice(None), None, ..., len(orders) - 1 - axis))  # (N, 1, *places)
+            weighted = mul(g, along) if ctx.needs[1] or ctx.needs[2] else None
+            for i, needed in enumerate(ctx.needs):
+                if needed:
+                    part = (mul(along, apply(GridSample, (x, grid), args)) if i == 0 else
+                            apply(GridSampleInput, (weighted, grid), (x.shape[2:], *args)) if i == 1 else
+                            apply(GridSampleGrid, (weighted, x, grid), args))
+                    totals[i] = part if totals[i] is None else add(totals[i], part)
+        return tuple(totals)
 
 
 def grid_sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:
@@ -288,75 +355,6 @@ def grid_sampler_2d(input: Any, grid: Any, interpolation_mode: int, padding_mode
 def grid_sampler_3d(input: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Any:
     """`grid_sampler` of volumes."""
     return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
-
-
-def _taps_along(x: Any, size: int, mode: str, padding_mode: str, align_corners: bool) -> list[tuple[Any, Any]]:
-    """The pixels along an axis that meet at coordinate x, and their weights."""
-    scale, shift = ((size - 1) / 2, (size - 1) / 2) if align_corners else (size / 2, (size - 1) / 2)
-    x = add(mul(x, scale), shift)
-    if mode == "bicubic":
-        left = np.floor(x.array)
-        part = sub(x, new_tensor(left))
-        return [(_padded(left + tap, size, padding_mode, align_corners)[0], _cubic_weight(part, tap))
-                for tap in (-1, 0, 1, 2)]
-    if padding_mode != "zeros":
-        kept, moves, slope, offset = _padded(x.array, size, padding_mode, align_corners)
-        x = where(new_tensor(moves), add(mul(x, new_tensor(slope)), new_tensor(offset)), new_tensor(kept))
-    if mode == "nearest":  # the weight 1 has the derivative 0
-        return [(np.rint(x.array), where(new_tensor(np.zeros_like(x.array, dtype=bool)), x, 1.0))]
-    left = np.floor(x.array)
-    part = sub(x, new_tensor(left))
-    return [(left, sub(1.0, part)), (left + 1, part)]
-
-
-def _cubic_weight(part: Any, tap: int) -> Any:
-    """Keys' kernel at the distance |part - tap| of the pixel `tap` from the place `part` in [0, 1)."""
-    t = sub(part, tap) if tap < 1 else sub(tap, part)
-    a = _CUBIC
-    if tap in (0, 1):
-        return add(mul(mul(sub(mul(t, a + 2), a + 3), t), t), 1.0)
-    return sub(mul(add(mul(sub(mul(t, a), 5 * a), t), 8 * a), t), 4 * a)
-
-
-def _padded(x: Any, size: int, padding_mode: str, align_corners: bool) -> tuple[Any, Any, Any, Any]:
-    """Coordinates moved into the image by 'border' and 'reflection': (moved, where they change with x, slope, offset).
-
-    Where they change with x they are slope * x + offset; the slope is -1 after an odd number of reflections, else 1."""
-    slope, offset, moved = np.ones_like(x), np.zeros_like(x), x
-    if padding_mode == "zeros":
-        return x, slope > 0, slope, offset
-    if padding_mode == "reflection":
-        low, high = (0.0, size - 1.0) if align_corners else (-0.5, size - 0.5)
-        length = high - low
-        if length == 0:
-            return offset, slope < 0, slope, offset
-        with np.errstate(invalid="ignore"):  # infinite coordinates
-            flips = np.floor(np.abs(x - low) / length)
-            side = np.where(x < low, -slope, slope)
-            even = flips % 2 == 0
-            slope = np.where(even, side, -side)
-            offset = np.where(even, low - side * low - flips * length, (flips + 1) * length + low + side * low)
-            offset = offset.astype(x.dtype)
-            moved = slope * x + offset
-    inside = (moved > 0) & (moved < size - 1)
-    return np.where(inside, moved, np.where(moved > 0, size - 1.0, 0.0)).astype(x.dtype), inside, slope, offset
-
-
-def _pixels(x: Any, places: list[Any]) -> Any:
-    """x (N, C, H, W) at whole places (rows, columns), each (N, oh, ow) -> (N, C, oh, ow); 0 outside of the image."""
-    n, c, *spatial = x.array.shape
-    xp = backend.array_module(x.array)
-    inside, flat = True, 0
-    for place, size in zip(places, spatial, strict=True):
-        here = (place >= 0) & (place < size)  # also False for NaN
-        inside = inside & here
-        flat = flat * size + xp.where(here, place, 0).astype(np.int64)
-    out = inside.shape[1:]  # type: ignore[attr-defined]
-    index = expand(new_tensor(flat.reshape(n, 1, math.prod(out))), (n, c, math.prod(out)))  # type: ignore[attr-defined]
-    values = reshape(gather(reshape(x, (n, c, math.prod(spatial))), 2, index), (n, c, *out))
-    if inside.all():  # type: ignore[attr-defined]
-        return values
-    return where(new_tensor(inside[:, None]), values, 0.0)  # type: ignore[index]
 
 
 # -- shuffles ----------------------------------------------------------------------------------------------------------

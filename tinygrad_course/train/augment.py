@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinygrad_course.data.transforms.sampling import bilinear
+from tinygrad_course.data.transforms import sampling
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.ops.creation import from_numpy, rand
 from tinygrad_course.ops.random import Generator
@@ -52,9 +52,9 @@ def warp(images: np.ndarray, angle: np.ndarray, factor: np.ndarray, shift: np.nd
     """
     height, width = images.shape[2:]
     cosine, sine = np.cos(angle) / factor, np.sin(angle) / factor  # (N,)
-    centre_y, centre_x = np.float32((height - 1) / 2), np.float32((width - 1) / 2)
-    dy = np.arange(height, dtype=np.float32)[:, None] - centre_y - shift[0, :, None, None]  # (N, H, 1)
-    dx = np.arange(width, dtype=np.float32) - centre_x - shift[1, :, None, None]            # (N, 1, W)
-    y = cosine[:, None, None] * dy - sine[:, None, None] * dx + centre_y                    # (N, H, W)
-    x = sine[:, None, None] * dy + cosine[:, None, None] * dx + centre_x
-    return bilinear(images, y, x, fill)
+    centre_y, centre_x = height / 2, width / 2
+    dy = np.arange(height) + 0.5 - centre_y - shift[0, :, None]  # (N, H)
+    dx = np.arange(width) + 0.5 - centre_x - shift[1, :, None]   # (N, W)
+    across = np.stack([cosine[:, None] * dx + centre_x, centre_y - sine[:, None] * dx], axis=1)  # (N, 2, W)
+    down = np.stack([sine[:, None] * dy, cosine[:, None] * dy], axis=1)                          # (N, 2, H)
+    return sampling.warp(images, across, down, None, np.full(images.shape[1], fill, images.dtype), nearest=False)

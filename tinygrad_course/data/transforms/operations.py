@@ -5,13 +5,13 @@ the whole image reaches from 0 to width and height.  So boxes (x1, y1, x2, y2) t
 first column and row outside.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinygrad_course.data.image import resize
 from tinygrad_course.data.transforms.base import Operation, to_dtype, to_float
-from tinygrad_course.data.transforms.sampling import Fill, InterpolationMode, bilinear, nearest
+from tinygrad_course.data.transforms.sampling import Fill, InterpolationMode, warp
 from tinygrad_course.errors import DataError
 
 
@@ -186,28 +186,24 @@ class Resampling(Operation):
     interpolation: str = InterpolationMode.BILINEAR
     fill: Fill = 0
     mask_fill: float = 0
-    _places: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False)
 
-    def sources(self) -> tuple[np.ndarray, np.ndarray]:
-        """(y, x), each (height, width): the places that the centres of the pixels of the result come from."""
-        if self._places is None:
-            self._places = self.compute_sources()
-        return self._places
-
-    def compute_sources(self) -> tuple[np.ndarray, np.ndarray]:
+    def sources(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Where the centres of the pixels of the result come from, as `warp` takes it: lines across (2 or 3, width) and down
+        (2 or 3, height), offsets (2, height, width) or None."""
         raise NotImplementedError
 
     def image(self, planes: np.ndarray) -> np.ndarray:
-        y, x = self.sources()
-        fill = per_channel(self.fill, planes)
-        if self.interpolation == InterpolationMode.NEAREST:
-            return nearest(planes, y, x, fill)
-        values = to_float(planes)
-        y, x = ((place - 0.5).astype(values.dtype)[None] for place in (y, x))
-        return to_dtype(bilinear(values[None], y, x, fill)[0], planes.dtype)
+        nearest = self.interpolation == InterpolationMode.NEAREST
+        values = planes if nearest or planes.dtype == np.uint8 else to_float(planes)
+        return to_dtype(self._warp(values, self.fill, nearest), planes.dtype)
 
     def mask(self, planes: np.ndarray) -> np.ndarray:
-        return nearest(planes, *self.sources(), per_channel(self.mask_fill, planes))
+        return self._warp(planes, self.mask_fill, True)
+
+    def _warp(self, planes: np.ndarray, fill: Fill, nearest: bool) -> np.ndarray:
+        across, down, offsets = self.sources()
+        return warp(planes[None], across[None], down[None], None if offsets is None else offsets[None],
+                    per_channel(fill, planes).reshape(-1), nearest)[0]
 
 
 @dataclass(kw_only=True)
@@ -216,11 +212,11 @@ class Projection(Resampling):
 
     matrix: np.ndarray
 
-    def compute_sources(self) -> tuple[np.ndarray, np.ndarray]:
+    def sources(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         back = np.linalg.inv(self.matrix)
-        x, y = np.arange(self.width) + 0.5, np.arange(self.height)[:, None] + 0.5
-        u, v, w = (row[0] * x + (row[1] * y + row[2]) for row in back)  # (height, width)
-        return (v, u) if (back[2] == [0, 0, 1]).all() else (v / w, u / w)
+        lines = back if back[2].tolist() != [0, 0, 1] else back[:2]
+        return (lines[:, :1] * (np.arange(self.width) + 0.5),
+                lines[:, 1:2] * (np.arange(self.height) + 0.5) + lines[:, 2:], None)
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         points = corners(boxes) @ self.matrix[:, :2].T + self.matrix[:, 2]  # (K, 4, 3)
@@ -233,13 +229,15 @@ class Displacement(Resampling):
 
     offsets: np.ndarray
 
-    def compute_sources(self) -> tuple[np.ndarray, np.ndarray]:
-        x, y = np.arange(self.width) + 0.5, np.arange(self.height)[:, None] + 0.5
-        return y + self.offsets[1], x + self.offsets[0]
+    def sources(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        across, down = np.zeros((2, self.width)), np.zeros((2, self.height))
+        across[0], down[1] = np.arange(self.width) + 0.5, np.arange(self.height) + 0.5
+        return across, down, self.offsets
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         """The corners alone would not do where lines become curves: the boxes around all pixels that come from inside."""
-        y, x = self.sources()
+        across, down, offsets = self.sources()
+        x, y = across[:, None] + down[:, :, None] + offsets
         result = np.zeros_like(boxes)
         for box, (x1, y1, x2, y2) in zip(result, boxes, strict=True):
             inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
