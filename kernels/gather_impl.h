@@ -43,3 +43,20 @@ TC_INLINE TC_VEC TC_FN(tc_gather)(const TC_T *x, const int32_t *at, const TC_BIT
     return v;
 #endif
 }
+
+/* x[at[i]] of all. */
+TC_INLINE TC_VEC TC_FN(tc_gather_all)(const TC_T *x, const int32_t *at) {
+#if TC_HAVE_GATHER && TC_VBYTES == 64 && TC_TBYTES == 4
+    return (TC_VEC)_mm512_i32gather_ps(_mm512_loadu_si512(at), x, 4);
+#elif TC_HAVE_GATHER && TC_VBYTES == 64
+    return (TC_VEC)_mm512_i32gather_pd(_mm256_loadu_si256((const __m256i *)at), x, 8);
+#elif TC_HAVE_GATHER && TC_VBYTES == 32 && TC_TBYTES == 4
+    return (TC_VEC)_mm256_i32gather_ps(x, _mm256_loadu_si256((const __m256i *)at), 4);
+#elif TC_HAVE_GATHER && TC_VBYTES == 32
+    return (TC_VEC)_mm256_i32gather_pd(x, _mm_loadu_si128((const __m128i *)at), 8);
+#else
+    TC_VEC v;
+    for (int i = 0; i < TC_VL; i++) v[i] = x[at[i]];
+    return v;
+#endif
+}

@@ -5,7 +5,6 @@
  * where the pixel lies, whether it is inside, and the product of the weights.  What remains for every channel is, per entry, one
  * gathered multiplication (or one addition to a pixel), whatever the mode, the number of axes and the order of the derivative.
  */
-#include "gather_impl.h"
 #ifndef TC_GRID_COMMON
 #define TC_GRID_COMMON
 enum { TC_GRID_NEAREST, TC_GRID_LINEAR, TC_GRID_CUBIC };

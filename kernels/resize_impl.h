@@ -3,6 +3,7 @@
  * The matrix comes as `taps` layers of one entry per output row: layer t has cols[t * out + r] and weights[t * out + r].
  * A row with fewer entries is filled up with the column `in` and weight 0.
  */
+#include "gather_impl.h"
 #ifndef TC_RESIZE_COMMON
 #define TC_RESIZE_COMMON
 typedef struct {
@@ -22,8 +23,8 @@ static void TC_FN(axis_gather)(const void *map, ptrdiff_t task, void *scratch) {
     const tc_axis_map *m = map;
     const ptrdiff_t rows = tc_max(1, TC_AXIS_TASK / m->out), stop = tc_min(m->before, (task + 1) * rows);
     const ptrdiff_t out = m->out;
-    const int32_t *c0 = m->cols, *c1 = m->cols + out;
-    const TC_T *w0 = (const TC_T *)m->weights, *w1 = w0 + out;
+    const int32_t *cols = m->cols;
+    const TC_T *w = (const TC_T *)m->weights;
     for (ptrdiff_t b = task * rows; b < stop; b++) {
         const TC_T *x = (const TC_T *)m->x + b * m->in;
         TC_T *restrict y = (TC_T *)m->y + b * out;
@@ -32,20 +33,17 @@ static void TC_FN(axis_gather)(const void *map, ptrdiff_t task, void *scratch) {
             ((TC_T *)scratch)[m->in] = 0;
             x = scratch;
         }
-        ptrdiff_t t = 1;
-        if (m->taps == 1) {
-#pragma omp simd
-            for (ptrdiff_t r = 0; r < out; r++) y[r] = w0[r] * x[c0[r]];
-        } else {
-            t = 2;
-#pragma omp simd
-            for (ptrdiff_t r = 0; r < out; r++) y[r] = w0[r] * x[c0[r]] + w1[r] * x[c1[r]];
+        ptrdiff_t r = 0;
+        for (; r + TC_VL <= out; r += TC_VL) {
+            TC_VEC sum = {0};
+            for (ptrdiff_t t = 0; t < m->taps; t++)
+                sum += TC_FN(tc_load)(w + t * out + r) * TC_FN(tc_gather_all)(x, cols + t * out + r);
+            TC_FN(tc_store)(y + r, sum);
         }
-        for (; t < m->taps; t++) {
-            const int32_t *c = m->cols + t * out;
-            const TC_T *w = w0 + t * out;
-#pragma omp simd
-            for (ptrdiff_t r = 0; r < out; r++) y[r] += w[r] * x[c[r]];
+        for (; r < out; r++) {
+            TC_T sum = 0;
+            for (ptrdiff_t t = 0; t < m->taps; t++) sum += w[t * out + r] * x[cols[t * out + r]];
+            y[r] = sum;
         }
     }
 }

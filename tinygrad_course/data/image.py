@@ -24,21 +24,32 @@ def resize(images: np.ndarray, size: int | tuple[int, int], *, antialias: bool =
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ShapeError(f"resize: the size {height} x {width} has no pixels. Give at least 1 x 1.")
-    values = _floats(images)
-    # First the axis that shrinks more, so that there is less to do for the other; where both grow the last one, see
-    # kernels/resize.pyx.
-    axes = [(values.ndim - 2, height), (values.ndim - 1, width)]
-    axes.sort(key=lambda axis: axis[1] / values.shape[axis[0]])
-    for axis, new in axes:
-        if new != values.shape[axis]:
-            values = backend.cpu_kernels.axis_product(values, axis, new, _tents(values.shape[axis], new, antialias))
+    if images.ndim == 3 and images.strides[0] < images.strides[2]:
+        # The channels lie innermost in memory, as in photos: rows of width * channels numbers, and so they come back.
+        channels = len(images)
+        rows = _floats(images.transpose(1, 2, 0)).reshape(images.shape[1], -1)
+        return _resize(rows, height, width, antialias, channels).reshape(height, width, channels).transpose(2, 0, 1)
+    values = _resize(_floats(images), height, width, antialias, 1)
     return values.copy() if values is images else values
 
 
+def _resize(values: np.ndarray, height: int, width: int, antialias: bool, channels: int) -> np.ndarray:
+    # First the axis that shrinks more, so that there is less to do for the other; where both grow the last one, see
+    # kernels/resize.pyx.
+    axes = [(values.ndim - 2, height), (values.ndim - 1, width * channels)]
+    axes.sort(key=lambda axis: axis[1] / values.shape[axis[0]])
+    for axis, new in axes:
+        old, together = values.shape[axis], channels if axis == values.ndim - 1 else 1
+        if new != old:
+            layers = _tents(old // together, new // together, antialias, together)
+            values = backend.cpu_kernels.axis_product(values, axis, new, layers)
+    return values
+
+
 @lru_cache(maxsize=64)
-def _tents(n_in: int, n_out: int, antialias: bool) -> tuple[Layer, ...]:
+def _tents(n_in: int, n_out: int, antialias: bool, together: int) -> tuple[Layer, ...]:
     """Linear resampling along one axis as a sparse matrix (n_out, n_in), in the layers of `axis_product`; each row sums to
-    1."""
+    1.  together: so many neighbours are a pixel, and keep their places in it."""
     step = n_in / n_out
     reach = max(step, 1.0) if antialias else 1.0
     centres = (np.arange(n_out) + 0.5) * step - 0.5
@@ -47,6 +58,8 @@ def _tents(n_in: int, n_out: int, antialias: bool) -> tuple[Layer, ...]:
     weights[(pixels < 0) | (pixels >= n_in)] = 0
     # At the border part of the tent hangs over the edge; the rest is scaled up, which repeats the edge pixel.
     weights /= weights.sum(axis=0)
+    pixels = (pixels[..., None] * together + np.arange(together)).reshape(len(pixels), -1)
+    weights = np.repeat(weights, together, axis=1)
     return tuple([(rows, taps[rows], weight[rows]) for rows, taps, weight in
                   zip((np.flatnonzero(weight) for weight in weights), pixels, weights, strict=True) if len(rows)])
 

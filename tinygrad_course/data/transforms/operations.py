@@ -165,7 +165,10 @@ class Scale(Operation):
     def image(self, planes: np.ndarray) -> np.ndarray:
         if self.interpolation == InterpolationMode.NEAREST:
             return self.mask(planes)
-        return to_dtype(resize(planes, self.new, antialias=self.antialias), planes.dtype)
+        values = resize(planes, self.new, antialias=self.antialias)
+        if planes.dtype == np.uint8:  # means of bytes: nothing to cut off
+            return np.rint(values, out=values).astype(np.uint8)
+        return to_dtype(values, planes.dtype)
 
     def mask(self, planes: np.ndarray) -> np.ndarray:
         rows, columns = (((np.arange(new) + 0.5) * old / new).astype(np.intp)
@@ -194,8 +197,9 @@ class Resampling(Operation):
 
     def image(self, planes: np.ndarray) -> np.ndarray:
         nearest = self.interpolation == InterpolationMode.NEAREST
-        values = planes if nearest or planes.dtype == np.uint8 else to_float(planes)
-        return to_dtype(self._warp(values, self.fill, nearest), planes.dtype)
+        if nearest or planes.dtype == np.uint8:
+            return self._warp(planes, self.fill, nearest)
+        return to_dtype(self._warp(to_float(planes), self.fill, nearest), planes.dtype)
 
     def mask(self, planes: np.ndarray) -> np.ndarray:
         return self._warp(planes, self.mask_fill, True)
