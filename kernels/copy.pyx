@@ -47,7 +47,7 @@ cdef enum:
 
 cdef int _level = tc_choose_level()
 if _level < 0:
-    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3 or v4")
+    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3, v4 or amx")
 
 
 cdef bint movable(cnp.ndarray x) noexcept:

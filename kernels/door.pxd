@@ -14,7 +14,7 @@ cdef inline int chosen_level() except -1:
     if level < 0:
         import os
         raise ImportError(f"TINYGRAD_COURSE_ISA={os.environ.get('TINYGRAD_COURSE_ISA')!r} is not an instruction set of "
-                          "these kernels. Use base, v3 (AVX2) or v4 (AVX-512), or leave the variable unset.")
+                          "these kernels. Use base, v3 (AVX2), v4 (AVX-512) or amx, or leave the variable unset.")
     return level
 
 

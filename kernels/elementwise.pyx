@@ -62,7 +62,7 @@ KERNELS = (
 )
 
 if tc_choose_loops() < 0:
-    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3 or v4")
+    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3, v4 or amx")
 
 cdef enum:
     LIGHT = 131072    # elements that are worth a thread: additions and the like, bound by memory

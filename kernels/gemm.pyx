@@ -4,6 +4,7 @@ Design:
 * The arithmetic is C (gemm_impl.h, tile_impl.h, pack_impl.h), compiled for three instruction sets and two number types;
   this file checks the arguments, allocates the result and describes the problem.
 * Operands are read where they lie, whatever their strides: a transposed view costs no copy, packing turns it round.
+* Large float32 products go through AMX where the processor has it (gemm_amx.h), everything else through the register tile.
 * Leading dimensions of x are merged into its rows when y has none, so that a (batch, time, features) @ (features, k)
   product is one large product and not many small ones.
 """
@@ -25,9 +26,24 @@ cdef extern from "gemm.h" nogil:
     const int tc_vector_bytes[]
     const int TC_GEMM_SLICE
 
+cdef extern from "gemm_amx.h" nogil:
+    ctypedef void (*tc_amx_product)(int terms, int row_tiles, int col_tiles, tc_int depth, const cnp.uint16_t *a,
+                                    const cnp.uint16_t *b, float *c)
+    const int TC_AMX_OFF
+    const int TC_AMX_HARDWARE
+    const int TC_AMX_EMULATED
+    tc_amx_product tc_amx_products[]
+    int tc_amx_choose(int level, const char **why)
+    bint tc_amx_pays(const tc_gemm_problem *p, int terms)
+    int tc_gemm_amx(tc_amx_product product, int terms, int level, const tc_gemm_problem *p, int threads)
+
 KERNELS = ("matmul", "linear")
 
 cdef int _level = chosen_level()
+cdef const char *_why
+cdef int _amx = tc_amx_choose(_level, &_why)
+cdef int _amx_level = _level
+cdef int _terms = 3      # of bf16
 tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
 
@@ -46,14 +62,71 @@ def tile():
     return tc_tile_rows[_level], tc_vector_bytes[_level] // 2, TC_GEMM_SLICE
 
 
+def amx():
+    """(name, reason): whether float32 products may use AMX: "off", "hardware" or "emulated"."""
+    return ("off", "hardware", "emulated")[_amx], _why.decode()
+
+
+def emulate_amx(level=None):
+    """From now on all float32 products go through emulated tiles, packed by the code of that level, "base" to at most isa();
+    None: as chosen at import.  For tests."""
+    global _amx, _amx_level, _why
+    if level is None:
+        _amx, _amx_level = tc_amx_choose(_level, &_why), _level
+        return
+    names = [tc_level_names[i].decode() for i in range(_level + 1)]
+    if level not in names:
+        raise ValueError(f"emulate_amx: level {level!r} is none of {', '.join(names)}")
+    _amx, _amx_level, _why = TC_AMX_EMULATED, names.index(level), b"by emulate_amx"
+
+
+def set_terms(int terms):
+    """Terms of bf16 for a float32 number in AMX: 3 (precision of float32) or 2."""
+    global _terms
+    if terms not in (2, 3):
+        raise ValueError(f"set_terms: {terms} terms of bf16; there are 2 and 3")
+    _terms = terms
+
+
+def terms():
+    """Terms of bf16 for a float32 number in AMX."""
+    return _terms
+
+
+def amx_pays(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
+    """Whether AMX, if it is there, would multiply (m, k) by (k, n) faster than the register tile."""
+    cdef tc_gemm_problem p
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = m, n, k
+    return bool(tc_amx_pays(&p, _terms))
+
+
+def choice(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint double_precision=False):
+    """Which kernel multiplies (m, k) by (k, n): "amx" or "tile"."""
+    cdef tc_gemm_problem p
+    memset(&p, 0, sizeof(p))
+    p.m, p.n, p.k = m, n, k
+    return "amx" if not double_precision and by_amx(&p) else "tile"
+
+
+cdef inline bint by_amx(const tc_gemm_problem *p) noexcept nogil:
+    """By the shape alone.  Emulated tiles are for tests, which want small products."""
+    if _amx == TC_AMX_OFF or p.m < 1 or p.n < 1 or p.k < 1:
+        return False
+    return _amx == TC_AMX_EMULATED or tc_amx_pays(p, _terms)
+
+
 cdef int gemm(int type, const tc_gemm_problem *p) noexcept nogil:
     cdef Py_ssize_t work = 2 * p.m * p.n * p.k * max(1, p.terms)
-    cdef int d
+    cdef int d, threads
     for d in range(p.batch_dims):
         work *= p.batch_shape[d]
     if p.m == 1 or p.n == 1:
         work *= 8        # memory bound: every number is used once
-    return tc_gemm(type, _level, p, n_threads(work, GRAIN))
+    threads = n_threads(work, GRAIN)
+    if type == TC_F32 and by_amx(p):
+        return tc_gemm_amx(tc_amx_products[_amx], _terms, _amx_level, p, threads)
+    return tc_gemm(type, _level, p, threads)
 
 
 cdef inline int _number_type(str op, cnp.ndarray x, cnp.ndarray y) except -1:

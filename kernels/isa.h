@@ -64,11 +64,11 @@ static const char *const tc_level_names[TC_LEVELS] = {"base", "v3", "v4"};
 #endif
 
 /* The level to use: the best one of this CPU, or less if the environment variable TINYGRAD_COURSE_ISA asks for less.
- * -1 if that variable holds an unknown name. */
+ * -1 if that variable holds an unknown name.  "amx" and "amx-emulated" add to the best level (amx.h). */
 static int tc_choose_level(void) {
     int limit = TC_V4, level = TC_BASE;
     const char *wish = getenv("TINYGRAD_COURSE_ISA");
-    if (wish && *wish) {
+    if (wish && *wish && strcmp(wish, "amx") && strcmp(wish, "amx-emulated")) {
         for (limit = 0; limit < TC_LEVELS && strcmp(wish, tc_level_names[limit]); limit++) {}
         if (limit == TC_LEVELS) return -1;
     }

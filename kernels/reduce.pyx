@@ -40,7 +40,7 @@ cdef extern from "reduce.h" nogil:
 KERNELS = ("argmax", "max", "mean", "sum", "sum_to")
 
 if tc_choose_reducers() < 0:
-    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3 or v4")
+    raise ImportError("TINYGRAD_COURSE_ISA must be base, v3, v4 or amx")
 
 cdef enum:
     GRAIN = 131072   # elements that are worth a thread

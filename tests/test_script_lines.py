@@ -35,6 +35,7 @@ def test_switches_are_harmless():
     tgc.set_float32_matmul_precision("high")
     assert not cudnn.is_available()
     assert cudnn.version() is None
+    tgc.set_float32_matmul_precision("highest")
 
 
 def test_inference_mode_records_nothing():

@@ -42,7 +42,13 @@ from tinygrad_course import (
 )
 from tinygrad_course.amp import GradScaler, autocast
 from tinygrad_course.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from tinygrad_course.backend import get_num_threads, set_flush_denormal, set_num_threads
+from tinygrad_course.backend import (
+    get_float32_matmul_precision,
+    get_num_threads,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_threads,
+)
 from tinygrad_course.backend.device import device
 from tinygrad_course.debug import explain, graph_memory, lint
 from tinygrad_course.kernels import get_include
@@ -77,10 +83,6 @@ def compile(model: _Any = None, **options: _Any) -> _Any:
 
 def use_deterministic_algorithms(mode: _Any, *, warn_only: _Any = False) -> None:
     """Nothing: results are bitwise equal on every run and for any number of threads."""
-
-
-def set_float32_matmul_precision(precision: str) -> None:
-    """Nothing: products of float32 are always computed in float32 ("highest")."""
 
 
 # Parts of PyTorch that scripts name and that do not exist here, with the way around

@@ -290,7 +290,7 @@ def test_unknown_instruction_set(compiled):
     code = "import tinygrad_course.kernels.elementwise"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
                          env={**os.environ, "TINYGRAD_COURSE_ISA": "v5", "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert "TINYGRAD_COURSE_ISA must be base, v3 or v4" in run.stderr
+    assert "TINYGRAD_COURSE_ISA must be base, v3, v4 or amx" in run.stderr
 
 
 def test_threads(compiled, same_for_all_thread_counts, dtype):

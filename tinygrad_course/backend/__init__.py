@@ -9,6 +9,7 @@ fallbacks are counted (`fallbacks()`), and `strict(True)` turns them into errors
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from tinygrad_course.backend import cpu
 from tinygrad_course.backend.explain import explain_conv as explain_conv
+from tinygrad_course.backend.explain import explain_matmul as explain_matmul
 from tinygrad_course.errors import DeviceError, DTypeError
 from tinygrad_course.kernels import direct
 
@@ -25,6 +27,8 @@ COMPILED = cpu.COMPILED
 cpu_kernels = SimpleNamespace(**cpu.table(os.environ.get("TINYGRAD_COURSE_BACKEND", "")))
 direct.enable(cpu_kernels.name == "compiled")
 _cuda_kernels: SimpleNamespace | None = None
+_BF16_TERMS = {"highest": 3, "high": 2, "medium": 2}
+_precision = "highest"
 
 
 def backend_name() -> str:
@@ -119,6 +123,33 @@ def set_flush_denormal(mode: bool) -> bool:
     the processor for the calling thread, its kernels, and threads started from it later; NumPy in that thread is affected as
     well.  Off by default: results are those of IEEE 754."""
     return bool(COMPILED and cpu.compiled_module("threads").set_flush_denormal(bool(mode)))
+
+
+def get_float32_matmul_precision() -> str:
+    """'highest', 'high' or 'medium': see set_float32_matmul_precision."""
+    return _precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exact large products of float32 matrices must be, where the processor multiplies bf16 faster (Intel AMX).
+
+    "highest"         as float32: a number is the sum of three of bf16, and what is left out of a product is below 2^-24 of it
+    "high", "medium"  two of bf16, at most 2^-15 of a product is left out; half the work
+
+    It concerns matmul, linear layers, 1x1 convolutions and the products for all steps of a recurrent layer, forward and
+    backward.  Without AMX, for small products and in float64 all settings do the same.  Another word is a UserWarning and
+    changes nothing, as in PyTorch.  Raises TypeError if it is no string."""
+    global _precision
+    if not isinstance(precision, str):
+        raise TypeError(f"set_float32_matmul_precision expects a str, but got {type(precision).__name__}: use 'highest', "
+                        "'high' or 'medium'")
+    if precision not in _BF16_TERMS:
+        warnings.warn(f"{precision} is not one of 'highest', 'high', or 'medium'; the current set_float32_matmul_precision "
+                      "call has no effect.", stacklevel=2)
+        return
+    _precision = precision
+    if COMPILED:
+        cpu.compiled_module("linalg").set_terms(_BF16_TERMS[precision])
 
 
 def memory_stats() -> dict[str, int]:

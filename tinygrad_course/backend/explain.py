@@ -1,5 +1,6 @@
-"""Why a convolution runs as it does: the choice that the compiled kernels make, as text."""
+"""Why a convolution or a matrix product runs as it does: the choice that the compiled kernels make, as text."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,4 +55,35 @@ def explain_conv(x_shape: Sequence[int], w_shape: Sequence[int], stride: Pair = 
             lines.append(f"    {name:14s} {cost['multiplications'] / 1e6:12.2f} M multiplications "
                          f"{cost['memory'] / 2**20:10.2f} MB {cost['cycles'] / 1e6:10.3f} M cycles")
         lines += [f"    {name:14s} cannot: {cost['why_not']}" for name, cost in costs.items() if cost["why_not"]]
+    return Explanation("\n".join(lines))
+
+
+def explain_matmul(x_shape: Sequence[int], y_shape: Sequence[int], dtype: npt.DTypeLike = "float32") -> Explanation:
+    """Which kernel computes x @ y for these shapes, and why: the register tile, or Intel AMX (large float32 products only).
+
+    x_shape (..., n, k), y_shape (..., k, m), contiguous; for a linear layer (n, in_features) and (in_features, out_features).
+    The choice depends on the shape, the processor and set_float32_matmul_precision, whatever the number of threads.
+    Raises ValueError if the shapes do not fit.
+    """
+    kind, x, y = np.dtype(dtype), tuple(x_shape), tuple(y_shape)
+    if len(x) < 2 or len(y) < 2 or x[-1] != y[-2]:
+        raise ValueError(f"explain_matmul: x {x} and y {y} must be (..., n, k) and (..., k, m)")
+    batch = np.broadcast_shapes(x[:-2], y[:-2])
+    head = f"matmul of x {x}, y {y}, {kind}"
+    if not cpu.COMPILED or kind.char not in "fd":
+        why = "no compiled kernels are installed" if not cpu.COMPILED else f"there are no compiled kernels for {kind}"
+        return Explanation(f"{head}\n{why}: NumPy multiplies")
+    gemm = cpu.compiled_module("gemm")
+    rows = x[-2] if any(n > 1 for n in y[:-2]) else x[-2] * math.prod(batch)  # one y for all: one product
+    state, reason = gemm.amx()
+    lines = [f"{head}, instruction set {gemm.isa()}"]
+    if gemm.choice(rows, y[-1], x[-1], kind.char == "d") == "amx":
+        how = ("three terms of bf16, six products, precision of float32" if gemm.terms() == 3
+               else "two terms of bf16, three products")
+        lines.append(f"AMX{', emulated' if state == 'emulated' else ''}: every number as {how}")
+    else:
+        why = ("AMX has no float64" if kind.char == "d" else f"AMX is off: {reason}" if state == "off"
+               else "too small for AMX: packing would cost more than it gains")
+        height, width, _ = gemm.tile()
+        lines.append(f"register tile of {height} x {width * 4 // kind.itemsize} numbers ({why})")
     return Explanation("\n".join(lines))

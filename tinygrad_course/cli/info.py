@@ -43,6 +43,7 @@ def _facts() -> list[tuple[str, str]]:
             ("backend", {"compiled": "compiled kernels", "reference": "reference (compiled kernels are there, but "
                          "switched off)"}[backend.backend_name()]),
             ("instruction set", _isa(gemm.isa())),
+            ("AMX", _amx(*gemm.amx())),
             ("threads", f"{backend.get_num_threads()} of {os.cpu_count()} logical cores"),
             ("OpenMP", "yes" if threads.have_openmp() else "no: kernels run on one thread"),
             *(_pool(backend.memory_stats()) if memory.available() else [("memory pool", "not on this platform")]),
@@ -66,7 +67,16 @@ def _packages() -> list[tuple[str, str]]:
 def _isa(level: str) -> str:
     meaning = {"base": "every x86-64, or another processor", "v3": "AVX2 and FMA", "v4": "AVX-512"}
     limit = os.environ.get("TINYGRAD_COURSE_ISA")
-    return f"{level} ({meaning.get(level, 'unknown')})" + (f", limited by TINYGRAD_COURSE_ISA={limit}" if limit else "")
+    limited = f", limited by TINYGRAD_COURSE_ISA={limit}" if limit and not limit.startswith("amx") else ""
+    return f"{level} ({meaning.get(level, 'unknown')}){limited}"
+
+
+def _amx(state: str, why: str) -> str:
+    terms = {"highest": "three terms of bf16, precision of float32"}.get(backend.get_float32_matmul_precision(),
+                                                                         "two terms of bf16")
+    if state == "off":
+        return f"off: {why}"
+    return f"{'on' if state == 'hardware' else 'emulated, slow'} ({why}); large products in float32 as {terms}"
 
 
 def _pool(stats: dict[str, int]) -> list[tuple[str, str]]:
