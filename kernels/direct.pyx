@@ -6,6 +6,7 @@ not a contiguous float array, alone or with one of the same shape or a single nu
 The plain Python twin, which always sends to the usual way, is tinygrad_course/kernels/direct.py.
 """
 
+cimport cython
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
@@ -66,6 +67,26 @@ cpdef object binary(int loop, object a, object b):
     if not _enabled or not PyArray_CheckExact(a) or not PyArray_CheckExact(b):
         return None
     return loop_binary(loop, <cnp.ndarray>a, <cnp.ndarray>b)
+
+
+@cython.final
+cdef class gate:
+    """Calls `kernel` if the first argument is a float32 or float64 array, `otherwise` if not.
+
+    Most kernels stand behind such a gate.  A Python function costs 0.4 us there, as much as a small kernel."""
+
+    cdef object kernel, otherwise
+    cdef dict __dict__
+
+    def __init__(self, kernel, otherwise):
+        self.kernel = kernel
+        self.otherwise = otherwise
+
+    def __call__(self, *args):
+        if len(args) and PyArray_CheckExact(args[0]) and cnp.PyArray_TYPE(<cnp.ndarray>args[0]) in (
+                cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+            return self.kernel(*args)
+        return self.otherwise(*args)
 
 
 cpdef object number(double value, object like):

@@ -10,6 +10,6 @@ cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum)
 # Keeps a tiny array for the next pool_empty of its shape; the caller holds the only reference and gives it up.
 cpdef recycle(object array)
 
-# A new object of a compiled class, and how its objects are freed (see memory.pyx).
+# A new object of a compiled class, and how its objects are made and freed (see memory.pyx).
 cpdef object blank(type kind)
-cpdef die_like(type kind, type base)
+cpdef live_like(type kind, type base)

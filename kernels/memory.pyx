@@ -20,7 +20,7 @@ cimport numpy as cnp
 from cpython.object cimport Py_TPFLAGS_HEAPTYPE, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, PyObject
-from libc.string cimport memcmp, strcpy
+from libc.string cimport strcpy
 
 from tinygrad_course.kernels.arrays cimport size_of
 
@@ -128,9 +128,14 @@ cdef inline Bucket *_bucket(int nd, const cnp.npy_intp *dims, int typenum) noexc
 
 
 cdef inline bint _fits(PyObject *array, int nd, const cnp.npy_intp *dims, int typenum) noexcept:
-    cdef cnp.ndarray x = <cnp.ndarray>array
-    return (cnp.PyArray_NDIM(x) == nd and cnp.PyArray_TYPE(x) == typenum
-            and memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
+    cdef cnp.npy_intp *own = cnp.PyArray_DIMS(<cnp.ndarray>array)
+    cdef int d
+    if cnp.PyArray_NDIM(<cnp.ndarray>array) != nd or cnp.PyArray_TYPE(<cnp.ndarray>array) != typenum:
+        return False
+    for d in range(nd):
+        if own[d] != dims[d]:
+            return False
+    return True
 
 
 cdef void _drop(Bucket *bucket):
@@ -216,12 +221,14 @@ cpdef object blank(type kind):
     return (<PyTypeObject *>kind).tp_new(kind, <PyObject *>_nothing, NULL)
 
 
-cpdef die_like(type kind, type base):
-    """Let objects of `kind`, a compiled class, be freed by the code of `base`, from which it inherits all that it has.
+cpdef live_like(type kind, type base):
+    """Let objects of `kind`, a compiled class, be made and freed by the code of `base`, which it adds nothing to.
 
-    Otherwise each class on the way from one to the other takes the object out of the collector's list and puts it back."""
+    Otherwise each class on the way from one to the other has its turn, and when the object dies, takes it out of the
+    collector's list and puts it back."""
     cdef PyTypeObject *derived = <PyTypeObject *>kind
     if not (derived.tp_flags & Py_TPFLAGS_HEAPTYPE) and derived.tp_basicsize == (<PyTypeObject *>base).tp_basicsize:
+        derived.tp_new = (<PyTypeObject *>base).tp_new
         derived.tp_dealloc = (<PyTypeObject *>base).tp_dealloc
 
 

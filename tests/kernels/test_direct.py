@@ -147,3 +147,24 @@ def test_numbers():
             assert found.tobytes() == wanted.tobytes()
     assert direct.number(1.0, np.empty(2, "float16")) is None
     assert plain.number(1.0, np.empty(2, "float32")) is None
+
+
+@both
+def test_a_gate_lets_float_arrays_through_and_nothing_else(module):
+    def kernel(*args):
+        return "kernel", args
+
+    def otherwise(*args):
+        return "otherwise", args
+
+    gate = module.gate(kernel, otherwise)
+    for_floats = "otherwise" if module is plain or not tgc.backend.COMPILED else "kernel"
+    for dtype in ("float32", "float64"):
+        x = np.zeros(3, dtype)
+        found, given = gate(x, 2, "three")
+        assert found == for_floats
+        assert given[0] is x
+        assert given[1:] == (2, "three")
+    for x in (np.zeros(3, "float16"), np.zeros(3, "int32"), np.zeros(3, bool), np.zeros(3, "complex64"), [1.0], 1.0, None):
+        assert gate(x, 2)[0] == "otherwise"
+    assert gate() == ("otherwise", ())

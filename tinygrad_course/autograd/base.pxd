@@ -1,6 +1,6 @@
 cimport cython
 
-from tinygrad_course.kernels.memory cimport blank, die_like, recycle
+from tinygrad_course.kernels.memory cimport blank, live_like, recycle
 
 
 @cython.final
@@ -33,4 +33,4 @@ cdef class TensorBase:
 
 cdef type tensor_type
 
-cpdef new_tensor(array, node=*)
+cpdef TensorBase new_tensor(array, node=*)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinygrad_course.kernels.memory import blank, die_like, recycle
+from tinygrad_course.kernels.memory import blank, live_like, recycle
 
 Shape = tuple[int, ...]
 
@@ -104,7 +104,7 @@ def set_tensor_type(kind: type) -> None:
     Called once, by tinygrad_course/tensor.py."""
     global tensor_type
     tensor_type = kind
-    die_like(kind, TensorBase)
+    live_like(kind, TensorBase)
 
 
 def new_tensor(array: Any, node: Any = None) -> Any:

@@ -16,26 +16,27 @@ cdef bint _ever_queued
 
 @cython.final
 cdef class _Sum:
-    cdef public object total
+    cdef public TensorBase total
     cdef public bint own
 
-    cdef add(self, g)
+    cdef add(self, TensorBase g)
 
 
 @cython.final
 cdef class _Pending:
-    cdef public object ahead
+    cdef public Node ahead
     cdef public _Sum gathered
     cdef public list heap
     cdef public dict sums
     cdef public dict leaves
 
-    cdef deliver(self, edge, g, source)
-    cdef push(self, value, g)
-    cdef take(self)
+    cdef deliver(self, edge, g, Node source)
+    cdef push(self, Node node, TensorBase g)
+    cdef Node take(self)
     cpdef list nodes(self)
 
 
-cdef _new_sum(g)
-cdef _accumulate(target, g, bint create_graph)
-cdef _add_to_grad(target, g, bint create_graph)
+cdef _Sum _new_sum(TensorBase g)
+cdef _accumulate(TensorBase leaf, TensorBase g, bint create_graph)
+cdef _add_to_grad(TensorBase leaf, TensorBase g, bint create_graph)
+cdef _holders(TensorBase tensor)

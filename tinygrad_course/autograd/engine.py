@@ -64,12 +64,14 @@ class _Sum:
     def add(self, g: Any) -> None:
         """total += g."""
         total: TensorBase = self.total
-        gradient: TensorBase = g
-        if gradient.track or total.track or not alike(total.array, gradient.array):
+        recorded = g.track or total.track
+        if not recorded and self.own and add_into(total.array, g.array):
+            return
+        if recorded or not alike(total.array, g.array):
             self.total = total + g  # as an op, to be differentiated again
             self.own = False
-        elif not self.own or not add_into(total.array, gradient.array):
-            self.total = new_tensor(_cpu_kernels.add(total.array, gradient.array))
+        else:
+            self.total = new_tensor(_cpu_kernels.add(total.array, g.array))
             self.own = True
 
 
@@ -120,12 +122,12 @@ class _Pending:
                 raise _wrong_shape(node.name, gradient.array.shape, node.shape)
             if node is self.ahead:
                 total = self.gathered
-                total.add(g)
+                total.add(gradient)
             elif self.heap and node in self.sums:
                 total = self.sums[node]
-                total.add(g)
+                total.add(gradient)
             else:
-                self.push(node, g)
+                self.push(node, gradient)
             return
         tensor = edge
         if not same_shape(gradient.array, tensor.array):
@@ -135,14 +137,13 @@ class _Pending:
                              "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
         found = self.leaves.get(edge)
         if found is None:
-            self.leaves[edge] = _new_sum(g)
+            self.leaves[edge] = _new_sum(gradient)
         else:
             total = found
-            total.add(g)
+            total.add(gradient)
 
-    def push(self, value: Any, g: Any) -> None:
+    def push(self, node: Any, g: Any) -> None:
         """Put in a node that is not there yet."""
-        node: Node = value
         ahead: Node = self.ahead
         total: _Sum
         if ahead is None and self.heap:
@@ -165,7 +166,7 @@ class _Pending:
 
     def take(self) -> Any:
         """The newest node, None if there is none left; its gradient is in `gathered` until the next one is put in."""
-        node = self.ahead
+        node: Node | None = self.ahead
         if node is not None:
             self.ahead = None
         elif self.heap:
@@ -270,10 +271,9 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
             run = _on_the_way(pending.nodes(), goal)
             wanted = run | goal
         while True:
-            found = pending.take()
-            if found is None:
+            node = pending.take()
+            if node is None:
                 break
-            node = found
             total = pending.gathered
             g = total.total
             total.total = None
@@ -471,9 +471,8 @@ def _call_post_hooks(node: Any, answer: tuple[Any, ...], gradients: tuple[Any, .
     return answer
 
 
-def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
-    """target.grad += g, and call who wants to know."""
-    leaf: TensorBase = target
+def _accumulate(leaf: Any, g: Any, create_graph: bool) -> None:
+    """leaf.grad += g, and call who wants to know."""
     with _lock:  # backward passes of several threads may meet in one leaf
         _add_to_grad(leaf, g, create_graph)
     if leaf.post_hooks is not None:
@@ -485,18 +484,16 @@ def _accumulate(target: Any, g: Any, create_graph: bool) -> None:
             switch_grad(before)
 
 
-def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:
-    """target.grad += g."""
-    leaf: TensorBase = target
-    gradient: TensorBase = g
+def _add_to_grad(leaf: Any, g: Any, create_graph: bool) -> None:
+    """leaf.grad += g."""
     grad: TensorBase
     if leaf._grad is not None:
         grad = leaf._grad
         if create_graph or grad.track:
             leaf._grad = leaf._grad + g
         else:
-            if not add_into(grad.array, gradient.array):
-                grad.array += gradient.array
+            if not add_into(grad.array, g.array):
+                grad.array += g.array
             grad._bump_version("backward")
         return
     if create_graph:
@@ -504,16 +501,15 @@ def _add_to_grad(target: Any, g: Any, create_graph: bool) -> None:
         return
     # The array becomes the leaf's own if nobody else has it: another leaf may have been given the same gradient (x + y),
     # or the user may have passed it in.  Whoever changes one .grad in place must not change another.
-    if gradient.array.base is None and _holders(gradient) <= _ONE_HOLDER and not gradient.track:
-        leaf._grad = new_tensor(gradient.array)
+    if g.array.base is None and _holders(g) <= _ONE_HOLDER and not g.track:
+        leaf._grad = new_tensor(g.array)
     else:
-        leaf._grad = new_tensor(gradient.array.copy())
+        leaf._grad = new_tensor(g.array.copy())
 
 
 def _holders(tensor: Any) -> int:
     """How many hold the array of a tensor, plus whatever references the call itself makes, compiled or not."""
-    gradient: TensorBase = tensor
-    return getrefcount(gradient.array)
+    return getrefcount(tensor.array)
 
 
 _ONE_HOLDER = _holders(new_tensor(empty(0)))  # measured, because it is not the same compiled and uncompiled

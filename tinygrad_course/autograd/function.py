@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from tinygrad_course import backend
 from tinygrad_course.autograd.base import TensorBase, Version, new_tensor
-from tinygrad_course.autograd.node import PAIRS, Node, new_node, new_output, record
+from tinygrad_course.autograd.node import Node, needs_of_two, new_node, new_output, record
 from tinygrad_course.autograd.rule import Rule
 from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import OperandError
@@ -94,9 +94,11 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
     usual = True  # NumPy arrays, floats of one type: the common case needs no further check
     dtype = None
     arrays: list[Any] = []
+    shapes: list[Any] = []
     for value in inputs:
         if value is None:
             arrays.append(None)
+            shapes.append(None)
             continue
         if not isinstance(value, TensorBase):
             raise _no_tensor(op, value)
@@ -112,11 +114,12 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
             elif array.dtype is not dtype:
                 usual = False
         arrays.append(array)
+        shapes.append(shape_of(array))
         if tensor.track:
             track = True
     kernels = _cpu_kernels if usual else backend.kernels_for(op.name, arrays)
-    shapes = [None if array is None else shape_of(array) for array in arrays]
-    shape = rule.shape(*shapes, *args) if args else rule.shape(*shapes)
+    # Tuples are added up, because a call f(*x, *y) makes a list of all first and then its tuple.
+    shape = rule.shape(*(tuple(shapes) + args))
     track = track and recording() and rule.differentiable
     node = _unrecorded
     if track:
@@ -125,7 +128,8 @@ def apply(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
         node.needs = _tracked(inputs)
         if _share_an_array(arrays):
             arrays = _told_apart(inputs, arrays)
-    out = rule.forward(node, kernels, *arrays, *args) if args else rule.forward(node, kernels, *arrays)
+    given: tuple[Any, ...] = (node, kernels)
+    out = rule.forward(*(given + tuple(arrays) + args))
     if watch.watcher is not None:
         watch.watcher.forward(op, node, inputs, arrays, args, out)
     if track and type(out) is not tuple and not is_float(out) and out.dtype.kind != "c":
@@ -163,15 +167,11 @@ def unary(op: Any, value: Any) -> Any:
     x = value
     if x.version is not None and x.version.rewrites != x.seen:
         _refresh(x)
+    result = _looped_unary(rule, x)
+    if result is not None:
+        return result
     a = x.array
     track = x.track and recording() and rule.differentiable
-    if rule.loop >= 0 and (not track or rule.saves >= 0) and watch.watcher is None:
-        out = run_unary(rule.loop, a)
-        if out is not None:
-            result = new_tensor(out)
-            if track:
-                record(rule, result, x, None)
-            return result
     kernels = _cpu_kernels if type(a) is ndarray else backend.kernels_for(rule.op.name, [a])
     node = _unrecorded
     if track:
@@ -195,30 +195,62 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     whether shapes fit; only when it refuses is the shape rule asked, which says why."""
     x: TensorBase
     y: TensorBase
-    node: Node
-    result: TensorBase
     rule: Rule = op if type(op) is Rule else op.rule
     if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
-        try:
-            left, right = rule.op.operands(left, right)
-        except OperandError as error:
-            raise OperandError(f"{rule.op.name}: {error}") from None
+        left, right = _operands(rule, left, right)
     x = left
     y = right
     if x.version is not None and x.version.rewrites != x.seen:
         _refresh(x)
     if y.version is not None and y.version.rewrites != y.seen:
         _refresh(y)
+    result = _looped_binary(rule, x, y)
+    return _binary(rule, x, y) if result is None else result
+
+
+def _operands(rule: Any, left: Any, right: Any) -> Any:
+    """Both as tensors of one type."""
+    try:
+        return rule.op.operands(left, right)
+    except OperandError as error:
+        raise OperandError(f"{rule.op.name}: {error}") from None
+
+
+def _looped_unary(rule: Any, x: Any) -> Any:
+    """The result of an op that is nothing but one of the kernels' loops, None where its forward has to be called."""
+    track = x.track and recording() and rule.differentiable
+    if rule.loop < 0 or (track and rule.saves < 0) or watch.watcher is not None:
+        return None
+    out = run_unary(rule.loop, x.array)
+    if out is None:
+        return None
+    result: TensorBase = new_tensor(out)
+    if track:
+        record(rule, result, x, None)
+    return result
+
+
+def _looped_binary(rule: Any, x: Any, y: Any) -> Any:
+    """Likewise for two tensors."""
+    track = (x.track or y.track) and recording() and rule.differentiable
+    if rule.loop < 0 or (track and rule.saves < 0) or watch.watcher is not None:
+        return None
+    out = run_binary(rule.loop, x.array, y.array)
+    if out is None:
+        return None
+    result: TensorBase = new_tensor(out)
+    if track:
+        record(rule, result, x, y)
+    return result
+
+
+def _binary(rule: Any, x: Any, y: Any) -> Any:
+    """The result of an elementwise op of two tensors whose forward has to be called."""
+    node: Node
+    result: TensorBase
     a = x.array
     b = y.array
     track = (x.track or y.track) and recording() and rule.differentiable
-    if rule.loop >= 0 and (not track or rule.saves >= 0) and watch.watcher is None:
-        out = run_binary(rule.loop, a, b)
-        if out is not None:
-            result = new_tensor(out)
-            if track:
-                record(rule, result, x, y)
-            return result
     if alike(a, b):
         kernels = _cpu_kernels
     else:
@@ -231,7 +263,7 @@ def binary(op: Any, left: Any, right: Any) -> Any:
     if track:
         node = new_node(rule.op, (x, y), ())
         node.rule = rule
-        node.needs = PAIRS[2 * x.track + y.track]
+        node.needs = needs_of_two(x.track, y.track)
         if a is b and x is not y:
             b = _own_view(y)
     try:

@@ -18,6 +18,7 @@ cdef class _Counter:
 cdef _Counter _counter
 cdef tuple _YES
 cdef tuple _NO
+cdef tuple _PAIRS
 
 
 cdef class Node:
@@ -63,14 +64,16 @@ cdef class Node:
     cdef _restore(self, link)
 
 
-cdef _edge(value)
-cpdef without_base(value)
-cpdef new_node(op, tuple inputs, tuple args)
-cpdef start_node(node, op, tuple inputs, tuple args)
-cpdef record(rule, result, first, second)
-cdef _kept(value)
-cdef bint _may_be_written(link)
-cpdef saved_output(array, Py_ssize_t index, bint shared, version)
+
+cpdef tuple needs_of_two(bint first, bint second)
+cdef _edge(TensorBase tensor)
+cpdef TensorBase without_base(TensorBase tensor)
+cpdef Node new_node(op, tuple inputs, tuple args)
+cpdef Node start_node(Node node, op, tuple inputs, tuple args)
+cpdef record(Rule rule, TensorBase result, TensorBase x, TensorBase y)
+cdef TensorBase _kept(TensorBase tensor)
+cdef bint _has_counter(TensorBase tensor)
+cpdef saved_output(array, Py_ssize_t index, bint shared, Version version)
 
 
 @cython.final
@@ -85,4 +88,4 @@ cdef class Output(Node):
     cdef public Py_ssize_t index
 
 
-cpdef new_output(node, Py_ssize_t index, shape)
+cpdef Output new_output(Node node, Py_ssize_t index, shape)

@@ -37,7 +37,7 @@ class _Counter:
 
 _counter = _Counter()
 _YES, _NO = (True,), (False,)
-PAIRS = ((False, False), (False, True), (True, False), (True, True))  # the same few tuples for a million nodes
+_PAIRS = ((False, False), (False, True), (True, False), (True, True))  # the same few tuples for a million nodes
 
 
 class Node:
@@ -127,11 +127,14 @@ class Node:
             return tuple([self._restore(value) for value in self._links]) if self._outputs_saved else self._links
         if self._link0 is None:
             return ()
-        if self._versions is not None or _may_be_written(self._link0) or _may_be_written(self._link1):
-            self._check_versions()
         if self._outputs_saved:
+            self._check_versions()
             return tuple([self._restore(value) for value in self._saved])
-        return (self._link0,) if self._link1 is None else (self._link0, self._link1)
+        first: TensorBase = self._link0
+        second: TensorBase = self._link1
+        if self._versions is not None or _has_counter(first) or _has_counter(second):
+            self._check_versions()
+        return (first,) if second is None else (first, second)
 
     def input_shape(self, index: Any) -> Any:
         """Shape of an input whose gradient is wanted."""
@@ -231,7 +234,7 @@ class Node:
         self.count = len(inputs)
         if len(inputs) == 2:
             self._edge0, self._edge1 = _edge(inputs[0]), _edge(inputs[1])
-            self.needs = PAIRS[2 * (self._edge0 is not None) + (self._edge1 is not None)]
+            self.needs = needs_of_two(self._edge0 is not None, self._edge1 is not None)
         elif len(inputs) == 1:
             self._edge0 = _edge(inputs[0])
             self.needs = _NO if self._edge0 is None else _YES
@@ -243,6 +246,8 @@ class Node:
         if self._outputs_saved:
             self._saved = tuple([value if isinstance(value, TensorBase) else self._link_to_output(value, outputs)
                                  for value in self._saved])
+        elif self._links is None and not _has_counter(self._link0) and not _has_counter(self._link1):
+            return
         self._versions = self._current_versions()
 
     def _link(self, array: Any) -> Any:
@@ -396,9 +401,8 @@ class Node:
         return tensor
 
 
-def without_base(value: Any) -> Any:
+def without_base(tensor: Any) -> Any:
     """A saved view, but not the tensor that it is a view of: x[1] = f(x[0]) would close a cycle through it."""
-    tensor: TensorBase = value
     if tensor.track and tensor.node is None:
         return tensor  # a leaf is known by itself
     copy: TensorBase = new_tensor(tensor.array, tensor.node)
@@ -413,13 +417,14 @@ def changed_outside(link: Any) -> bool:
     return memory is not None and fingerprint(memory) != before
 
 
-def _edge(value: Any) -> Any:
+def needs_of_two(first: Any, second: Any) -> tuple[bool, bool]:
+    """(first, second)."""
+    return _PAIRS[2 * first + second]
+
+
+def _edge(tensor: Any) -> Any:
     """Where the gradient of an input goes: to its node, to itself if it is a leaf, nowhere if it is not tracked."""
-    tensor: TensorBase
-    if value is None:
-        return None
-    tensor = value
-    if not tensor.track:
+    if tensor is None or not tensor.track:
         return None
     return tensor if tensor.node is None else tensor.node
 
@@ -431,31 +436,26 @@ def new_node(op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
 
 def start_node(node: Any, op: Any, inputs: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
     """Give a blank node its number and what else is not None, 0 or False."""
-    fresh: Node = node
     _counter.last += 1
-    fresh.order = _counter.last
-    fresh.scope = scope()
-    fresh.op = op
-    fresh.args = args
-    fresh.needs = ()
-    fresh._inputs = inputs  # until seal()
-    return fresh
+    node.order = _counter.last
+    node.scope = scope()
+    node.op = op
+    node.args = args
+    node.needs = ()
+    node._inputs = inputs  # until seal()
+    return node
 
 
-def record(rule: Any, result: Any, first: Any, second: Any) -> None:
-    """Hang a node on the result of an op of one or two tensors whose rule says what it saves.
+def record(rule: Any, result: Any, x: Any, y: Any) -> None:
+    """Hang a node on the result of an op of one tensor x, or two, whose rule says what it saves.
 
     The same as forward with save() and then seal(), for ops whose forward was not called."""
-    tensor: TensorBase = result
-    x: TensorBase = first
-    y: TensorBase = second
-    known: Rule = rule
     node: Node = blank(Node)
     _counter.last += 1
     node.order = _counter.last
     node.scope = scope()
-    node.op = known.op
-    node.rule = known
+    node.op = rule.op
+    node.rule = rule
     node.args = ()
     node._edge0 = _edge(x)
     if y is None:
@@ -464,8 +464,8 @@ def record(rule: Any, result: Any, first: Any, second: Any) -> None:
     else:
         node.count = 2
         node._edge1 = _edge(y)
-        node.needs = PAIRS[2 * (node._edge0 is not None) + (node._edge1 is not None)]
-    if known.saves == OPERANDS:
+        node.needs = needs_of_two(node._edge0 is not None, node._edge1 is not None)
+    if rule.saves == OPERANDS:
         if y is None or node._edge0 is None:  # constant * y need not keep y
             node._link0 = _kept(x)
         elif node._edge1 is None:
@@ -473,29 +473,22 @@ def record(rule: Any, result: Any, first: Any, second: Any) -> None:
         else:
             node._link0 = _kept(x)
             node._link1 = _kept(y)
-        if _may_be_written(node._link0) or _may_be_written(node._link1):
+        if _has_counter(x) or _has_counter(y):
             node._versions = node._current_versions()
-    elif known.saves == OUTPUT:
-        node._link0 = saved_output(tensor.array, 0, False, tensor._shared_version())
+    elif rule.saves == OUTPUT:
+        node._link0 = saved_output(result.array, 0, False, result._shared_version())
         node._outputs_saved = True
-    node.shape = shape_of(tensor.array)
-    tensor.node = node
-    tensor.track = True
+    node.shape = shape_of(result.array)
+    result.node = node
+    result.track = True
 
 
-def _may_be_written(link: Any) -> bool:
-    """Whether a saved value has a write counter: others, and most have none, cannot have been changed."""
-    tensor: TensorBase
-    if link is None:
-        return False
-    if not isinstance(link, TensorBase):
-        return True
-    tensor = link
-    return tensor.version is not None
+def _has_counter(tensor: Any) -> bool:
+    """Whether there is a tensor that has a write counter: the others, which are most, cannot have been changed."""
+    return tensor is not None and tensor.version is not None
 
 
-def _kept(value: Any) -> Any:
-    tensor: TensorBase = value
+def _kept(tensor: Any) -> Any:
     return tensor if tensor.base is None else without_base(tensor)
 
 
@@ -530,12 +523,11 @@ class Output(Node):
 
 def new_output(node: Any, index: Any, shape: Any) -> Any:
     """The Output behind one of the outputs of `node`."""
-    parent: Node = node
     output: Output = blank(Output)
-    start_node(output, parent.op, (), ())
+    start_node(output, node.op, (), ())
     output.count = 1
-    output._edge0 = parent
-    output.scope = parent.scope
+    output._edge0 = node
+    output.scope = node.scope
     output.index = index
     output.shape = shape
     return output

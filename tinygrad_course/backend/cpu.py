@@ -10,6 +10,7 @@ from typing import Any
 
 from tinygrad_course import kernels
 from tinygrad_course.errors import KernelError
+from tinygrad_course.kernels.direct import gate
 
 COMPILED = kernels.AVAILABLE
 FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "statistics", "order", "shape", "copy", "index",
@@ -83,4 +84,4 @@ def _with_fallback(name: str, twin: Callable[..., Any], body: Callable[..., Any]
         fallback_counts[reason] += 1
         return body(x, *args)
 
-    return kernel
+    return functools.update_wrapper(gate(twin, kernel), body)

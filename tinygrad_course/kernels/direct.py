@@ -27,6 +27,11 @@ def binary(loop: int, a: Any, b: Any) -> Any:
     return None
 
 
+def gate(kernel: Any, otherwise: Any) -> Any:
+    """What calls `kernel` for float arrays and `otherwise` for all else: there are no compiled kernels, so `otherwise`."""
+    return otherwise
+
+
 def number(value: float, like: Any) -> Any:
     """`value` as a 0-d array of the type of `like`, or None if that is not float32 or float64."""
     return None

@@ -23,5 +23,5 @@ def blank(kind: Any) -> Any:
     return thing
 
 
-def die_like(kind: type, base: type) -> None:
-    """Let objects of `kind` be freed by the code of `base`: nothing to do, Python frees all in one way."""
+def live_like(kind: type, base: type) -> None:
+    """Let objects of `kind` be made and freed by the code of `base`: nothing to do, Python does it in one way."""

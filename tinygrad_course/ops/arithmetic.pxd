@@ -7,6 +7,6 @@ from tinygrad_course.ops.cast cimport cast, floating, operands
 
 cpdef add(input, other, alpha=*)
 cpdef sub(input, other, alpha=*)
-cpdef mul(input, other)
+cpdef TensorBase mul(input, other)
 cpdef div(input, other, rounding_mode=*)
-cpdef neg(input)
+cpdef TensorBase neg(input)

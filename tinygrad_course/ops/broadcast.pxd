@@ -3,6 +3,6 @@ from tinygrad_course.autograd.function cimport apply
 from tinygrad_course.autograd.node cimport Node
 from tinygrad_course.kernels.arrays cimport has_shape, same_shape
 
-cpdef sum_like(g, x)
-cpdef sum_to(x, tuple shape)
+cpdef sum_like(TensorBase g, TensorBase x)
+cpdef sum_to(TensorBase x, tuple shape)
 cpdef expand(x, tuple shape)

@@ -84,17 +84,14 @@ class Expand(Op):
 
 def sum_to(x: Any, shape: Shape) -> Any:
     """Sum x over axes so that it has `shape`; x itself if it has it already."""
-    operand: TensorBase = x
-    if has_shape(operand.array, shape):
+    if has_shape(x.array, shape):
         return x
     return apply(SumTo, (x,), (shape,))
 
 
 def sum_like(g: Any, x: Any) -> Any:
     """sum_to the shape of x: what a gradient of a broadcast x needs, and mostly nothing."""
-    gradient: TensorBase = g
-    operand: TensorBase = x
-    return g if same_shape(gradient.array, operand.array) else sum_to(g, operand.array.shape)
+    return g if same_shape(g.array, x.array) else sum_to(g, x.array.shape)
 
 
 def expand(x: Any, shape: Shape) -> Any:

@@ -165,7 +165,8 @@ def matmul(input: Any, other: Any) -> Any:
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x W^T + b over the last axis of input; a weight of shape (in_features,) makes a number of each row."""
-    if not isinstance(input, TensorBase) or not isinstance(weight, TensorBase) or not isinstance(bias, TensorBase | None):
+    if (not isinstance(input, TensorBase) or not isinstance(weight, TensorBase)
+            or (bias is not None and not isinstance(bias, TensorBase))):
         require_tensors("linear", input, weight, bias=bias)
     _same_dtype("linear", input, weight)
     _same_dtype("linear", input, bias)

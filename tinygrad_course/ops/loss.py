@@ -13,6 +13,7 @@ from tinygrad_course.autograd.node import Node
 from tinygrad_course.autograd.origin import warn
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import all_between, count_classes, is_float
+from tinygrad_course.kernels.direct import shape_of
 from tinygrad_course.ops.activation import sigmoid
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import add, div, log, mul, neg, sub
@@ -326,27 +327,31 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: boo
     Samples whose class is ignore_index count nothing.  label_smoothing s: the target is (1 - s) of itself + s / C."""
     reduction = check_reduction(size_average, reduce, reduction, "cross_entropy")
     warn_of_twice("cross_entropy", input, ("softmax", "log_softmax"), "give it the logits, it applies log_softmax itself")
-    if not 0.0 <= number("cross_entropy", label_smoothing, "label_smoothing") <= 1.0:
+    if type(label_smoothing) is not float:
+        label_smoothing = number("cross_entropy", label_smoothing, "label_smoothing")
+    if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
     if not isinstance(input, TensorBase) or not isinstance(target, TensorBase) or weight is not None:
         require_tensors("cross_entropy", input, target, weight=weight)
     require_floats("cross_entropy", "logits", input)
-    if target.array.dtype.kind == "f":
+    classes = target.array
+    if classes.dtype.kind == "f":
         if ignore_index >= 0:
             raise ValueError(f"cross_entropy: ignore_index={ignore_index} names a class number, but the target is floating "
                              "point and holds probabilities: leave ignore_index out, or give class numbers, target.long()")
         return _cross_entropy_with_probabilities(input, target, weight, reduction, label_smoothing)
-    if target.array.shape == input.array.shape and input.array.ndim > 1:
-        raise DTypeError(f"cross_entropy: the target has the input's shape {target.array.shape} but dtype "
-                         f"{target.array.dtype}. If it is one-hot, give class numbers, target.argmax(1), or probabilities, "
+    shape = shape_of(input.array)
+    if len(shape) > 1 and shape == shape_of(classes):
+        raise DTypeError(f"cross_entropy: the target has the input's shape {classes.shape} but dtype "
+                         f"{classes.dtype}. If it is one-hot, give class numbers, target.argmax(1), or probabilities, "
                          "target.float()")
     if weight is not None and weight.track:
         raise GraphError("cross_entropy: the class weights require a gradient, which this loss does not give; use "
                          "weight.detach()")
-    input, target, shape = _classes_last("cross_entropy", input, target)
-    _check_classes("cross_entropy", target, input.array.shape[1], ignore_index)
+    input, target, places = _classes_last("cross_entropy", input, target)
+    _check_classes("cross_entropy", target, shape_of(input.array)[1], ignore_index)
     loss, _ = apply(CrossEntropy, (input, target, weight), (int(ignore_index), float(label_smoothing), reduction))
-    return loss if shape is None or reduction != "none" else reshape(loss, shape)
+    return loss if places is None or reduction != "none" else reshape(loss, places)
 
 
 def linear_cross_entropy(input: Any, linear_weight: Any, target: Any, *, linear_bias: Any = None, weight: Any = None,
@@ -400,10 +405,11 @@ def _cross_entropy_with_probabilities(x: Any, target: Any, weight: Any, reductio
 
 def _classes_last(op: str, x: Any, target: Any) -> tuple[Any, Any, Shape | None]:
     """(x as (N, C), target as int64 (N,), shape of the unreduced loss or None if it is (N,) already)."""
-    if target.array.dtype.kind not in "iu":
-        raise DTypeError(f"{op}: the target must hold class numbers (integers), got dtype {target.array.dtype}; use "
+    classes = target.array
+    if classes.dtype.kind not in "iu":
+        raise DTypeError(f"{op}: the target must hold class numbers (integers), got dtype {classes.dtype}; use "
                          "target.long()")
-    xs, ts = x.array.shape, target.array.shape
+    xs, ts = shape_of(x.array), shape_of(classes)
     if len(xs) == 0 or ts != (xs[:1] + xs[2:] if len(xs) > 1 else ()):
         expected = xs[:1] + xs[2:] if len(xs) > 1 else ()
         hint = " Use target.squeeze(1)." if ts == (*expected, 1) else ""

@@ -50,8 +50,8 @@ class Generator:
 
     def get_state(self) -> Any:
         """Seed and position as a tensor of 24 bytes, for set_state."""
-        state = self._seed.to_bytes(8, "little") + self._offset.to_bytes(16, "little")
-        return new_tensor(np.frombuffer(state, np.uint8).copy())
+        state = bytearray(self._seed.to_bytes(8, "little") + self._offset.to_bytes(16, "little"))
+        return new_tensor(np.frombuffer(state, np.uint8))
 
     def set_state(self, state: Any) -> "Generator":
         """Continue where get_state() was called."""
