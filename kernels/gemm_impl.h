@@ -2,7 +2,7 @@
  *
  * Blocking.  The output is cut into blocks (a group of row blocks x a group of column panels); a block is one task:
  *
- *     for each slice of k of about 512 numbers:  pack the panels of B
+ *     for each slice of k of about 512 numbers:  pack the panels of B    (or as many whole terms as have 512)
  *         for each chunk of about 200 rows:  pack A                     both stay in the second cache
  *             for each panel of TC_NR columns
  *                 for each block of <= TC_MR rows:  C tile (+)= A B     in registers
@@ -44,6 +44,7 @@ typedef struct {
     tc_int row_blocks, panels;        /* of the whole matrix: blocks of <= TC_MR rows, panels of TC_NR columns */
     tc_int row_groups, panel_groups;  /* tasks per matrix */
     tc_int terms, slices;             /* of the sum, and of k */
+    tc_int joined;                    /* parts into which the terms are joined; `terms` if k is sliced */
     tc_int chunk;                     /* row blocks */
     int a_in_place, b_in_place;
     tc_int a_room;                    /* numbers of scratch for packed A */
@@ -100,6 +101,7 @@ typedef struct {
 } TC_PIECE;
 
 TC_INLINE TC_PIECE TC_FN(gemm_piece)(const TC_PLAN *q, tc_int j, tc_int end) {
+    if (q->run == q->p->n) return (TC_PIECE){end - j, j * q->p->b_col, j};
     tc_int run = j / q->run, at = j % q->run;
     return (TC_PIECE){tc_min(end - j, q->run - at), run * q->p->b_run + at * q->p->b_col, run * q->p->c_run + at};
 }
@@ -119,25 +121,44 @@ static void TC_FN(gemm_pack_panel)(const TC_PLAN *q, tc_int k, tc_int j, tc_int 
     }
 }
 
-/* Panels of k rows of B, one after another.  Where rows are contiguous a few are read to their end before the next. */
-static void TC_FN(gemm_pack_b)(const TC_PLAN *q, tc_int k, tc_int left, tc_int right, const TC_T *b, TC_T *out) {
+/* Panels of k rows of B, one after another, each `all` rows long.  Where rows are contiguous a few are read to their end
+ * before the next. */
+static void TC_FN(gemm_pack_b)(const TC_PLAN *q, tc_int k, tc_int all, tc_int left, tc_int right, const TC_T *b, TC_T *out) {
     tc_int step = q->p->b_col == 1 ? 8 : k;
     for (tc_int p = 0; p < k; p += step)
         for (tc_int j = left; j < right; j += TC_NR)
             TC_FN(gemm_pack_panel)(q, tc_min(step, k - p), j, tc_min(right, j + TC_NR), b + p * q->p->b_row,
-                                   out + (j - left) * k + p * TC_NR);
+                                   out + (j - left) * all + p * TC_NR);
 }
 
-/* Blocks of rows of A, in a good order for either layout. */
-static void TC_FN(gemm_pack_a)(const TC_PLAN *q, tc_int first, tc_int last, tc_int k, const TC_T *a, TC_T *out) {
+/* The rows of a task in blocks of `size` or, the first ones, size + 1. */
+#define TC_ROW_CUT TC_FN(gemm_row_cut)
+typedef struct {
+    tc_int top, size, larger, blocks;
+} TC_ROW_CUT;
+
+TC_INLINE TC_ROW_CUT TC_FN(gemm_cut)(tc_int top, tc_int end) {
+    tc_int rows = end - top, blocks = tc_ceil_div(rows, TC_MR);
+    return (TC_ROW_CUT){top, rows / blocks, rows % blocks, blocks};
+}
+
+/* Where block i begins. */
+TC_INLINE tc_int TC_FN(gemm_block)(const TC_ROW_CUT *cut, tc_int i) {
+    return cut->top + i * cut->size + tc_min(i, cut->larger);
+}
+
+/* Blocks first .. last - 1 of rows of A, each [k][rows], in a good order for either layout. */
+static void TC_FN(gemm_pack_a)(const TC_PLAN *q, const TC_ROW_CUT *cut, tc_int first, tc_int last, tc_int terms, tc_int k,
+                               const TC_T *a, TC_T *out) {
     const tc_gemm_problem *p = q->p;
-    tc_int step = p->a_row == 1 ? 16 : k, top = tc_cut(p->m, q->row_blocks, first);
-    for (tc_int r = 0; r < k; r += step)
-        for (tc_int block = first; block < last; block++) {
-            tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
-            TC_FN(pack_a)(m, tc_min(step, k - r), a + i0 * p->a_row + r * p->a_col, p->a_row, p->a_col,
-                          out + (i0 - top) * k + r * m);
-        }
+    tc_int step = p->a_row == 1 ? 8 : k, top = TC_FN(gemm_block)(cut, first);
+    for (tc_int term = 0; term < terms; term++)
+        for (tc_int r = 0; r < k; r += step)
+            for (tc_int block = first; block < last; block++) {
+                tc_int i0 = TC_FN(gemm_block)(cut, block), m = TC_FN(gemm_block)(cut, block + 1) - i0;
+                TC_FN(pack_a)(m, tc_min(step, k - r), a + term * p->a_term + i0 * p->a_row + r * p->a_col, p->a_row,
+                              p->a_col, out + (i0 - top) * terms * k + (term * k + r) * m);
+            }
 }
 
 static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
@@ -150,26 +171,26 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
     task /= q->panel_groups;
     tc_int row_group = task % q->row_groups;
     TC_FN(gemm_batch)(q, task / q->row_groups, &a, &b, &c);
-    tc_int block0 = tc_cut(q->row_blocks, q->row_groups, row_group);
-    tc_int block1 = tc_cut(q->row_blocks, q->row_groups, row_group + 1);
+    tc_int row0 = tc_cut(p->m, q->row_groups, row_group), row1 = tc_cut(p->m, q->row_groups, row_group + 1);
+    const TC_ROW_CUT cut = TC_FN(gemm_cut)(row0, row1);
     tc_int panel0 = tc_cut(q->panels, q->panel_groups, panel_group);
     tc_int panel1 = tc_cut(q->panels, q->panel_groups, panel_group + 1);
-    const TC_FN(tc_tile_matrix) (*tile)[TC_MR] = p->a_col == 1 && q->a_in_place ? TC_FN(tile_across) : TC_FN(tile_down);
-    tc_int a_pitch = p->a_col == 1 ? p->a_row : p->a_col;
+    tc_int left = panel0 * TC_NR, right = tc_min(p->n, panel1 * TC_NR);
 
-    for (tc_int part = 0; part < q->terms * q->slices; part++) {
-        tc_int term = part / q->slices, slice = part % q->slices;
-        tc_int k0 = tc_cut(p->k, q->slices, slice), k = tc_cut(p->k, q->slices, slice + 1) - k0;
-        tc_int left = panel0 * TC_NR, right = tc_min(p->n, panel1 * TC_NR);
+    for (tc_int part = 0; part < q->joined * q->slices; part++) {
+        tc_int slice = part % q->slices, term = tc_cut(q->terms, q->joined, part / q->slices);
+        tc_int terms = tc_cut(q->terms, q->joined, part / q->slices + 1) - term;
+        tc_int k0 = tc_cut(p->k, q->slices, slice), k = tc_cut(p->k, q->slices, slice + 1) - k0, all = terms * k;
         const TC_T *a_part = a + term * p->a_term + k0 * p->a_col, *b_part = b + term * p->b_term + k0 * p->b_row;
         int add = p->add || part > 0;
-        if (!q->b_in_place) TC_FN(gemm_pack_b)(q, k, left, right, b_part, packed_b);
-        for (tc_int first = block0; first < block1; first += q->chunk) {
-            tc_int last = tc_min(block1, first + q->chunk), top = tc_cut(p->m, q->row_blocks, first);
-            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, first, last, k, a_part, packed_a);
+        for (tc_int t = 0; t < terms && !q->b_in_place; t++)
+            TC_FN(gemm_pack_b)(q, k, all, left, right, b_part + t * p->b_term, packed_b + t * k * TC_NR);
+        for (tc_int first = 0; first < cut.blocks; first += q->chunk) {
+            tc_int last = tc_min(cut.blocks, first + q->chunk), top = TC_FN(gemm_block)(&cut, first);
+            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, &cut, first, last, terms, k, a_part, packed_a);
             for (tc_int panel = panel0; panel < panel1; panel++) {
                 tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1, ldb = TC_NR;
-                const TC_T *rows = packed_b + (j0 - left) * k;
+                const TC_T *rows = packed_b + (j0 - left) * all;
                 TC_PIECE piece = TC_FN(gemm_piece)(q, j0, j0 + n), to_next;
                 int whole = !q->turned && n % TC_VL == 0 && piece.n == n;
                 if (q->b_in_place) {
@@ -182,8 +203,8 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
                     }
                 }
                 if (bias && !q->row_bias && n % TC_VL) memcpy(edge_bias, bias + j0, sizeof(TC_T) * (size_t)n);
-                for (tc_int block = first; block < last; block++) {
-                    tc_int i0 = tc_cut(p->m, q->row_blocks, block), m = tc_cut(p->m, q->row_blocks, block + 1) - i0;
+                for (tc_int block = first, i0 = top, m; block < last; block++, i0 += m) {
+                    m = TC_FN(gemm_block)(&cut, block + 1) - i0;
                     TC_T *to = q->turned ? c + j0 * p->c_row + i0 : c + i0 * p->c_row + piece.c;
                     TC_TILE_OUT out = {to, p->c_row, add, NULL, NULL};
                     if (!whole) out = (TC_TILE_OUT){aside, TC_NR, 0, NULL, NULL};
@@ -191,8 +212,11 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
                         if (q->row_bias) out.row_bias = bias + i0;
                         else out.col_bias = n % TC_VL ? edge_bias : bias + j0;
                     }
-                    if (q->a_in_place) tile[nv - 1][m - 1](k, a_part + i0 * p->a_row, a_pitch, rows, ldb, &out);
-                    else tile[nv - 1][m - 1](k, packed_a + (i0 - top) * k, m, rows, ldb, &out);
+                    const TC_T *from = q->a_in_place ? a_part + i0 * p->a_row : packed_a + (i0 - top) * all;
+                    if (q->a_in_place && p->a_col == 1)
+                        TC_FN(tile_runs)[nv - 1][m - 1](terms, p->a_term, k, from, p->a_row, rows, ldb, &out);
+                    else
+                        TC_FN(tile_down)[nv - 1][m - 1](all, from, q->a_in_place ? p->a_col : m, rows, ldb, &out);
                     if (whole) continue;
                     TC_FN(gemm_store)(m, piece.n, aside, to, p->c_row, add, q->turned);
                     for (tc_int at = piece.n; at < n; at += to_next.n) {
@@ -458,8 +482,11 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     q.run = p->run ? p->run : p->n;
     q.row_blocks = tc_ceil_div(p->m, TC_MR);
     q.panels = tc_ceil_div(p->n, TC_NR);
-    q.slices = tc_max(1, tc_ceil_div(p->k, tc_min(p->m, p->n) <= TC_GEMM_THIN ? TC_GEMM_SHORT : TC_GEMM_SLICE));
-    q.b_in_place = p->b_col == 1 && q.row_blocks == 1;
+    /* Slices of k; or terms in a row, so that C is not read and written for each. */
+    tc_int longest = tc_min(p->m, p->n) <= TC_GEMM_THIN ? TC_GEMM_SHORT : TC_GEMM_SLICE;
+    q.slices = tc_max(1, tc_ceil_div(p->k, longest));
+    q.joined = tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k)));
+    q.b_in_place = p->b_col == 1 && q.row_blocks == 1 && q.joined == q.terms;
     /* A task per thread; two where that costs little, in case a thread is held up.  The longer side is cut first. */
     int large = batch * q.terms * p->m * p->n * p->k > TC_GEMM_LARGE && batch * p->m * p->n > TC_GEMM_WIDE;
     tc_int tasks = large ? 2 * threads : threads;
@@ -472,12 +499,12 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     }
     q.row_groups = tc_min(q.row_groups, q.row_blocks);
     q.panel_groups = tc_min(tc_max(q.panel_groups, tc_ceil_div(q.panels, TC_GEMM_COLS / TC_NR)), q.panels);
-    /* Rows a multiple of 2 KB apart share the places of the first cache; a column takes a line for every number. */
+    /* Rows a multiple of 4 KB apart share the places of the first cache; a column takes a line for every number. */
     tc_int group_panels = tc_ceil_div(q.panels, q.panel_groups);
-    if (p->a_col == 1) q.a_in_place = group_panels < 8 || p->a_row * TC_TBYTES % 2048 != 0;
-    else q.a_in_place = p->a_row == 1 && group_panels < 3;
-    q.chunk = tc_min(tc_ceil_div(q.row_blocks, q.row_groups), tc_max(1, TC_GEMM_ROWS / TC_MR));
-    tc_int k = tc_ceil_div(p->k, q.slices);
+    if (p->a_col == 1) q.a_in_place = group_panels < 8 || p->a_row * TC_TBYTES % 4096 != 0;
+    else q.a_in_place = p->a_row == 1 && group_panels < 3 && q.joined == q.terms;
+    q.chunk = tc_min(tc_ceil_div(tc_ceil_div(p->m, q.row_groups), TC_MR), tc_max(1, TC_GEMM_ROWS / TC_MR));
+    tc_int k = tc_ceil_div(p->k, q.slices) * tc_ceil_div(q.terms, q.joined);
     q.a_room = q.a_in_place ? 0 : (q.chunk * TC_MR * k + TC_VL + 63) / 64 * 64;
     tc_int b_room = k * TC_NR * (q.b_in_place ? 1 : group_panels);
     return tc_run(TC_FN(gemm_task), &q, batch * q.row_groups * q.panel_groups,
@@ -487,3 +514,4 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
 static const tc_gemm_function TC_FN(tc_gemm_entry) = TC_FN(gemm);
 #undef TC_PLAN
 #undef TC_PIECE
+#undef TC_ROW_CUT

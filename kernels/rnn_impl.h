@@ -18,7 +18,7 @@
  * - The sequences of a batch may end early (packed sequences): step t has the first size[t] of them, size decreasing.
  *   In reverse, a sequence begins at its own last step; until then its h and c stay what they were set to.
  */
-#define TC_USE_TILE_MATRIX
+#define TC_USE_TILE_ACROSS
 #include "tile_impl.h"
 #include "rnn_gates_impl.h"
 
