@@ -10,6 +10,9 @@
  * there is no matrix of columns.
  */
 #define TC_IMAGE TC_FN(tc_image)
+#ifndef TC_SHORT_LOOP
+#define TC_SHORT_LOOP __asm__ volatile("") /* in a loop that compilers would replace by memset or memcpy: rows are short */
+#endif
 
 typedef struct {
     const TC_T *data, *end;            /* (n, channels_total, h, w), and where it ends */
@@ -108,7 +111,10 @@ TC_INLINE void TC_FN(image_unit)(const TC_IMAGE *m, tc_int images, tc_int u, tc_
 TC_INLINE void TC_FN(copy_run)(TC_T *restrict to, const TC_T *restrict from, tc_int len) {
     if (len >= TC_VL) {
         tc_int i = 0;
-        for (; i + TC_VL <= len; i += TC_VL) TC_FN(tc_store)(to + i, TC_FN(tc_load)(from + i));
+        for (; i + TC_VL <= len; i += TC_VL) {
+            TC_FN(tc_store)(to + i, TC_FN(tc_load)(from + i));
+            TC_SHORT_LOOP;
+        }
         if (i < len) TC_FN(tc_store)(to + len - TC_VL, TC_FN(tc_load)(from + len - TC_VL));
         return;
     }
@@ -156,7 +162,10 @@ TC_INLINE void TC_FN(store_even)(TC_T *p, TC_VEC v, tc_int n) {
 #endif
 
 TC_INLINE void TC_FN(zero_run)(TC_T *to, tc_int len) {
-    for (tc_int q = 0; q < len; q += TC_VL) TC_FN(tc_store)(to + q, (TC_VEC){0});
+    for (tc_int q = 0; q < len; q += TC_VL) {
+        TC_FN(tc_store)(to + q, (TC_VEC){0});
+        TC_SHORT_LOOP;
+    }
 }
 
 /* to[q] = from[q * step] for q < len, 0 for len <= q < width.  Writes whole vectors, so up to TC_VL - 1 zeros more; reads
@@ -170,6 +179,7 @@ TC_INLINE void TC_FN(fill_row)(TC_T *restrict to, const TC_T *restrict from, tc_
         TC_VEC v = TC_FN(tc_load)(from + q * step);
         if (step == 2) v = TC_EVEN(v, TC_FN(tc_load)(from + q * 2 + TC_VL));
         TC_FN(tc_store)(to + q, v);
+        TC_SHORT_LOOP;
     }
     if (q < whole) {
         TC_VEC v = TC_FN(tc_load)(from + q * step);
@@ -177,7 +187,10 @@ TC_INLINE void TC_FN(fill_row)(TC_T *restrict to, const TC_T *restrict from, tc_
         TC_FN(tc_store)(to + q, TC_FN(tc_select)(beyond, v, (TC_VEC){0}));
         q += TC_VL;
     }
-    for (; q < len; q++) to[q] = from[q * step];
+    for (; q < len; q++) {
+        to[q] = from[q * step];
+        TC_SHORT_LOOP;
+    }
     TC_FN(zero_run)(to + q, width - q);
 }
 

@@ -15,7 +15,8 @@
  *         for each panel of TC_NR columns                           the lines it reads stay in L1 during the rows
  *             for each block of <= TC_MR output channels:  tile     in registers
  *
- * A panel is two vectors of columns.  Where its numbers are found depends on the shape, whichever needs least work:
+ * A panel is two vectors of columns, four if there are few output channels and the padded copy is read.  Where its numbers
+ * are found depends on the shape, whichever needs least work:
  *     ROWS   a vector lies in one row of the output; the last vector of a row is partly junk, which is not stored
  *     FLAT   vectors run over the rows at the pitch of the padded copy; the positions between the rows are junk
  *     PACK   no junk: the columns are copied to a packed panel first.  For small maps: columns run over images as well.
@@ -39,10 +40,10 @@
 #define TC_CONV_MODES
 enum { TC_ROWS, TC_FLAT, TC_PACK };
 typedef struct {
-    int vectors;                  /* 1 or 2 */
+    int vectors;                  /* 1 to `width` */
     int whole;                    /* the columns lie in a row in the output: the tile may store there itself */
-    tc_int from[2];               /* ROWS, FLAT: where the vectors begin in the padded copy */
-    int run[3];                   /* PACK: vector v copies runs run[v] .. run[v + 1] - 1 */
+    tc_int from[4];               /* ROWS, FLAT: where the vectors begin in the padded copy */
+    int run[5];                   /* PACK: vector v copies runs run[v] .. run[v + 1] - 1 */
     int store0, store1;
 } tc_panel;
 #endif
@@ -64,7 +65,7 @@ typedef struct {
     TC_T *dst;                                  /* first element of the grid in image 0, channel 0 */
     tc_int dst_image, dst_channel, dst_row, dst_col;
     /* set by taps_run: */
-    int mode;
+    int mode, width;                            /* width: vectors in a panel */
     tc_int slices, row_blocks, row_groups;
     TC_T *packed_weight;                        /* [group][slice][block][k][m] */
     tc_int *table;                              /* offset of each k of a slice */
@@ -95,7 +96,7 @@ static void TC_FN(build_columns)(const TC_TAPS *q, tc_int images, tc_int rows, T
     const TC_IMAGE *m = &q->image;
     tc_int vectors = TC_FN(count_vectors)(q, q->mode, images, rows), most = images * rows * m->grid_w;
     tc_int per_image = vectors / tc_max(1, images), per_row = tc_ceil_div(m->grid_w, TC_VL);
-    u->panels = tc_ceil_div(vectors, 2);
+    u->panels = tc_ceil_div(vectors, q->width);
     u->panel = (tc_panel *)tc_take(arena, sizeof(tc_panel) * (size_t)u->panels);
     u->runs = (tc_segment *)tc_take(arena, sizeof(tc_segment) * (size_t)tc_min(most, images * rows + 2 * vectors));
     u->stores = (tc_segment *)tc_take(arena, sizeof(tc_segment) * (size_t)tc_min(most, images * rows + 2 * vectors));
@@ -103,13 +104,12 @@ static void TC_FN(build_columns)(const TC_TAPS *q, tc_int images, tc_int rows, T
     int runs = 0, stores = 0;
     for (tc_int p = 0; p < u->panels; p++) {
         tc_panel *panel = u->panel + p;
-        panel->vectors = (int)tc_min(2, vectors - 2 * p);
+        panel->vectors = (int)tc_min(q->width, vectors - q->width * p);
         panel->store0 = stores;
         panel->from[0] = panel->from[1] = 0;
-        panel->run[0] = panel->run[1] = panel->run[2] = runs;
         for (int v = 0; v < panel->vectors; v++) {
             panel->run[v] = runs;
-            tc_int index = 2 * p + v, n, r, c, width = m->pitch;
+            tc_int index = q->width * p + v, n, r, c, width = m->pitch;
             /* Image, row and column of lane 0, and the pitch at which positions run on from there. */
             if (q->mode == TC_PACK) {
                 tc_int at = index * TC_VL;
@@ -148,7 +148,8 @@ static void TC_FN(build_columns)(const TC_TAPS *q, tc_int images, tc_int rows, T
             panel->run[v + 1] = runs;
         }
         panel->store1 = stores;
-        panel->whole = q->dst_col == 1 && stores == panel->store0 + 1 &&
+        if (panel->vectors == 3) panel->from[3] = panel->from[2]; /* there is no tile of three: a fourth for nothing */
+        panel->whole = q->dst_col == 1 && panel->vectors != 3 && stores == panel->store0 + 1 &&
                        u->stores[panel->store0].len == panel->vectors * TC_VL;
     }
 }
@@ -219,9 +220,9 @@ TC_INLINE void TC_FN(store_apart)(TC_T *to, tc_int step, const TC_T *from, tc_in
 }
 
 /* The valid columns of a tile that was computed aside. */
-static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, const TC_T *tile, TC_T *dst,
+static void TC_FN(store_columns)(const tc_segment *list, int n, tc_int rows, const TC_T *tile, tc_int pitch, TC_T *dst,
                                  tc_int dst_channel, tc_int dst_col) {
-    for (tc_int i = 0; i < rows; i++, tile += TC_NR, dst += dst_channel)
+    for (tc_int i = 0; i < rows; i++, tile += pitch, dst += dst_channel)
         for (int s = 0; s < n; s++) {
             const TC_T *from = tile + list[s].lane;
             TC_T *to = dst + list[s].at;
@@ -265,6 +266,7 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
     tc_int block0 = tc_cut(q->row_blocks, q->row_groups, row_group);
     tc_int block1 = tc_cut(q->row_blocks, q->row_groups, row_group + 1);
     tc_int row0 = tc_cut(q->out, q->row_blocks, block0), row1 = tc_cut(q->out, q->row_blocks, block1);
+    tc_int pitch = q->width * TC_VL;
     TC_T *dst = q->dst + n0 * q->dst_image + group * q->out * q->dst_channel + r0 * q->dst_row;
     const TC_T *weight = q->packed_weight + group * q->out * q->in * m->taps;
 
@@ -274,7 +276,8 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
         else TC_FN(image_fill)(m, n0, images, r0, group * q->in + c0, group * q->in + c1, copy);
         for (const tc_panel *panel = u->panel; panel < u->panel + u->panels; panel++) {
             int nv = panel->vectors;
-            const TC_T *from[2] = {copy + panel->from[0], copy + panel->from[1]};
+            const TC_T *from[4];
+            for (int v = 0; v < q->width; v++) from[v] = copy + panel->from[v];
             for (int v = 0; v < nv && q->mode == TC_PACK && !q->shared; v++)
                 TC_FN(pack_columns)(u->runs + panel->run[v], panel->run[v + 1] - panel->run[v], k, copy, q->table,
                                     packed + v * TC_VL);
@@ -285,15 +288,16 @@ static void TC_FN(taps_task)(const void *plan, tc_int task, void *scratch) {
                 const TC_T *bias = q->bias && slice == 0 ? q->bias + group * q->out + i0 : NULL;
                 TC_T *to = dst + i0 * q->dst_channel;
                 /* A partly valid tile is made aside and stored when it is complete. */
-                TC_T *tile = aside + ((panel - u->panel) * (row1 - row0) + i0 - row0) * TC_NR;
-                TC_TILE_OUT out = {tile, TC_NR, slice > 0, bias, NULL};
+                TC_T *tile = aside + ((panel - u->panel) * (row1 - row0) + i0 - row0) * pitch;
+                TC_TILE_OUT out = {tile, pitch, slice > 0, bias, NULL};
                 if (panel->whole)
                     out = (TC_TILE_OUT){to + u->stores[panel->store0].at, q->dst_channel, slice > 0, bias, NULL};
                 if (q->mode == TC_PACK) TC_FN(tile_panels)[nv - 1][mr - 1](k, a, packed, TC_NR, &out);
+                else if (nv > 2) TC_FN(tile_table_wide)[mr - 1](k, a, from, q->table, &out);
                 else TC_FN(tile_table)[nv - 1][mr - 1](k, a, from, q->table, &out);
                 if (!panel->whole && slice == q->slices - 1)
-                    TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, tile, to,
-                                         q->dst_channel, q->dst_col);
+                    TC_FN(store_columns)(u->stores + panel->store0, panel->store1 - panel->store0, mr, tile, pitch,
+                                         to, q->dst_channel, q->dst_col);
             }
             if (q->shared) packed += k * TC_NR;
         }
@@ -319,6 +323,7 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     q->mode = vectors[TC_ROWS] <= vectors[TC_FLAT] ? TC_ROWS : TC_FLAT;
     tc_int rows = q->out / q->row_groups;
     if (vectors[TC_PACK] * (rows + 3) < vectors[q->mode] * rows) q->mode = TC_PACK;
+    q->width = q->mode != TC_PACK && q->out <= TC_WIDE_ROWS ? 4 : 2;
     q->table = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)(channels * m->taps));
     q->packed_weight = (TC_T *)tc_take(arena, sizeof(TC_T) * (size_t)(q->groups * q->out * q->in * m->taps));
     TC_FN(build_columns)(q, m->unit_images, m->unit_rows, &q->full, arena);
@@ -334,7 +339,7 @@ static void TC_FN(taps_layout)(TC_TAPS *q, tc_arena *arena) {
     /* The last vector of the last row runs over the end of the copy by less than a row and a vector. */
     q->copy_room = (channels * m->channel_stride + m->pitch + 2 * TC_VL + 63) / 64 * 64;
     q->packed_room = q->mode == TC_PACK && !q->shared ? (channels * m->taps * TC_NR + 63) / 64 * 64 : 0;
-    q->aside_room = tc_ceil_div(q->row_blocks, q->row_groups) * TC_MR * q->full.panels * TC_NR;
+    q->aside_room = tc_ceil_div(q->row_blocks, q->row_groups) * TC_MR * q->full.panels * q->width * TC_VL;
 }
 
 static int TC_FN(taps_run)(TC_TAPS *q, int threads) {

@@ -1,6 +1,6 @@
 /* The register tile: the one piece of arithmetic under matmul and all three convolutions.
  *
- *     C[i][j] (+)= sum over k of A(i, k) * B(k, j)          i < m <= TC_MR,   j < nv * TC_VL,   nv = 1 or 2
+ *     C[i][j] (+)= sum over k of A(i, k) * B(k, j)          i < m <= TC_MR,   j < nv * TC_VL,   nv = 1, 2 or 4
  *
  * The m * nv accumulators stay in vector registers during the whole sum (14 x 2 of the 32 of AVX-512, 6 x 2 of the 16
  * of AVX2 and SSE).  A step loads nv vectors of B, broadcasts m numbers of A, and does m * nv FMAs: many independent
@@ -9,10 +9,12 @@
  * Five ways to find A and B, otherwise one body:
  *     tile_panels   A packed [k][m],            B rows at b + k * ldb          convolution with packed columns
  *     tile_table    A packed [k][m],            B vector j at b[j] + table[k]  convolution read from the image
- *     tile_rows     A(i, k) = a[a_row[i] + k],  B rows at b + k * ldb          weight gradient: A is the image
- *                   in `rows` runs of `len`, a_skip apart
- *     tile_across   A(i, k) = a[i * lda + k],   B rows at b + k * ldb          matmul, rows of A in place
+ *     tile_across   A(i, k) = a[i * lda + k],   B rows at b + k * ldb          rows of A in place
+ *     tile_runs     the same for `runs` runs of k numbers, a_skip apart        matmul, one run for each term of the sum
  *     tile_down     A(i, k) = a[i + k * lda],   B rows at b + k * ldb          matmul, columns of A in place, or packed
+ *
+ * With few rows (TC_WIDE_ROWS) there are too few sums under way, and too many loads for them: tile_table has a copy with
+ * four vectors for those.
  *
  * m and nv are compile-time constants in every copy: an accumulator array with a variable bound lives in memory.  The
  * function tables are indexed [nv - 1][m - 1].  A sum is always taken in the order of k, whatever m, nv and the way of
@@ -22,6 +24,8 @@
  * (row_bias[i], col_bias[j]).  Reads and writes exactly m x nv * TC_VL numbers of c, never beyond.
  */
 
+#define TC_TILE_V 4
+#define TC_WIDE_ROWS (TC_MR == 14 ? 6 : 3)
 #define TC_TILE_OUT TC_FN(tc_tile_out)
 #define TC_LOAD TC_FN(tc_load)
 #define TC_STORE TC_FN(tc_store)
@@ -33,7 +37,7 @@ typedef struct {
     const TC_T *row_bias, *col_bias;
 } TC_TILE_OUT;
 
-TC_INLINE void TC_FN(tile_finish)(int m, int nv, TC_VEC acc[TC_MR][2], const TC_TILE_OUT *out) {
+TC_INLINE void TC_FN(tile_finish)(int m, int nv, TC_VEC acc[TC_MR][TC_TILE_V], const TC_TILE_OUT *out) {
     TC_T *c = out->c;
     const TC_T *row_bias = out->row_bias, *col_bias = out->col_bias;
     if (out->add) {
@@ -66,7 +70,7 @@ TC_INLINE void TC_FN(tile_finish)(int m, int nv, TC_VEC acc[TC_MR][2], const TC_
 }
 
 #define TC_CLEAR(m, nv)                                       \
-    TC_VEC acc[TC_MR][2];                                     \
+    TC_VEC acc[TC_MR][TC_TILE_V];                             \
     TC_UNROLL                                                 \
     for (int i = 0; i < m; i++) {                             \
         TC_UNROLL                                             \
@@ -93,34 +97,13 @@ TC_INLINE void TC_FN(tile_table_body)(int m, int nv, tc_int k, const TC_T *a, co
                                       const tc_int *table, const TC_TILE_OUT *out) {
     TC_CLEAR(m, nv)
     for (tc_int p = 0; p < k; p++, a += m) {
-        TC_VEC row[2];
+        TC_VEC row[TC_TILE_V];
         TC_UNROLL
         for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b[j] + table[p]);
         TC_UNROLL
         for (int i = 0; i < m; i++) {
             TC_UNROLL
             for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
-        }
-    }
-    TC_FN(tile_finish)(m, nv, acc, out);
-}
-
-TC_INLINE void TC_FN(tile_rows_body)(int m, int nv, tc_int rows, tc_int len, tc_int a_skip, const TC_T *a,
-                                     const tc_int *a_row, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {
-    const TC_T *line[TC_MR];
-    TC_UNROLL
-    for (int i = 0; i < m; i++) line[i] = a + a_row[i];
-    TC_CLEAR(m, nv)
-    for (tc_int r = 0, at = 0; r < rows; r++, at += a_skip) {
-        for (tc_int p = at; p < at + len; p++, b += ldb) {
-            TC_VEC row[2];
-            TC_UNROLL
-            for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
-            TC_UNROLL
-            for (int i = 0; i < m; i++) {
-                TC_UNROLL
-                for (int j = 0; j < nv; j++) acc[i][j] += line[i][p] * row[j];
-            }
         }
     }
     TC_FN(tile_finish)(m, nv, acc, out);
@@ -167,21 +150,23 @@ TC_INLINE void TC_FN(tile_lanes_body)(int m, int nv, int k_is_item, TC_TILE_LANE
 }
 
 /* Fourteen row pointers do not fit into the registers; x86 adds 0, 1 or 2 times the pitch to a pointer for nothing. */
-TC_INLINE void TC_FN(tile_across_body)(int m, int nv, tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
-                                       const TC_TILE_OUT *out) {
+TC_INLINE void TC_FN(tile_runs_body)(int m, int nv, tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda,
+                                     const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {
     const TC_T *third[(TC_MR + 2) / 3];
     TC_UNROLL
     for (int i = 0; i < m; i += 3) third[i / 3] = a + i * lda;
     TC_CLEAR(m, nv)
-    for (tc_int p = 0; p < k; p++, b += ldb) {
-        TC_VEC row[2];
-        TC_UNROLL
-        for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
-        TC_UNROLL
-        for (int i = 0; i < m; i++) {
-            const TC_T *line = third[i / 3] + i % 3 * lda;
+    for (tc_int at = 0; runs > 0; runs--, at += a_skip) {
+        for (tc_int p = at; p < at + k; p++, b += ldb) {
+            TC_VEC row[2];
             TC_UNROLL
-            for (int j = 0; j < nv; j++) acc[i][j] += line[p] * row[j];
+            for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+            TC_UNROLL
+            for (int i = 0; i < m; i++) {
+                const TC_T *line = third[i / 3] + i % 3 * lda;
+                TC_UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] += line[p] * row[j];
+            }
         }
     }
     TC_FN(tile_finish)(m, nv, acc, out);
@@ -207,14 +192,16 @@ TC_INLINE void TC_FN(tile_down_body)(int m, int nv, tc_int k, const TC_T *a, tc_
 typedef void (*TC_FN(tc_tile_panels))(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
 typedef void (*TC_FN(tc_tile_table))(tc_int k, const TC_T *a, const TC_T *const *b, const tc_int *table,
                                      const TC_TILE_OUT *out);
-typedef void (*TC_FN(tc_tile_rows))(tc_int rows, tc_int len, tc_int a_skip, const TC_T *a, const tc_int *a_row,
-                                    const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
+typedef void (*TC_FN(tc_tile_runs))(tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda, const TC_T *b,
+                                    tc_int ldb, const TC_TILE_OUT *out);
 typedef void (*TC_FN(tc_tile_matrix))(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
                                       const TC_TILE_OUT *out);
 
 #if TC_MR == 6
 #define TC_EACH_M(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
+#define TC_EACH_FEW(X, nv) X(1, nv) X(2, nv) X(3, nv)
 #else
+#define TC_EACH_FEW(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
 #define TC_EACH_M(X, nv)                                                                                        \
     X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv) \
     X(13, nv) X(14, nv)
@@ -244,24 +231,11 @@ static const TC_FN(tc_tile_panels) TC_FN(tile_panels)[2][TC_MR] = {{TC_EACH_M(TC
     }
 TC_EACH_M(TC_DEFINE, 1)
 TC_EACH_M(TC_DEFINE, 2)
+TC_EACH_FEW(TC_DEFINE, 4)
 #undef TC_DEFINE
 #define TC_ENTRY(m, nv) TC_TILE_NAME(tile_table, m, nv),
 static const TC_FN(tc_tile_table) TC_FN(tile_table)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
-#undef TC_ENTRY
-#endif
-
-#ifdef TC_USE_TILE_ROWS
-#define TC_DEFINE(m, nv)                                                                                           \
-    static void TC_TILE_NAME(tile_rows, m, nv)(tc_int rows, tc_int len, tc_int a_skip, const TC_T *a,              \
-                                               const tc_int *a_row, const TC_T *b, tc_int ldb,                     \
-                                               const TC_TILE_OUT *out) {                                           \
-        TC_FN(tile_rows_body)(m, nv, rows, len, a_skip, a, a_row, b, ldb, out);                                    \
-    }
-TC_EACH_M(TC_DEFINE, 1)
-TC_EACH_M(TC_DEFINE, 2)
-#undef TC_DEFINE
-#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_rows, m, nv),
-static const TC_FN(tc_tile_rows) TC_FN(tile_rows)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+static const TC_FN(tc_tile_table) TC_FN(tile_table_wide)[TC_WIDE_ROWS] = {TC_EACH_FEW(TC_ENTRY, 4)};
 #undef TC_ENTRY
 #endif
 
@@ -286,11 +260,25 @@ static const TC_FN(tc_tile_lanes) TC_FN(tile_items)[2][TC_MR] = {{TC_EACH_M(TC_E
 #endif
 #undef TC_TILE_LANES_ARGS
 
-#ifdef TC_USE_TILE_MATRIX
+#ifdef TC_USE_TILE_ACROSS
 #define TC_DEFINE(m, nv)                                                                                           \
     static void TC_TILE_NAME(tile_across, m, nv)(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,    \
                                                  const TC_TILE_OUT *out) {                                         \
-        TC_FN(tile_across_body)(m, nv, k, a, lda, b, ldb, out);                                                    \
+        TC_FN(tile_runs_body)(m, nv, 1, 0, k, a, lda, b, ldb, out);                                                \
+    }
+TC_EACH_M(TC_DEFINE, 1)
+TC_EACH_M(TC_DEFINE, 2)
+#undef TC_DEFINE
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_across, m, nv),
+static const TC_FN(tc_tile_matrix) TC_FN(tile_across)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#undef TC_ENTRY
+#endif
+
+#ifdef TC_USE_TILE_MATRIX
+#define TC_DEFINE(m, nv)                                                                                           \
+    static void TC_TILE_NAME(tile_runs, m, nv)(tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda,     \
+                                               const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {                \
+        TC_FN(tile_runs_body)(m, nv, runs, a_skip, k, a, lda, b, ldb, out);                                        \
     }                                                                                                              \
     static void TC_TILE_NAME(tile_down, m, nv)(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,      \
                                                const TC_TILE_OUT *out) {                                           \
@@ -299,8 +287,8 @@ static const TC_FN(tc_tile_lanes) TC_FN(tile_items)[2][TC_MR] = {{TC_EACH_M(TC_E
 TC_EACH_M(TC_DEFINE, 1)
 TC_EACH_M(TC_DEFINE, 2)
 #undef TC_DEFINE
-#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_across, m, nv),
-static const TC_FN(tc_tile_matrix) TC_FN(tile_across)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
+#define TC_ENTRY(m, nv) TC_TILE_NAME(tile_runs, m, nv),
+static const TC_FN(tc_tile_runs) TC_FN(tile_runs)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
 #undef TC_ENTRY
 #define TC_ENTRY(m, nv) TC_TILE_NAME(tile_down, m, nv),
 static const TC_FN(tc_tile_matrix) TC_FN(tile_down)[2][TC_MR] = {{TC_EACH_M(TC_ENTRY, 1)}, {TC_EACH_M(TC_ENTRY, 2)}};
@@ -309,5 +297,7 @@ static const TC_FN(tc_tile_matrix) TC_FN(tile_down)[2][TC_MR] = {{TC_EACH_M(TC_E
 
 #undef TC_CLEAR
 #undef TC_EACH_M
+#undef TC_EACH_FEW
+#undef TC_TILE_V
 #undef TC_TILE_NAME_
 #undef TC_TILE_NAME
