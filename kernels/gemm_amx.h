@@ -66,7 +66,8 @@ TC_INLINE tc_amx_range tc_amx_range_of(const tc_amx_range *each, tc_int n) {
 /* With exponents e (2^e <= x < 2^(e + 1)) of the numbers above and 2^s >= k:
  *     below 2^127                          finite, and rounding to bf16 leaves it so
  *     e(A) + e(B) + s + 3 <= 127           no sum overflows
- *     e >= -102, smallest                  operands that become zero, each below 2^-126, are 2^-24 of their row's largest
+ *     e >= s - 102, smallest               operands that become zero, below 2^-126 in each of k places, add up to 2^-24 of
+ *                                          their row's largest
  *     e(A) + e(B) >= s + 3 - 102, smallest results that become zero, below 2^-126 in each of at most 8 k steps, add up to
  *                                          2^-24 of the largest number of the row times that of the column */
 static int tc_amx_suits(tc_amx_range a, tc_amx_range b, tc_int k) {
@@ -77,7 +78,7 @@ static int tc_amx_suits(tc_amx_range a, tc_amx_range b, tc_int k) {
     int a_low = (int)(a.smallest >> 23) - BIAS, b_low = (int)(b.smallest >> 23) - BIAS;
     if (tc_max(a_high, b_high) >= 127) return 0;
     if (!a.largest || !b.largest) return 1;
-    return a_high + b_high + s + 3 <= 127 && tc_min(a_low, b_low) >= -102 && a_low + b_low >= s + 3 - 102;
+    return a_high + b_high + s + 3 <= 127 && tc_min(a_low, b_low) >= s - 102 && a_low + b_low >= s + 3 - 102;
 }
 
 /* ---- packing and multiplying, for any processor and for AVX-512 */
