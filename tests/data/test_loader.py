@@ -292,3 +292,12 @@ def test_wrong_number_of_samples_from_getitems():
             return indices[1:]
     with pytest.raises(DataError, match=r"Few.__getitems__ gave 3 samples for 4 numbers"):
         list(DataLoader(Few(), 4))
+
+
+@pytest.mark.parametrize(("keywords", "message"), [
+    ({"shuffle": True, "generator": 42}, r"generator=42. Give tinygrad_course.Generator\(\).manual_seed\(0\)"),
+    ({"sampler": 3}, "sampler=3. Give what the numbers of the samples come out of: a list"),
+])
+def test_numbers_in_the_place_of_objects(keywords, message):
+    with pytest.raises(DataError, match=message):
+        DataLoader([1, 2, 3], 2, **keywords)

@@ -8,7 +8,7 @@ import pytest
 import tinygrad_course as tgc
 from tinygrad_course import metrics, nn
 from tinygrad_course.data import DataLoader, TensorDataset
-from tinygrad_course.errors import DataError, OperandError, StateDictError
+from tinygrad_course.errors import DataError, OperandError, ShapeError, StateDictError
 from tinygrad_course.optim import SGD, AdamW, lr_scheduler
 from tinygrad_course.train import (
     Callback,
@@ -274,6 +274,24 @@ def test_a_state_that_does_not_fit_is_refused():
         make_trainer().load_state_dict({key: value for key, value in state.items() if key != "stopping"})
 
 
+def test_a_refused_state_changes_nothing():
+    """The model takes it, the optimiser or the loader does not: no run with the weights of one and the steps of another."""
+    first = make_trainer()
+    first.fit(max_steps=3)
+    state = first.state_dict()
+    for broken, match in (({"optimizer": SGD(first.model.parameters(), 0.1).state_dict()}, "another kind of optimiser"),
+                          ({"loader": {**state["loader"], "samples": 91}}, "samples was 91"),
+                          ({"model": {"0.weight": state["model"]["0.weight"]}}, "missing in the file: 0.bias")):
+        other, same = make_trainer(seed=5), make_trainer(seed=5)
+        with pytest.raises(StateDictError, match=match):
+            other.load_state_dict({**state, **broken})
+        same.fit()
+        tgc.manual_seed(5)
+        make_trainer(seed=5)  # draws its weights: both begin at the same place of the default generator
+        other.fit()
+        assert outcome(other) == outcome(same)
+
+
 # ---- what it trains ------------------------------------------------------------------------------------------------------
 
 
@@ -482,11 +500,19 @@ BATCH = (tgc.ones(4, 3), tgc.zeros(4, 1))
      DataError, "returned 2 values, and r2 cannot be computed of that"),
     (BATCH, {"metrics": {"errors": lambda output, target: (output - target)[:, 0]}}, DataError,
      r"the metric errors gives an array \(4,\)"),
+    (BATCH, {"metrics": {"r2": lambda output, target: None}}, DataError, "the metric r2 gives None, .* Return one"),
+    (BATCH, {"loss_fn": nn.MSELoss(reduction="none")}, ShapeError, r"the loss has the shape \(4, 1\): .*reduction at 'mean'"),
 ])
 def test_what_is_typed_first_and_wrong_is_told(batch, options, error, match):
     loss_fn = None if "compute_loss" in options else options.pop("loss_fn", nn.MSELoss())
     with pytest.raises(error, match=match):
         evaluate(nn.Linear(3, 1), [batch], loss_fn, **options)
+
+
+@pytest.mark.parametrize("callbacks", [[print], [Callback], Callback()])
+def test_what_is_no_list_of_callbacks(callbacks):
+    with pytest.raises(OperandError, match=r"callbacks holds .*\. Give a list of objects of classes that derive"):
+        make_trainer(callbacks=callbacks)
 
 
 def test_evaluation_leaves_frozen_modules_frozen():

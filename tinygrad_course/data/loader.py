@@ -118,6 +118,11 @@ class DataLoader:
         if is_stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
                             "Shuffle inside its __iter__.")
+        if generator is not None and not isinstance(generator, Generator):
+            raise DataError(f"DataLoader: generator={generator!r}. Give tinygrad_course.Generator().manual_seed(0).")
+        if sampler is not None and not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
+            raise DataError(f"DataLoader: sampler={sampler!r}. Give what the numbers of the samples come out of: a list, or "
+                            "an object with __iter__ and __len__.")
         if isinstance(sampler, np.ndarray | Tensor | Sequence):
             check_numbers("DataLoader: sampler", sampler)
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)

@@ -42,22 +42,34 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to, which becomes `path` when the block ends, and vanishes if the block raises.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and the file is renamed.
+    The bytes go to a temporary file in the same folder, are forced to the disk, and the file is renamed.  A device or a pipe
+    (/dev/null, /dev/stdout) is written to as it is: a rename would put a file in its place.
     Raises DataError if the folder is missing or the file cannot be written.
     """
     # The file behind a symbolic link is replaced, not the link.
     target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        with _os_errors(path), open(target, "wb") as file:
+            yield file
+        return
     temporary = f"{target}.{os.getpid()}.tmp"
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise DataError(f"{path} cannot be written: the folder {folder} does not exist. Create it first.")
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}. Give another path or make room.") from error
+        with _os_errors(path):
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     finally:
         Path(temporary).unlink(missing_ok=True)  # gone already after a success
+
+
+@contextmanager
+def _os_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}. Give another path or make room.") from error

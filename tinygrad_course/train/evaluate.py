@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.autograd import no_grad
-from tinygrad_course.errors import DataError, OperandError
+from tinygrad_course.errors import DataError, OperandError, ShapeError
 from tinygrad_course.nn import Module
 from tinygrad_course.tensor import Tensor
 
@@ -84,11 +84,14 @@ class Sums:
         """{"loss": mean, name of a metric: value, ...}."""
         if not self.samples:
             raise DataError("there are no samples: the loader gave no batch. Give it data, and drop_last=False if there "
-                            "are fewer samples than batch_size.")
+                            "are fewer samples than batch_size; of a generator, which has batches for one pass only, make "
+                            "a list.")
         output, target = self.all()
         values = {"loss": self.loss / self.samples}
         for name, metric in self.metrics.items():
             value = metric(output, target)
+            if not isinstance(value, int | float | np.number | np.ndarray | Tensor):
+                raise DataError(f"the metric {name} gives {value!r}, a column of the history holds numbers. Return one.")
             if np.ndim(value):
                 raise DataError(f"the metric {name} gives an array {np.shape(value)}, a column of the history holds numbers. "
                                 "Take a mean, or one metric for each entry.")
@@ -153,8 +156,11 @@ def choose_loss(caller: str, loss_fn: LossFunction | None, compute_loss: Compute
 def as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """What compute_loss returned."""
     if isinstance(result, Tensor):
-        return (result,)
+        result = (result,)
     loss = result[0] if isinstance(result, _SEQUENCES) and result else result
+    if isinstance(loss, Tensor) and loss.array.size != 1:
+        raise ShapeError(f"the loss has the shape {loss.shape}: needed is one number, the mean over the batch. Leave "
+                         "reduction at 'mean', or take loss.mean().")
     if not isinstance(loss, Tensor):
         raise OperandError(f"the loss is of type {type(loss).__name__}: needed is a Tensor, or (loss, output, target). Of a "
                            "loss in nn give an instance, nn.MSELoss().")

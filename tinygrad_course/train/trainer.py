@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_course.data import DataLoader
-from tinygrad_course.errors import StateDictError
+from tinygrad_course.errors import OperandError, StateDictError
 from tinygrad_course.nn import Module
-from tinygrad_course.nn.parameter import UninitializedBuffer
+from tinygrad_course.nn.parameter import UninitializedBuffer, UninitializedParameter
 from tinygrad_course.nn.utils import clip_grad_norm_
 from tinygrad_course.ops.like import full_like
 from tinygrad_course.ops.random import Generator, default_generator
@@ -87,6 +87,11 @@ class Trainer:
         if clip_grad_norm is not None and not clip_grad_norm > 0:
             raise ValueError(f"Trainer: clip_grad_norm={clip_grad_norm}; give a positive number, or math.inf: with 0 nothing "
                              "would be learnt, and below it the steps would go uphill")
+        strange = callbacks if not isinstance(callbacks, Sequence) else next(
+            (callback for callback in callbacks if not isinstance(callback, Callback)), None)
+        if strange is not None:
+            raise OperandError(f"Trainer: callbacks holds {strange!r}. Give a list of objects of classes that derive from "
+                               "Callback, such as [TextProgress()].")
         self.model = model
         self.optimizer = optimizer
         self.loss_fn = loss_fn
@@ -357,7 +362,7 @@ class Trainer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue where `state_dict()` was called, in a Trainer made with the same arguments.
 
-        Raises StateDictError if the state does not fit.
+        Raises StateDictError if the state does not fit; then everything is as before.
         """
         missing = [key for key in self.state_dict() if key not in state_dict]
         if missing:
@@ -376,11 +381,22 @@ class Trainer:
         if self.scheduler is None and "scheduler" in state_dict:
             raise StateDictError("Trainer.load_state_dict: the state is that of a run with a scheduler and this trainer has "
                                  "none, so that the learning rate would stand still. Continue with the same settings.")
-        self.model.load_state_dict(state_dict["model"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state_dict["scheduler"])
-        self.optimizer.load_state_dict(state_dict["optimizer"])
-        self.train_loader.load_state_dict(state_dict["loader"])
+        own = self.state_dict()
+        weights = [(value, value.array.copy()) for value in (*self.model.parameters(), *self.model.buffers())
+                   if not isinstance(value, UninitializedParameter | UninitializedBuffer)]
+        try:
+            self.model.load_state_dict(state_dict["model"])
+            self.train_loader.load_state_dict(state_dict["loader"])
+            if self.scheduler is not None:
+                self.scheduler.load_state_dict(state_dict["scheduler"])
+            self.optimizer.load_state_dict(state_dict["optimizer"])
+        except BaseException:  # what was refused has changed nothing
+            for value, array in weights:
+                value.array[...] = array
+            self.train_loader.load_state_dict(own["loader"])
+            if self.scheduler is not None:
+                self.scheduler.load_state_dict(own["scheduler"])
+            raise
         for name, generator in self.generators.items():
             generator.set_state(state_dict["generators"][name])
         self.best_weights = {name: value.clone() for name, value in state_dict["best_weights"].items()}
