@@ -381,7 +381,7 @@ class Trainer:
         if self.scheduler is None and "scheduler" in state_dict:
             raise StateDictError("Trainer.load_state_dict: the state is that of a run with a scheduler and this trainer has "
                                  "none, so that the learning rate would stand still. Continue with the same settings.")
-        own = self.state_dict()
+        before = self.state_dict()
         weights = [(value, value.array.copy()) for value in (*self.model.parameters(), *self.model.buffers())
                    if not isinstance(value, UninitializedParameter | UninitializedBuffer)]
         try:
@@ -393,9 +393,9 @@ class Trainer:
         except BaseException:  # what was refused has changed nothing
             for value, array in weights:
                 value.array[...] = array
-            self.train_loader.load_state_dict(own["loader"])
+            self.train_loader.load_state_dict(before["loader"])
             if self.scheduler is not None:
-                self.scheduler.load_state_dict(own["scheduler"])
+                self.scheduler.load_state_dict(before["scheduler"])
             raise
         for name, generator in self.generators.items():
             generator.set_state(state_dict["generators"][name])
