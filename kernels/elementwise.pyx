@@ -9,7 +9,7 @@ Design:
 * Arguments are `cnp.ndarray`, checked with three macros: a memoryview costs 85 ns per argument.
 * Outputs are fresh C-contiguous arrays, from the pool once they are large enough.
 * An output element depends on its operands only, not on its position, so threads cannot change a result.
-* `pow` with one exponent of 2, 0.5, 1 or -1 is a multiplication, square root, copy or division, as in torch and NumPy
+* `pow` with one exponent of 2, 3, 0.5, 1 or -1 is products, a root, a copy or a division, as in torch and (but 3) NumPy
   (so pow(-inf, 0.5) is NaN where C99 says inf); otherwise float32 is computed in vectors, float64 by libm.
 """
 
@@ -296,6 +296,8 @@ def pow(cnp.ndarray x not None, cnp.ndarray y not None):
             which = TC_RECIPROCAL
         if which >= 0:
             return _unary("pow", which, x, False, LIGHT)
+        if e == 3:
+            return mul(mul(x, x), x)
     z = _binary("pow", TC_POW, x, y, False, HEAVY)
     return z if z is not None else _ufunc(np.power, (x, y))
 
