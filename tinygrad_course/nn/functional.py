@@ -17,8 +17,11 @@ from tinygrad_course.ops.attention import *
 from tinygrad_course.ops.conv import *
 from tinygrad_course.ops.ctc import *
 from tinygrad_course.ops.distance import *
+from tinygrad_course.ops.divergence import *
 from tinygrad_course.ops.dropout import *
 from tinygrad_course.ops.embedding import *
+from tinygrad_course.ops.gates import *
+from tinygrad_course.ops.huber import *
 from tinygrad_course.ops.index import one_hot as one_hot
 from tinygrad_course.ops.linalg import linear as linear
 from tinygrad_course.ops.loss import *

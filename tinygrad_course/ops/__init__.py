@@ -16,11 +16,14 @@ from tinygrad_course.ops.creation import *
 from tinygrad_course.ops.ctc import *
 from tinygrad_course.ops.diagonal import *
 from tinygrad_course.ops.distance import *
+from tinygrad_course.ops.divergence import *
 from tinygrad_course.ops.dropout import *
 from tinygrad_course.ops.dtypes import *
 from tinygrad_course.ops.embedding import *
 from tinygrad_course.ops.factor import *
 from tinygrad_course.ops.functions import *
+from tinygrad_course.ops.gates import *
+from tinygrad_course.ops.huber import *
 from tinygrad_course.ops.index import *
 from tinygrad_course.ops.join import *
 from tinygrad_course.ops.like import *

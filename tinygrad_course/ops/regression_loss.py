@@ -1,13 +1,11 @@
 # cython: annotation_typing=False
-"""Losses between numbers, and between distributions.
+"""Losses between numbers, and between distributions.  More: huber.py, divergence.py.
 
 Input and target broadcast as in PyTorch, but (N, 1) against (N,), of which PyTorch only warns, is an error.
 """
 
 import math
 from typing import Any
-
-import numpy as np
 
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
@@ -17,16 +15,14 @@ from tinygrad_course.kernels.arrays import alike, is_float, same_shape
 from tinygrad_course.ops.arguments import number
 from tinygrad_course.ops.arithmetic import abs, add, div, exp, log, mul, neg, sub
 from tinygrad_course.ops.cast import floating
-from tinygrad_course.ops.choice import clamp
 from tinygrad_course.ops.comparison import eq, gt, where
-from tinygrad_course.ops.dtypes import constant, full_like, require_tensors, zeros_like
-from tinygrad_course.ops.functions import expm1
+from tinygrad_course.ops.dtypes import constant, full_like, require_tensors
 from tinygrad_course.ops.loss import check_reduction, reduce_loss, require_fitting
 from tinygrad_course.ops.reduce import sum
 from tinygrad_course.ops.shape import reshape
 
 __all__ = [
-    "gaussian_kl", "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss",
+    "gaussian_nll_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss",
 ]
 
 
@@ -59,103 +55,6 @@ class SquaredError(Op):
         return gx if needs[0] else None, neg(gx) if needs[1] else None
 
 
-class Huber(Op):
-    """y = d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = x - t; each, their sum or their mean.
-
-    With c = d limited to [-delta, delta], y = c (d - c / 2) and its slope is c:  gx = g c / n, gt = -gx."""
-
-    name = "huber"
-
-    @staticmethod
-    def shape(x: Shape, target: Shape, delta: float, reduction: str) -> Shape:
-        if x != target:
-            raise ShapeError(f"huber: the input has shape {x}, the target {target}; they must be equal")
-        return x if reduction == "none" else ()
-
-    @staticmethod
-    def forward(ctx: Node, k: Any, x: Any, target: Any, delta: float, reduction: str) -> Any:
-        ctx.save(x, target)
-        d = k.sub(x, target)
-        c = k.clamp(d, np.full_like(d, -delta, shape=()), np.full_like(d, delta, shape=()))
-        y = k.mul(c, k.sub(d, k.mul(c, np.full_like(d, 0.5, shape=()))))
-        axes = tuple(range(y.ndim))
-        return y if reduction == "none" else k.sum(y, axes, False) if reduction == "sum" else k.mean(y, axes, False)
-
-    @staticmethod
-    def backward(ctx: Node, g: Any) -> Any:
-        needs, (x, target) = ctx.needs, ctx.load()
-        delta, reduction = ctx.args
-        if reduction == "mean":
-            g = mul(g, 1.0 / max(x.array.size, 1))
-        gx = mul(clamp(sub(x, target), -delta, delta), g)
-        return gx if needs[0] else None, neg(gx) if needs[1] else None
-
-
-class GaussianKL(Op):
-    """y = (m^2 + e^l - 1 - l) / 2 of each element, their sum or their mean.  gm = g m / n, gl = g (e^l - 1) / (2 n)."""
-
-    name = "gaussian_kl"
-
-    @staticmethod
-    def shape(mean: Shape, log_variance: Shape, reduction: str) -> Shape:
-        if mean != log_variance:
-            raise ShapeError(f"gaussian_kl: the means have shape {mean}, the logarithms of the variances {log_variance}; "
-                             "they must be equal")
-        return mean if reduction == "none" else ()
-
-    @staticmethod
-    def forward(ctx: Node, k: Any, mean: Any, log_variance: Any, reduction: str) -> Any:
-        ctx.save(mean, log_variance)
-        # e^l - 1 as such: near l = 0, where the prior pulls it, e^l - 1 - l would cancel to nothing
-        y = k.add(k.mul(mean, mean), k.sub(k.expm1(log_variance), log_variance))
-        y = k.mul(y, np.full_like(y, 0.5, shape=()))
-        axes = tuple(range(y.ndim))
-        return y if reduction == "none" else k.sum(y, axes, False) if reduction == "sum" else k.mean(y, axes, False)
-
-    @staticmethod
-    def backward(ctx: Node, g: Any) -> Any:
-        needs, (mean, log_variance) = ctx.needs, ctx.load()
-        if ctx.args[0] == "mean":
-            g = mul(g, 1.0 / max(mean.array.size, 1))
-        gm, gl = apply(GaussianKLGrad, (g, mean, log_variance))
-        return gm if needs[0] else None, gl if needs[1] else None
-
-
-class GaussianKLGrad(Op):
-    """(g m, g (e^l - 1) / 2), g of their shape or one number: the gradients of gaussian_kl.
-
-    For (u, v):  gg = u m + v (e^l - 1) / 2, summed up if g is one number,  gm = u g,  gl = v g e^l / 2."""
-
-    name = "gaussian_kl_grad"
-
-    @staticmethod
-    def shape(g: Shape, mean: Shape, log_variance: Shape) -> Any:
-        if mean != log_variance or (g and g != mean):
-            raise ShapeError(f"gaussian_kl_grad: the gradient {g} must be a number or have the shape of the means {mean} and "
-                             f"of the logarithms of the variances {log_variance}")
-        return mean, mean
-
-    @staticmethod
-    def forward(ctx: Node, k: Any, g: Any, mean: Any, log_variance: Any) -> Any:
-        ctx.save(g, mean, log_variance)
-        half = np.full_like(g, 0.5, shape=())
-        return k.mul(g, mean), k.mul(k.expm1(log_variance), k.mul(g, half))
-
-    @staticmethod
-    def backward(ctx: Node, u: Any, v: Any) -> Any:
-        needs, (g, mean, log_variance) = ctx.needs, ctx.load()
-        gg = None
-        if needs[0]:
-            parts = [mul(u, mean)] if u is not None else []
-            if v is not None:
-                parts.append(mul(v, mul(expm1(log_variance), 0.5)))
-            gg = add(*parts) if len(parts) == 2 else parts[0]
-            gg = gg if g.array.ndim else sum(gg)
-        gm = mul(u, g) if needs[1] and u is not None else None
-        gl = mul(mul(v, g), mul(exp(log_variance), 0.5)) if needs[2] and v is not None else None
-        return gg, gm, gl
-
-
 def l1_loss(input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
             weight: Any = None) -> Any:
     """|input - target|.  `weight` scales each; the mean then divides by the sum of weights."""
@@ -173,38 +72,6 @@ def mse_loss(input: Any, target: Any, size_average: bool | None = None, reduce: 
         return apply(SquaredError, (input, target), (reduction,))
     d = _difference("mse_loss", input, target, reduction)
     return _weighted_mean(_weighted("mse_loss", input, mul(d, d), weight), weight, reduction)
-
-
-def smooth_l1_loss(input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None,
-                   reduction: str = "mean", beta: float = 1.0) -> Any:
-    """With d = input - target: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.  Girshick 2015, equation 3."""
-    reduction = check_reduction(size_average, reduce, reduction, "smooth_l1_loss")
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    if beta == 0:
-        return reduce_loss(abs(_difference("smooth_l1_loss", input, target, reduction)), reduction)
-    return mul(_huber("smooth_l1_loss", input, target, float(beta), reduction), 1.0 / beta)
-
-
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
-    """With d = input - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).  Huber 1964.
-
-    `weight` scales each; the mean divides by their number all the same, unlike that of mse_loss, as in PyTorch."""
-    reduction = check_reduction(None, None, reduction, "huber_loss")
-    delta = number("huber_loss", delta, "delta")
-    if not delta > 0:
-        raise ValueError(f"huber_loss: delta must be greater than 0, got {delta}")
-    if weight is None:
-        return _huber("huber_loss", input, target, delta, reduction)
-    return reduce_loss(_weighted("huber_loss", input, _huber("huber_loss", input, target, delta, "none"), weight), reduction)
-
-
-def _huber(op: str, input: Any, target: Any, delta: float, reduction: str) -> Any:
-    if isinstance(input, TensorBase) and isinstance(target, TensorBase) and is_float(input.array) and (
-            alike(input.array, target.array) and same_shape(input.array, target.array)):
-        return apply(Huber, (input, target), (delta, reduction))
-    d = floating(_difference(op, input, target, reduction))
-    return apply(Huber, (d, zeros_like(d, d.array.shape)), (delta, reduction))
 
 
 def kl_div(input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -267,23 +134,6 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     d = sub(input, target)
     loss = mul(add(log(lifted), div(mul(d, d), lifted)), 0.5)
     return reduce_loss(add(loss, 0.5 * math.log(2.0 * math.pi)) if full else loss, reduction)
-
-
-def gaussian_kl(mean: Any, log_variance: Any, reduction: str = "mean") -> Any:
-    """KL(N(m, e^l) || N(0, 1)) = -(1 + l - m^2 - e^l) / 2 of each element, for means m and logarithms of variances l.
-
-    The divergence of a variational autoencoder's code from its prior: its sum over the code ("sum" also over the batch;
-    "batchmean" divides that by the size of axis 0, which is what the bound of one sample needs).  Kingma and Welling 2014,
-    arXiv:1312.6114, appendix B.  Not in torch.nn.functional, where it is a chain of ops."""
-    op = "gaussian_kl"
-    if reduction != "batchmean":
-        reduction = check_reduction(None, None, reduction, op)
-    require_tensors(op, mean, log_variance)
-    mean, log_variance = floating(mean), floating(log_variance)
-    if reduction != "batchmean":
-        return apply(GaussianKL, (mean, log_variance), (reduction,))
-    total = apply(GaussianKL, (mean, log_variance), ("sum",))
-    return div(total, float(mean.array.shape[0])) if mean.array.ndim else total
 
 
 def _difference(op: str, input: Any, target: Any, reduction: str) -> Any:
