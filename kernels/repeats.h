@@ -12,18 +12,27 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Four products at a time: each alone would wait for the one before. */
 static inline uint64_t tc_row_hash(const char *row, ptrdiff_t bytes) {
-    enum { WORDS = 32 };
+    enum { WORDS = 32, LANES = 4 };
+    const uint64_t factor = 0x9E3779B97F4A7C15u;
     const ptrdiff_t words = bytes / 8, step = words > WORDS ? words / WORDS : 1;
-    uint64_t h = (uint64_t)bytes, word = 0;
+    uint64_t h[LANES] = {(uint64_t)bytes, 1, 2, 3}, word = 0;
     memcpy(&word, row + words * 8, (size_t)(bytes % 8));
-    for (ptrdiff_t i = 0; i < words; i += step) {
-        h = (h ^ word) * 0x9E3779B97F4A7C15u;
-        h ^= h >> 29;
+    h[0] = (h[0] ^ word) * factor;
+    ptrdiff_t i = 0;
+    for (; i + (LANES - 1) * step < words; i += LANES * step)
+        for (int lane = 0; lane < LANES; lane++) {
+            memcpy(&word, row + (i + lane * step) * 8, 8);
+            h[lane] = (h[lane] ^ word) * factor;
+            h[lane] ^= h[lane] >> 29;
+        }
+    for (; i < words; i += step) {
         memcpy(&word, row + i * 8, 8);
+        h[0] = (h[0] ^ h[0] >> 29 ^ word) * factor;
     }
-    h = (h ^ word) * 0x9E3779B97F4A7C15u;
-    return h ^ h >> 32;
+    for (int lane = 1; lane < LANES; lane++) h[0] = (h[0] ^ h[0] >> 31 ^ h[lane]) * factor;
+    return h[0] ^ h[0] >> 32;
 }
 
 /* group[i]: number of the different row that row i equals; first[g]: the first row of that number.  Returns how many

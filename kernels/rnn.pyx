@@ -198,6 +198,8 @@ cdef class _Layer:
         if self.groups:
             x, q.m, q.c_row = self.different, self.groups, self.gates * self.p.padded
             self.input = _new(self.groups, q.c_row, x)
+            if self.p.padded != self.p.units:
+                memset(cnp.PyArray_DATA(self.input), 0, self.groups * q.c_row * self.item)
             self.p.input = cnp.PyArray_DATA(self.input)
             to = <char *>self.p.input
         q.a, q.a_row, q.a_col = cnp.PyArray_DATA(x), self.inputs, 1

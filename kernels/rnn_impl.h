@@ -12,6 +12,8 @@
  *   either way, so the thread count cannot change a bit.
  * - Odd steps take the panels in the opposite order: what is left in the cache from the step before is used first.
  *   (In the same order, weights somewhat larger than the cache would push each other out before they are needed.)
+ * - Forward takes the rows through one panel of all gates, applies the gates to the sums while they are in the first
+ *   cache, and goes on to the next panel.
  * - h is kept twice: a step reads one and writes the other, so that threads that own units need no second barrier.
  * - A row of `work` is padded to whole vectors.  The surplus lanes hold numbers that nothing else depends on: a sum over
  *   units never runs into them.
@@ -23,6 +25,7 @@
 #include "rnn_gates_impl.h"
 
 enum { TC_FN(RNN_CACHE) = 1 << 20 }; /* bytes of packed weights up to which threads share out rows */
+enum { TC_FN(RNN_ROWS) = 48 }; /* rows whose sums for a panel of all gates stay in the first cache, in at most 24 KB */
 enum { TC_FN(RNN_DEPTH) = (16 << 10) / (TC_NR * TC_TBYTES) }; /* rows of a panel in 16 KB: they stay in the first cache */
 
 #define TC_TEAM TC_FN(rnn_team)
@@ -111,50 +114,54 @@ TC_INLINE void TC_FN(rnn_product)(tc_int m, int nv, tc_int runs, tc_int len, tc_
     }
 }
 
-/* Step t for sequences r0..r1 and panels q0..q1; h_in and h_out are the two states. */
+/* The gates of `width` neighbouring units of one sequence.  The first `units` of them go to y; the others are surplus. */
+TC_INLINE void TC_FN(rnn_cell)(const tc_rnn *p, const TC_T *s, const TC_T *in, TC_T *w, const TC_T *old, const TC_T *c,
+                               TC_T *h, TC_T *y, tc_int width, tc_int units) {
+    if (p->kind == TC_LSTM) TC_FN(lstm_gates)(s, in, w, p->padded, c, h, width);
+    else if (p->kind == TC_GRU) TC_FN(gru_gates)(s, in, w, p->padded, old, h, width);
+    else TC_FN(rnn_gates)(p->kind == TC_RNN_RELU, s, in, w, h, width);
+    memcpy(y, h, sizeof(TC_T) * (size_t)units);
+}
+
+/* Step t for sequences r0..r1 and panels q0..q1; h_in and h_out are the two states.  The products of some rows with the
+ * panels of all gates stay in the first cache until the gates have taken them up. */
 static void TC_FN(rnn_step)(const TC_TEAM *team, tc_int t, const TC_T *h_in, TC_T *h_out, tc_int r0, tc_int r1, tc_int q0,
                             tc_int q1) {
     const tc_rnn *p = team->p;
     const tc_int m = tc_min(r1, p->size[t]) - r0, h = p->units, padded = p->padded;
-    const tc_int pitch = tc_rnn_work[p->kind] * padded, u0 = q0 * TC_NR, u1 = tc_min(padded, q1 * TC_NR);
-    TC_T *work = (TC_T *)p->work + (p->first[t] + r0) * pitch;
+    const tc_int pitch = tc_rnn_work[p->kind] * padded, s_pitch = team->gates * TC_NR;
+    TC_T sums[TC_FN(RNN_ROWS) * 4 * TC_NR] __attribute__((aligned(64)));
     tc_int going;
-    const tc_int before = TC_FN(rnn_before)(p, t, &going);
-    if (m <= 0 || q0 == q1) return;
-    if (p->input) {
-        const tc_int *group = p->group + p->first[t] + r0;
-        const size_t bytes = sizeof(TC_T) * (size_t)(tc_min(u1, h) - u0);
-        for (tc_int i = 0; i < m; i++) {
-            const TC_T *from = (const TC_T *)p->input + group[i] * team->gates * padded + u0;
-            for (tc_int g = 0; g < team->gates; g++) memcpy(work + i * pitch + g * padded + u0, from + g * padded, bytes);
-        }
-    }
-    if (u1 > h)
-        for (tc_int i = 0; i < m; i++)
-            for (tc_int g = 0; g < team->gates; g++)
-                memset(work + i * pitch + g * padded + h, 0, sizeof(TC_T) * (size_t)(padded - h));
+    const tc_int before = TC_FN(rnn_before)(p, t, &going), blocks = tc_ceil_div(m, TC_FN(RNN_ROWS));
+    if (m <= 0) return;
     for (tc_int i = q0; i < q1; i++) {
-        const tc_int q = t & 1 ? q0 + q1 - 1 - i : i;
-        for (tc_int g = 0; g < team->gates; g++) {
-            const int apart = p->kind == TC_GRU && g == 2;
-            const TC_TILE_OUT out = {.c = work + (g + apart) * padded + q * TC_NR, .ldc = pitch, .add = !apart,
-                                     .col_bias = team->bias + q * TC_NR};
-            TC_FN(rnn_product)(m, TC_FN(panel_vectors)(p, q), 1, h, 0, h_in + r0 * padded, padded,
-                               team->panels + q * team->panel_size + g * h * TC_NR, out);
+        const tc_int q = t & 1 ? q0 + q1 - 1 - i : i, u = q * TC_NR, nv = TC_FN(panel_vectors)(p, q);
+        const TC_T *panel = team->panels + q * team->panel_size;
+        for (tc_int block = 0; block < blocks; block++) {
+            const tc_int b0 = r0 + tc_cut(m, blocks, block), b1 = r0 + tc_cut(m, blocks, block + 1);
+            for (tc_int g = 0; g < team->gates; g++) {
+                const TC_TILE_OUT out = {.c = sums + g * TC_NR, .ldc = s_pitch,
+                                         .col_bias = p->kind == TC_GRU && g == 2 ? team->bias + u : NULL};
+                TC_FN(rnn_product)(b1 - b0, (int)nv, 1, h, 0, h_in + b0 * padded, padded, panel + g * h * TC_NR, out);
+            }
+            for (tc_int b = b0; b < b1; b++) {
+                const tc_int row = p->first[t] + b;
+                TC_T *w = (TC_T *)p->work + row * pitch + u, *to = h_out + b * padded + u, *y = (TC_T *)p->y + row * h + u;
+                const TC_T *s = sums + (b - b0) * s_pitch, *old = h_in + b * padded + u, *c = team->c0 + b * padded + u;
+                const TC_T *in = w;
+                if (p->input) in = (const TC_T *)p->input + p->group[row] * team->gates * padded + u;
+                if (p->kind == TC_LSTM && b < going)
+                    c = (TC_T *)p->work + (p->first[before] + b) * pitch + 4 * padded + u;
+                if (h - u >= TC_NR) {
+                    TC_FN(rnn_cell)(p, s, in, w, old, c, to, y, TC_NR, TC_NR);
+                    continue;
+                }
+                if (!p->input)
+                    for (tc_int g = 0; g < team->gates; g++)
+                        memset(w + g * padded + h - u, 0, sizeof(TC_T) * (size_t)(padded - h));
+                TC_FN(rnn_cell)(p, s, in, w, old, c, to, y, nv * TC_VL, h - u);
+            }
         }
-    }
-    for (tc_int i = 0; i < m; i++) {
-        TC_T *w = work + i * pitch + u0, *out = h_out + (r0 + i) * padded + u0;
-        if (p->kind == TC_LSTM) {
-            const TC_T *c = r0 + i < going ? (TC_T *)p->work + (p->first[before] + r0 + i) * pitch + 4 * padded
-                                           : team->c0 + (r0 + i) * padded;
-            TC_FN(lstm_gates)(w, padded, c + u0, out, u1 - u0);
-        } else if (p->kind == TC_GRU) {
-            TC_FN(gru_gates)(w, padded, h_in + (r0 + i) * padded + u0, out, u1 - u0);
-        } else {
-            TC_FN(rnn_gates)(p->kind == TC_RNN_RELU, w, out, u1 - u0);
-        }
-        memcpy((TC_T *)p->y + (p->first[t] + r0 + i) * h + u0, out, sizeof(TC_T) * (size_t)(tc_min(u1, h) - u0));
     }
 }
 
