@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinygrad_course as tgc
 from tinygrad_course.data import load_image_file, mean_and_std, normalise, resize
 from tinygrad_course.errors import DataError, DependencyError, ShapeError
 
@@ -52,6 +53,31 @@ def test_resize_types_and_sizes():
     for shape, size in [((8,), 4), ((0, 8), 4), ((8, 8), 0)]:
         with pytest.raises(ShapeError, match="resize"):
             resize(np.zeros(shape), size)
+
+
+def test_resize_of_photos_as_they_lie_in_memory():
+    """Channels innermost: the same values, and they lie innermost again.  A pixel of infinity stays where it is."""
+    photo = np.random.default_rng(0).random((30, 41, 3))
+    photo[0, 0, 1] = np.inf
+    planes = np.moveaxis(photo, -1, 0)
+    for size in [(45, 61), (14, 13), (30, 20), (50, 41), (30, 41)]:
+        result = resize(planes, size)
+        np.testing.assert_allclose(result, resize(np.ascontiguousarray(planes), size), atol=1e-12)
+        assert np.moveaxis(result, 0, -1).flags.c_contiguous
+        assert np.isinf(result[1, 0, 0])
+        assert np.isfinite(result[[0, 2]]).all()
+        assert np.isfinite(result[1, 9:]).all()
+        assert not np.shares_memory(result, photo)
+
+
+def test_resize_does_not_depend_on_threads():
+    images = np.random.default_rng(0).random((20, 64, 70)).astype(np.float32)
+    before, results = tgc.get_num_threads(), []
+    for threads in (1, 2, 3):
+        tgc.set_num_threads(threads)
+        results.append([resize(images, size).tobytes() for size in [(200, 210), (17, 90)]])
+    tgc.set_num_threads(before)
+    assert results[0] == results[1] == results[2]
 
 
 def test_normalise():

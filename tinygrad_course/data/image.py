@@ -24,20 +24,23 @@ def resize(images: np.ndarray, size: int | tuple[int, int], *, antialias: bool =
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ShapeError(f"resize: the size {height} x {width} has no pixels. Give at least 1 x 1.")
-    if images.ndim == 3 and images.strides[0] < images.strides[2]:
+    if images.shape[-2:] == (height, width):
+        return images.astype(np.float64 if images.dtype == np.float64 else np.float32)  # a copy, also if it is of the type
+    if images.ndim == 3 and len(images) <= 4 and images.strides[0] < images.strides[2]:
         # The channels lie innermost in memory, as in photos: rows of width * channels numbers, and so they come back.
         channels = len(images)
         rows = _floats(images.transpose(1, 2, 0)).reshape(images.shape[1], -1)
         return _resize(rows, height, width, antialias, channels).reshape(height, width, channels).transpose(2, 0, 1)
-    values = _resize(_floats(images), height, width, antialias, 1)
-    return values.copy() if values is images else values
+    return _resize(_floats(images), height, width, antialias, 1)
 
 
 def _resize(values: np.ndarray, height: int, width: int, antialias: bool, channels: int) -> np.ndarray:
-    # First the axis that shrinks more, so that there is less to do for the other; where both grow the last one, see
-    # kernels/resize.pyx.
-    axes = [(values.ndim - 2, height), (values.ndim - 1, width * channels)]
-    axes.sort(key=lambda axis: axis[1] / values.shape[axis[0]])
+    old_height, old_width = values.shape[-2:]
+    new_width = width * channels
+    axes = [(values.ndim - 1, new_width), (values.ndim - 2, height)]
+    # A number costs about twice as much along the last axis.
+    if height * (old_width + 2 * new_width) < new_width * (2 * old_height + height):
+        axes.reverse()
     for axis, new in axes:
         old, together = values.shape[axis], channels if axis == values.ndim - 1 else 1
         if new != old:
