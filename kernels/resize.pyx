@@ -106,17 +106,17 @@ def axis_product(cnp.ndarray x not None, int axis, Py_ssize_t size, tuple layers
     return y
 
 
-cdef int _describe(str op, tc_grid_map *m, object grid, tuple spatial, Py_ssize_t n, Py_ssize_t channels, str mode,
+cdef int _describe(str op, tc_grid_map *m, cnp.ndarray grid, tuple spatial, Py_ssize_t n, Py_ssize_t channels, str mode,
                    str padding_mode, bint align_corners, tuple orders) except -1:
     """Fill in everything but the pointers to data."""
     cdef int d
     cdef Py_ssize_t plane = 1
     m.axes, m.n, m.channels, m.places = <int>len(spatial), n, channels, 1
-    if m.axes not in (2, 3) or grid.ndim != m.axes + 2 or grid.shape[0] != n or grid.shape[m.axes + 1] != m.axes \
-            or len(orders) != m.axes:
-        raise ValueError(f"{op}: {n} images of {spatial} with a grid {grid.shape} and the orders {orders}")
+    if (m.axes != 2 and m.axes != 3) or cnp.PyArray_NDIM(grid) != m.axes + 2 or cnp.PyArray_DIM(grid, 0) != n \
+            or cnp.PyArray_DIM(grid, m.axes + 1) != m.axes or len(orders) != m.axes:
+        raise ValueError(f"{op}: {n} images of {spatial} with a grid {(<object>grid).shape} and the orders {orders}")
     for d in range(m.axes):
-        m.places *= grid.shape[1 + d]
+        m.places *= cnp.PyArray_DIM(grid, 1 + d)
     for d in range(3):
         m.size[d] = spatial[d - 3 + m.axes] if d >= 3 - m.axes else 1
         m.order[d] = orders[d - 3 + m.axes] if d >= 3 - m.axes else 0

@@ -50,8 +50,8 @@ tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
 
 
-def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down not None, offsets, cnp.ndarray fill not None,
-         bint nearest):
+def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down not None, cnp.ndarray offsets,
+         cnp.ndarray fill not None, bint nearest):
     """Output pixel (row, column) of image n is the image at (u, v) = across[n, :2, column] + down[n, :2, row]."""
     cdef tc_warp_map m
     cdef tc_warp_fn work
@@ -60,7 +60,8 @@ def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down n
     cdef int d, failed = 0, code = cnp.PyArray_TYPE(x)
     cdef Py_ssize_t reach = 0
     m.item = cnp.PyArray_ITEMSIZE(x)
-    if nearest and m.item in (1, 2, 4, 8) and x.dtype.kind in "biufc":
+    cdef bint number = cnp.PyArray_ISNUMBER(x) or cnp.PyArray_ISBOOL(x)
+    if nearest and number and (m.item == 1 or m.item == 2 or m.item == 4 or m.item == 8):
         work = tc_warp_nearest[_level]
     elif not nearest and code == cnp.NPY_UINT8:
         work = tc_warp_bytes[_level]
@@ -106,13 +107,20 @@ def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down n
     return y
 
 
-cdef int _check(object x, object across, object down, object offsets, object fill) except -1:
-    lines = (x.shape[0], across.shape[1] if across.ndim == 3 else 0)
-    if x.ndim != 4 or across.ndim != 3 or down.ndim != 3 or across.shape[:2] != lines or down.shape[:2] != lines \
-            or lines[1] not in (2, 3) or fill.shape != x.shape[1:2] or 0 in x.shape[2:] \
-            or (offsets is not None and offsets.shape != (x.shape[0], 2, down.shape[2], across.shape[2])):
-        moves = None if offsets is None else offsets.shape
-        raise ValueError(f"warp: images {x.shape} with lines {across.shape} across, {down.shape} down, offsets {moves} and a "
-                         f"fill {fill.shape}; needed are (N, C, H, W), (N, 2 or 3, columns), (N, 2 or 3, rows), None or "
-                         "(N, 2, rows, columns), and (C,)")
+cdef int _check(cnp.ndarray x, cnp.ndarray across, cnp.ndarray down, cnp.ndarray offsets, cnp.ndarray fill) except -1:
+    cdef bint fits = (cnp.PyArray_NDIM(x) == 4 and cnp.PyArray_NDIM(across) == 3 and cnp.PyArray_NDIM(down) == 3
+                      and cnp.PyArray_NDIM(fill) == 1 and (offsets is None or cnp.PyArray_NDIM(offsets) == 4))
+    if fits:
+        fits = (cnp.PyArray_DIM(across, 0) == cnp.PyArray_DIM(x, 0) == cnp.PyArray_DIM(down, 0)
+                and 2 <= cnp.PyArray_DIM(across, 1) == cnp.PyArray_DIM(down, 1) <= 3
+                and cnp.PyArray_DIM(fill, 0) == cnp.PyArray_DIM(x, 1)
+                and cnp.PyArray_DIM(x, 2) > 0 and cnp.PyArray_DIM(x, 3) > 0)
+    if fits and offsets is not None:
+        fits = (cnp.PyArray_DIM(offsets, 0) == cnp.PyArray_DIM(x, 0) and cnp.PyArray_DIM(offsets, 1) == 2
+                and cnp.PyArray_DIM(offsets, 2) == cnp.PyArray_DIM(down, 2)
+                and cnp.PyArray_DIM(offsets, 3) == cnp.PyArray_DIM(across, 2))
+    if not fits:
+        shapes = [getattr(array, "shape", None) for array in (x, across, down, offsets, fill)]
+        raise ValueError(f"warp: the shapes of images, lines across and down, offsets and fill are {shapes}; needed are "
+                         "(N, C, H, W), (N, 2 or 3, columns), (N, 2 or 3, rows), None or (N, 2, rows, columns), and (C,)")
     return 0

@@ -133,7 +133,7 @@ def test_refusals(compiled):
     for wrong in [(x[0], across, down, None, fill), (x, across[:, :1], down, None, fill), (x, across, down[0], None, fill),
                   (x, across, down, np.ones((1, 2, 5, 6)), fill), (x, across, down, None, fill[:2]),
                   (x[:, :, :0], across, down, None, fill)]:
-        with pytest.raises(ValueError, match=r"warp: images \(.*needed are \(N, C, H, W\)"):
+        with pytest.raises(ValueError, match=r"warp: the shapes of images.*needed are \(N, C, H, W\)"):
             compiled.warp(*wrong, False)
     with pytest.raises(TypeError, match=r"warp: the compiled kernel takes uint8.*not int16 with nearest=False"):
         compiled.warp(x.astype(np.int16), across, down, None, fill, False)
