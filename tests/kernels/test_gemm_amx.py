@@ -24,12 +24,18 @@ SIZES = [(1, 1, 1), (0, 3, 4), (3, 0, 4), (3, 4, 0), (16, 32, 16), (17, 33, 15),
 
 
 @pytest.fixture(params=["base", "v4"])
-def gemm(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+def level(request: pytest.FixtureRequest) -> str:
+    """Whose code packs."""
+    if request.param == "v4" and compiled_module("gemm").isa() != "v4":
+        pytest.skip("no AVX-512 here")
+    return str(request.param)
+
+
+@pytest.fixture
+def gemm(level: str) -> Iterator[ModuleType]:
     """The compiled module; all its float32 products go through emulated tiles."""
     module = compiled_module("gemm")
-    if request.param == "v4" and module.isa() != "v4":
-        pytest.skip("no AVX-512 here")
-    module.emulate_amx(request.param)
+    module.emulate_amx(level)
     assert module.amx()[0] == "emulated"
     yield module
     module.emulate_amx(None)
@@ -37,11 +43,10 @@ def gemm(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def by_register_tile(gemm: ModuleType) -> Callable[..., np.ndarray]:
+def by_register_tile(gemm: ModuleType, level: str) -> Callable[..., np.ndarray]:
     """The product without AMX."""
 
     def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        level = "v4" if gemm.isa() == "v4" else "base"
         gemm.emulate_amx(None)
         try:
             return gemm.matmul(x, y)
