@@ -35,14 +35,14 @@ cdef extern from "gemm_amx.h" nogil:
     tc_amx_product tc_amx_products[]
     int tc_amx_choose(int level, const char **why)
     bint tc_amx_pays(const tc_gemm_problem *p, int terms)
-    int tc_gemm_amx(tc_amx_product product, int terms, int level, const tc_gemm_problem *p, int threads)
+    int tc_gemm_amx(tc_amx_product product, int terms, int packing, int level, const tc_gemm_problem *p, int threads)
 
 KERNELS = ("matmul", "linear")
 
 cdef int _level = chosen_level()
 cdef const char *_why
 cdef int _amx = tc_amx_choose(_level, &_why)
-cdef int _amx_level = _level
+cdef int _amx_packing = _level
 cdef int _terms = 3      # of bf16
 tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
@@ -70,14 +70,14 @@ def amx():
 def emulate_amx(level=None):
     """From now on all float32 products go through emulated tiles, packed by the code of that level, "base" to at most isa();
     None: as chosen at import.  For tests."""
-    global _amx, _amx_level, _why
+    global _amx, _amx_packing, _why
     if level is None:
-        _amx, _amx_level = tc_amx_choose(_level, &_why), _level
+        _amx, _amx_packing = tc_amx_choose(_level, &_why), _level
         return
     names = [tc_level_names[i].decode() for i in range(_level + 1)]
     if level not in names:
         raise ValueError(f"emulate_amx: level {level!r} is none of {', '.join(names)}")
-    _amx, _amx_level, _why = TC_AMX_EMULATED, names.index(level), b"by emulate_amx"
+    _amx, _amx_packing, _why = TC_AMX_EMULATED, names.index(level), b"by emulate_amx"
 
 
 def set_terms(int terms):
@@ -125,7 +125,7 @@ cdef int gemm(int type, const tc_gemm_problem *p) noexcept nogil:
         work *= 8        # memory bound: every number is used once
     threads = n_threads(work, GRAIN)
     if type == TC_F32 and by_amx(p):
-        return tc_gemm_amx(tc_amx_products[_amx], _terms, _amx_level, p, threads)
+        return tc_gemm_amx(tc_amx_products[_amx], _terms, _amx_packing, _level, p, threads)
     return tc_gemm(type, _level, p, threads)
 
 

@@ -40,6 +40,7 @@ typedef struct {
 typedef struct {
     const tc_gemm_problem *p;
     tc_amx_product product;
+    int packing;                          /* level of the code that packs: that of the rest, unless a test wants less */
     int terms;                            /* of bf16: 3 or 2 */
     tc_int depth;                         /* tiles along k, of one term of the problem's sum */
     tc_int first, slice;                  /* tiles along k to take now, of all terms of the sum */
@@ -180,7 +181,7 @@ static int tc_amx_chunk(tc_amx_plan *q, int level, int threads) {
     q->row_pairs = tc_ceil_div(q->rows, TC_PAIR_ROWS);
     q->col_pairs = tc_ceil_div(q->cols, TC_PAIR_ROWS);
     const tc_int pairs = (q->pack_a ? q->row_pairs : 0) + (q->pack_b ? q->col_pairs : 0);
-    if (tc_run(tc_amx_pack[level], q, q->matrices * pairs, 0, threads)) return -1;
+    if (tc_run(tc_amx_pack[q->packing], q, q->matrices * pairs, 0, threads)) return -1;
     int any = 0, all = 1;
     for (tc_int i = 0; i < q->matrices; i++) {
         q->suits[i] = (unsigned char)tc_amx_suits(tc_amx_range_of(q->a_range + i * q->row_pairs, q->row_pairs),
@@ -198,7 +199,7 @@ static int tc_amx_chunk(tc_amx_plan *q, int level, int threads) {
             else if (q->row_groups < q->row_pairs) q->row_groups = tc_min(2 * q->row_groups, q->row_pairs);
             else break;
         }
-        if (tc_run(tc_amx_multiply[level], q, q->matrices * q->row_groups * q->col_groups, 0, threads)) return -1;
+        if (tc_run(tc_amx_multiply[q->packing], q, q->matrices * q->row_groups * q->col_groups, 0, threads)) return -1;
     }
     for (tc_int i = 0; i < q->matrices && !all; i++)
         if (!q->suits[i] && tc_amx_float32(q, i, level, threads)) return -1;
@@ -207,11 +208,12 @@ static int tc_amx_chunk(tc_amx_plan *q, int level, int threads) {
 
 /* As tc_gemm for TC_F32 and sizes of at least 1, with `terms` of bf16 and tiles of that kind.  0, or -1 if there is no
  * memory for scratch. */
-static int tc_gemm_amx(tc_amx_product product, int terms, int level, const tc_gemm_problem *p, int threads) {
+static int tc_gemm_amx(tc_amx_product product, int terms, int packing, int level, const tc_gemm_problem *p, int threads) {
     tc_int batch = 1;
     for (int d = 0; d < p->batch_dims; d++) batch *= p->batch_shape[d];
     if (batch == 0) return 0;
-    tc_amx_plan q = {.p = p, .product = product, .terms = terms, .depth = tc_ceil_div(p->k, TC_TILE_DEPTH)};
+    tc_amx_plan q = {.p = p, .product = product, .packing = packing, .terms = terms};
+    q.depth = tc_ceil_div(p->k, TC_TILE_DEPTH);
     q.run = p->run ? p->run : p->n;
     const tc_int depth = tc_max(1, p->terms) * q.depth, slices = tc_ceil_div(depth, TC_AMX_SLICE);
     const tc_int most = tc_ceil_div(depth, slices) * terms * TC_PAIR_NUMBERS; /* numbers of a packed pair */
