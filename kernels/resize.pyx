@@ -106,32 +106,6 @@ def axis_product(cnp.ndarray x not None, int axis, Py_ssize_t size, tuple layers
     return y
 
 
-cdef int _describe(str op, tc_grid_map *m, cnp.ndarray grid, tuple spatial, Py_ssize_t n, Py_ssize_t channels, str mode,
-                   str padding_mode, bint align_corners, tuple orders) except -1:
-    """Fill in everything but the pointers to data."""
-    cdef int d
-    cdef Py_ssize_t plane = 1
-    m.axes, m.n, m.channels, m.places = <int>len(spatial), n, channels, 1
-    if (m.axes != 2 and m.axes != 3) or cnp.PyArray_NDIM(grid) != m.axes + 2 or cnp.PyArray_DIM(grid, 0) != n \
-            or cnp.PyArray_DIM(grid, m.axes + 1) != m.axes or len(orders) != m.axes:
-        raise ValueError(f"{op}: {n} images of {spatial} with a grid {(<object>grid).shape} and the orders {orders}")
-    for d in range(m.axes):
-        m.places *= cnp.PyArray_DIM(grid, 1 + d)
-    for d in range(3):
-        m.size[d] = spatial[d - 3 + m.axes] if d >= 3 - m.axes else 1
-        m.order[d] = orders[d - 3 + m.axes] if d >= 3 - m.axes else 0
-        plane *= m.size[d]
-    if not 0 < plane < 2**31:
-        raise ValueError(f"{op}: a channel of {spatial} has {plane} pixels; there must be at least one and less than 2^31")
-    m.mode = ("nearest", "bilinear", "bicubic").index(mode)
-    if m.mode == 2 and m.axes == 3:
-        raise ValueError(f"{op}: there is no bicubic mode for volumes")
-    m.padding = ("zeros", "border", "reflection").index(padding_mode)
-    m.aligned = align_corners
-    m.group = max(1, min(channels, n * channels // SCATTER_TASKS))
-    return 0
-
-
 cdef int _run(tc_grid_fn work, const tc_grid_map *m) except -1:
     cdef int failed = 0
     cdef int taps = (m.mode * m.mode or 1) if m.axes == 2 else m.mode * 8 or 1
@@ -142,62 +116,81 @@ cdef int _run(tc_grid_fn work, const tc_grid_map *m) except -1:
     return 0
 
 
-cdef cnp.ndarray _new(tuple shape, int typenum):
+cdef cnp.ndarray _sample(str op, cnp.ndarray g, cnp.ndarray x, cnp.ndarray grid, tuple size, str mode, str padding_mode,
+                         bint align_corners, tuple orders):
+    """grid_sample if there is no g, grid_sample_input if there is no x, else grid_sample_grid; size: of the images."""
+    cdef tc_grid_map m
+    cdef tc_grid_fn work
     cdef cnp.npy_intp dims[MAX_ND]
-    cdef int d
-    for d in range(<int>len(shape)):
-        dims[d] = shape[d]
-    return pool_empty(<int>len(shape), dims, typenum)
+    cdef cnp.ndarray y, images = x if g is None else g
+    cdef int d, kind = float_kind(op, images), code = cnp.PyArray_TYPE(images)
+    cdef int axes = <int>len(size), ndim = axes + 2
+    cdef Py_ssize_t plane = 1
+    cdef bint fits = (2 <= axes <= 3 and len(orders) == axes and cnp.PyArray_NDIM(grid) == ndim
+                      and cnp.PyArray_DIM(grid, axes + 1) == axes and cnp.PyArray_NDIM(images) == ndim
+                      and cnp.PyArray_DIM(grid, 0) == cnp.PyArray_DIM(images, 0))
+    if fits and g is not None:
+        for d in range(axes):
+            fits = fits and cnp.PyArray_DIM(g, 2 + d) == cnp.PyArray_DIM(grid, 1 + d)
+        if x is not None:
+            fits = (fits and cnp.PyArray_NDIM(x) == ndim and cnp.PyArray_DIM(x, 0) == cnp.PyArray_DIM(g, 0)
+                    and cnp.PyArray_DIM(x, 1) == cnp.PyArray_DIM(g, 1))
+    if not fits:
+        shapes = [getattr(array, "shape", None) for array in (g, x, grid)]
+        raise ValueError("%s: g, images and grid of the shapes %s do not fit each other, the size %s and the orders %s" %
+                         (op, shapes, size, orders))
+    m.axes, m.n, m.channels, m.places = axes, cnp.PyArray_DIM(images, 0), cnp.PyArray_DIM(images, 1), 1
+    for d in range(3):
+        m.size[d] = size[d - 3 + axes] if d >= 3 - axes else 1
+        m.order[d] = orders[d - 3 + axes] if d >= 3 - axes else 0
+        plane *= m.size[d]
+    if not 0 < plane < 2**31:
+        raise ValueError("%s: a channel of %s has %d pixels; there must be at least one and less than 2^31" %
+                         (op, size, plane))
+    m.mode = ("nearest", "bilinear", "bicubic").index(mode)
+    if m.mode == 2 and axes == 3:
+        raise ValueError("%s: there is no bicubic mode for volumes" % op)
+    m.padding = ("zeros", "border", "reflection").index(padding_mode)
+    m.aligned = align_corners
+    m.group = max(1, min(m.channels, m.n * m.channels // SCATTER_TASKS))
+    dims[0], dims[1], dims[axes + 1] = m.n, m.channels, axes
+    for d in range(axes):
+        m.places *= cnp.PyArray_DIM(grid, 1 + d)
+        if g is not None and x is not None:
+            dims[1 + d] = cnp.PyArray_DIM(grid, 1 + d)
+        else:
+            dims[2 + d] = cnp.PyArray_DIM(grid, 1 + d) if g is None else m.size[3 - axes + d]
+    y = pool_empty(ndim, dims, code)
+    grid = contiguous_as(grid, code)
+    m.grid, m.y = cnp.PyArray_BYTES(grid), cnp.PyArray_BYTES(y)
+    m.g = m.x = NULL
+    if g is not None:
+        g = contiguous(g)
+        m.g = cnp.PyArray_BYTES(g)
+    if x is not None:
+        x = contiguous_as(x, code)
+        m.x = cnp.PyArray_BYTES(x)
+    if cnp.PyArray_SIZE(y):
+        work = tc_grid_sample[kind][_level]
+        if g is not None:
+            work = tc_grid_sample_input[kind][_level] if x is None else tc_grid_sample_grid[kind][_level]
+        _run(work, &m)
+    return y
 
 
 def grid_sample(cnp.ndarray x not None, cnp.ndarray grid not None, str mode, str padding_mode, bint align_corners,
                 tuple orders):
     """y[n, c, p] = sum over the taps of place grid[n, p] of the product of their weights along the axes * x[n, c, tap]."""
-    cdef tc_grid_map m
-    cdef int kind = float_kind("grid_sample", x), code = cnp.PyArray_TYPE(x)
-    cdef tuple shape = (<object>x).shape
-    _describe("grid_sample", &m, grid, shape[2:], shape[0], shape[1], mode, padding_mode, align_corners, orders)
-    cdef cnp.ndarray y = _new(shape[:2] + (<object>grid).shape[1:m.axes + 1], code)
-    x, grid = contiguous(x), contiguous_as(grid, code)
-    m.x, m.grid, m.y = cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(grid), cnp.PyArray_BYTES(y)
-    if cnp.PyArray_SIZE(y):
-        _run(tc_grid_sample[kind][_level], &m)
-    return y
+    return _sample("grid_sample", None, x, grid, (<object>x).shape[2:], mode, padding_mode, align_corners, orders)
 
 
 def grid_sample_input(cnp.ndarray g not None, cnp.ndarray grid not None, tuple size, str mode, str padding_mode,
                       bint align_corners, tuple orders):
     """The gradient of sum(g * grid_sample(x, grid)) in x (N, C, *size): the transposed map of g."""
-    cdef tc_grid_map m
-    cdef int kind = float_kind("grid_sample_input", g), code = cnp.PyArray_TYPE(g)
-    cdef tuple shape = (<object>g).shape
-    _describe("grid_sample_input", &m, grid, size, shape[0], shape[1], mode, padding_mode, align_corners, orders)
-    _match("grid_sample_input", g, shape[:2], grid)
-    cdef cnp.ndarray y = _new(shape[:2] + size, code)
-    g, grid = contiguous(g), contiguous_as(grid, code)
-    m.g, m.grid, m.y = cnp.PyArray_BYTES(g), cnp.PyArray_BYTES(grid), cnp.PyArray_BYTES(y)
-    if cnp.PyArray_SIZE(y):
-        _run(tc_grid_sample_input[kind][_level], &m)
-    return y
+    return _sample("grid_sample_input", g, None, grid, size, mode, padding_mode, align_corners, orders)
 
 
 def grid_sample_grid(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray grid not None, str mode, str padding_mode,
                      bint align_corners, tuple orders):
     """The gradient of sum(g * grid_sample(x, grid)) in the grid."""
-    cdef tc_grid_map m
-    cdef int kind = float_kind("grid_sample_grid", g), code = cnp.PyArray_TYPE(g)
-    cdef tuple shape = (<object>x).shape
-    _describe("grid_sample_grid", &m, grid, shape[2:], shape[0], shape[1], mode, padding_mode, align_corners, orders)
-    _match("grid_sample_grid", g, shape[:2], grid)
-    cdef cnp.ndarray y = _new((<object>grid).shape, code)
-    g, x, grid = contiguous(g), contiguous_as(x, code), contiguous_as(grid, code)
-    m.g, m.x, m.grid, m.y = cnp.PyArray_BYTES(g), cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(grid), cnp.PyArray_BYTES(y)
-    if cnp.PyArray_SIZE(y):
-        _run(tc_grid_sample_grid[kind][_level], &m)
-    return y
-
-
-cdef int _match(str op, object g, tuple images, object grid) except -1:
-    if g.shape != images + grid.shape[1:grid.ndim - 1]:
-        raise ValueError(f"{op}: g has the shape {g.shape}, not {images + grid.shape[1:grid.ndim - 1]}")
-    return 0
+    return _sample("grid_sample_grid", g, x, grid, (<object>x).shape[2:], mode, padding_mode, align_corners, orders)

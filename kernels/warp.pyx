@@ -37,7 +37,7 @@ cdef extern from "warp.h" nogil:
     ctypedef void (*tc_warp_fn)(const tc_warp_map *m, int threads, int *failed) noexcept
     tc_warp_fn tc_warp_bilinear[2][3]
     tc_warp_fn tc_warp_bytes[3]
-    tc_warp_fn tc_warp_nearest[3]
+    void tc_warp_nearest(const tc_warp_map *m, int threads, int *failed)
 
 KERNELS = ("warp",)
 
@@ -62,7 +62,7 @@ def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down n
     m.item = cnp.PyArray_ITEMSIZE(x)
     cdef bint number = cnp.PyArray_ISNUMBER(x) or cnp.PyArray_ISBOOL(x)
     if nearest and number and (m.item == 1 or m.item == 2 or m.item == 4 or m.item == 8):
-        work = tc_warp_nearest[_level]
+        work = tc_warp_nearest
     elif not nearest and code == cnp.NPY_UINT8:
         work = tc_warp_bytes[_level]
     elif not nearest and code in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
@@ -121,6 +121,6 @@ cdef int _check(cnp.ndarray x, cnp.ndarray across, cnp.ndarray down, cnp.ndarray
                 and cnp.PyArray_DIM(offsets, 3) == cnp.PyArray_DIM(across, 2))
     if not fits:
         shapes = [getattr(array, "shape", None) for array in (x, across, down, offsets, fill)]
-        raise ValueError(f"warp: the shapes of images, lines across and down, offsets and fill are {shapes}; needed are "
-                         "(N, C, H, W), (N, 2 or 3, columns), (N, 2 or 3, rows), None or (N, 2, rows, columns), and (C,)")
+        raise ValueError("warp: the shapes of images, lines across and down, offsets and fill are %s; needed are (N, C, H, "
+                         "W), (N, 2 or 3, columns), (N, 2 or 3, rows), None or (N, 2, rows, columns), and (C,)" % shapes)
     return 0

@@ -41,6 +41,71 @@ static inline void tc_warp_places(const tc_warp_map *m, ptrdiff_t image, ptrdiff
     }
     for (ptrdiff_t i = count; i < TC_WARP_BLOCK; i++) u[i] = v[i] = -9;
 }
+
+/* Up to four channels of an image of bytes, 32 bits for a pixel. */
+static void tc_warp_pack(const tc_warp_map *m, uint32_t *restrict packed) {
+    for (ptrdiff_t row = 0; row < m->height; row++) {
+        const ptrdiff_t step = m->from[3], next = m->from[1];
+        const uint8_t *x = (const uint8_t *)m->x + m->image * m->from[0] + m->first * next + row * m->from[2];
+        uint32_t *restrict p = packed + row * m->width;
+        if (m->count == 3)
+            for (ptrdiff_t i = 0; i < m->width; i++)
+                p[i] = x[i * step] | (uint32_t)x[i * step + next] << 8 | (uint32_t)x[i * step + 2 * next] << 16;
+        else
+            for (ptrdiff_t i = 0; i < m->width; i++) {
+                p[i] = x[i * step];
+                for (int c = 1; c < m->count; c++) p[i] |= (uint32_t)x[i * step + c * next] << (8 * c);
+            }
+    }
+}
+
+/* The pixels in which the places lie, of any type of 1, 2, 4 or 8 bytes.  Copying gains nothing from wide vectors. */
+typedef struct {
+    double u[TC_WARP_BLOCK], v[TC_WARP_BLOCK];
+    int32_t where[TC_WARP_BLOCK], inside[TC_WARP_BLOCK];
+} tc_warp_picked;
+
+#define TC_WARP_COPY(type)                                                                                            \
+    do {                                                                                                              \
+        const type *x = (const type *)m->x + image * m->from[0] + c * m->from[1], fill = ((const type *)m->fill)[c];  \
+        type *y = (type *)m->y + image * m->to[0] + c * m->to[1] + row * m->to[2] + column * m->to[3];                \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                                       \
+            const type pixel = x[t->where[i]];                                                                        \
+            y[i * m->to[3]] = t->inside[i] ? pixel : fill;                                                            \
+        }                                                                                                             \
+    } while (0)
+
+static void tc_warp_picks(const void *map, ptrdiff_t task, void *scratch) {
+    const tc_warp_map *m = map;
+    tc_warp_picked *t = scratch;
+    const ptrdiff_t share = tc_max(1, TC_WARP_SHARE / m->columns), shares = tc_ceil_div(m->rows, share);
+    const ptrdiff_t image = task / shares, stop = tc_min(m->rows, (task % shares + 1) * share);
+    const double width = (double)m->width, height = (double)m->height;
+    const int32_t down = (int32_t)m->from[2], right = (int32_t)m->from[3];
+    for (ptrdiff_t row = task % shares * share; row < stop; row++)
+        for (ptrdiff_t column = 0; column < m->columns; column += TC_WARP_BLOCK) {
+            const ptrdiff_t count = tc_min(TC_WARP_BLOCK, m->columns - column);
+            tc_warp_places(m, image, row, column, count, t->u, t->v);
+            for (int i = 0; i < TC_WARP_BLOCK; i++) {
+                const double u = t->u[i], v = t->v[i];
+                const int in = (u >= 0) & (u < width) & (v >= 0) & (v < height); /* false for NaN, too */
+                const int32_t k = (int32_t)(in ? v : 0), l = (int32_t)(in ? u : 0);
+                t->where[i] = k * down + l * right;
+                t->inside[i] = in;
+            }
+            for (ptrdiff_t c = 0; c < m->channels; c++) {
+                if (m->item == 1) TC_WARP_COPY(uint8_t);
+                else if (m->item == 2) TC_WARP_COPY(uint16_t);
+                else if (m->item == 4) TC_WARP_COPY(uint32_t);
+                else TC_WARP_COPY(uint64_t);
+            }
+        }
+}
+
+static void tc_warp_nearest(const tc_warp_map *m, int threads, int *failed) {
+    const ptrdiff_t shares = tc_ceil_div(m->rows, tc_max(1, TC_WARP_SHARE / m->columns));
+    *failed = tc_run(tc_warp_picks, m, m->n * shares, sizeof(tc_warp_picked), threads);
+}
 #endif
 
 typedef struct {
@@ -185,65 +250,9 @@ static void TC_FN(warp_bytes)(const tc_warp_map *m, int threads, int *failed) {
             one.first = first;
             one.count = tc_min(4, m->channels - first);
             for (int c = 0; c < one.count; c++) one.packed_fill |= (uint32_t)((const uint8_t *)m->fill)[first + c] << (8 * c);
-            for (ptrdiff_t row = 0; row < m->height; row++) {
-                const uint8_t *x = (const uint8_t *)m->x + image * m->from[0] + first * m->from[1] + row * m->from[2];
-                uint32_t *restrict p = packed + row * m->width;
-                const ptrdiff_t step = m->from[3], next = m->from[1];
-                if (one.count == 3)
-                    for (ptrdiff_t i = 0; i < m->width; i++)
-                        p[i] = x[i * step] | (uint32_t)x[i * step + next] << 8 | (uint32_t)x[i * step + 2 * next] << 16;
-                else
-                    for (ptrdiff_t i = 0; i < m->width; i++) {
-                        p[i] = x[i * step];
-                        for (int c = 1; c < one.count; c++) p[i] |= (uint32_t)x[i * step + c * next] << (8 * c);
-                    }
-            }
+            tc_warp_pack(&one, packed);
             *failed = tc_run(TC_FN(warp_packed), &one, shares, sizeof(TC_FN(tc_warp_table)), threads);
         }
     if (packed) tc_scratch_put(packed);
-}
-
-/* The pixels in which the places lie, of any type of 1, 2, 4 or 8 bytes. */
-#define TC_WARP_COPY(type)                                                                                          \
-    do {                                                                                                            \
-        const type *x = (const type *)m->x + image * m->from[0] + c * m->from[1], fill = ((const type *)m->fill)[c]; \
-        type *y = (type *)m->y + image * m->to[0] + c * m->to[1] + row * m->to[2] + column * m->to[3];               \
-        for (ptrdiff_t i = 0; i < count; i++) {                                                                     \
-            const type pixel = x[t->where[0][i]];                                                                   \
-            y[i * m->to[3]] = t->inside[0][i] ? pixel : fill;                                                       \
-        }                                                                                                           \
-    } while (0)
-
-static void TC_FN(warp_picks)(const void *map, ptrdiff_t task, void *scratch) {
-    const tc_warp_map *m = map;
-    TC_FN(tc_warp_table) *t = scratch;
-    const ptrdiff_t share = tc_max(1, TC_WARP_SHARE / m->columns), shares = tc_ceil_div(m->rows, share);
-    const ptrdiff_t image = task / shares, stop = tc_min(m->rows, (task % shares + 1) * share);
-    const double width = (double)m->width, height = (double)m->height;
-    const int32_t down = (int32_t)m->from[2], right = (int32_t)m->from[3];
-    for (ptrdiff_t row = task % shares * share; row < stop; row++)
-        for (ptrdiff_t column = 0; column < m->columns; column += TC_WARP_BLOCK) {
-            const ptrdiff_t count = tc_min(TC_WARP_BLOCK, m->columns - column);
-            tc_warp_places(m, image, row, column, count, t->u, t->v);
-#pragma omp simd
-            for (int i = 0; i < TC_WARP_BLOCK; i++) {
-                const double u = t->u[i], v = t->v[i];
-                const int in = (u >= 0) & (u < width) & (v >= 0) & (v < height); /* false for NaN, too */
-                const int32_t k = (int32_t)(in ? v : 0), l = (int32_t)(in ? u : 0);
-                t->where[0][i] = k * down + l * right;
-                t->inside[0][i] = in;
-            }
-            for (ptrdiff_t c = 0; c < m->channels; c++) {
-                if (m->item == 1) TC_WARP_COPY(uint8_t);
-                else if (m->item == 2) TC_WARP_COPY(uint16_t);
-                else if (m->item == 4) TC_WARP_COPY(uint32_t);
-                else TC_WARP_COPY(uint64_t);
-            }
-        }
-}
-
-static void TC_FN(warp_nearest)(const tc_warp_map *m, int threads, int *failed) {
-    const ptrdiff_t shares = tc_ceil_div(m->rows, tc_max(1, TC_WARP_SHARE / m->columns));
-    *failed = tc_run(TC_FN(warp_picks), m, m->n * shares, sizeof(TC_FN(tc_warp_table)), threads);
 }
 #endif
