@@ -63,8 +63,13 @@ def _tents(n_in: int, n_out: int, antialias: bool, together: int) -> tuple[Layer
     weights /= weights.sum(axis=0)
     pixels = (pixels[..., None] * together + np.arange(together)).reshape(len(pixels), -1)
     weights = np.repeat(weights, together, axis=1)
-    return tuple([(rows, taps[rows], weight[rows]) for rows, taps, weight in
-                  zip((np.flatnonzero(weight) for weight in weights), pixels, weights, strict=True) if len(rows)])
+    layers: list[Layer] = []
+    for taps, weight in zip(pixels, weights, strict=True):
+        # Most taps are used by all rows, which NumPy writes faster; entries of weight 0 would turn infinity into NaN.
+        rows = slice(None) if weight.all() else np.flatnonzero(weight)
+        if weight.any():
+            layers.append((rows, taps[rows].astype(np.int32), weight[rows]))
+    return tuple(layers)
 
 
 def _floats(images: np.ndarray) -> np.ndarray:
