@@ -25,6 +25,7 @@ from tinygrad_course.data import (
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
+    default_collate,
     default_convert,
     get_worker_info,
     isolation,
@@ -423,3 +424,27 @@ def test_memory_is_used_again_within_a_pass(context):
         assert image.all()
     assert len(counts) == 30
     assert max(counts) <= 4
+
+
+def test_what_code_of_the_user_keeps_of_a_batch_is_its_own():
+    """Workers stack samples in memory that the next batches come in, but only where nobody sees it before it is sent."""
+    kept = []
+
+    def collate(samples):
+        kept.append(default_collate(samples))
+        return kept[-1], kept[0]
+    data = [np.full(20000, number, np.float32) for number in range(12)]
+    firsts = [first for _, first in DataLoader(data, 2, collate_fn=collate, num_workers=1)]
+    assert len(firsts) == 6
+    assert all(plain(first[:, [0, -1]]) == [[0, 0], [1, 1]] for first in firsts)
+
+
+def test_arrays_that_find_no_room_in_a_block_come_beside_it():
+    """Samples that grow: of a batch's arrays one is stacked in the block, one copied there, and one sent by itself."""
+    data = [{"a": np.full(4000 + 100 * number, number, np.float32), "b": np.full(4000 + 900 * number, -number, np.int16),
+             "c": [np.full(9 * number, number, np.int8)]} for number in range(20)]
+    for number, batch in enumerate(DataLoader(data, 1, num_workers=1)):
+        assert [len(batch["a"][0]), len(batch["b"][0]), len(batch["c"][0][0])] == [
+            4000 + 100 * number, 4000 + 900 * number, 9 * number]
+        assert all((array == value).all() for array, value in zip(
+            (batch["a"], batch["b"], batch["c"][0]), (number, -number, number), strict=True))

@@ -1,6 +1,6 @@
 """How samples become a batch of tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,13 @@ from tinygrad_course.errors import DataError
 from tinygrad_course.ops.creation import as_tensor, empty, tensor
 from tinygrad_course.tensor import Tensor
 
+Memory = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]  # gives an array of that shape and type, to be written to
+
+
+def from_pool(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Memory of the kernels' pool: a new large block of the system's costs more, page by page, than what is written to it."""
+    return np.asarray(empty(shape, dtype=dtype).array)
+
 
 def default_collate(batch: list[Any]) -> Any:
     """Make a batch of samples: tensors, arrays and numbers are stacked, tuples and dicts collated entry by entry.
@@ -16,6 +23,11 @@ def default_collate(batch: list[Any]) -> Any:
     Texts and bytes stay a list, a named tuple keeps its type.  Python's numbers with a fraction become float32.
     Raises DataError if the samples have different shapes or numbers of entries, or another type.
     """
+    return collate(batch, from_pool)
+
+
+def collate(batch: list[Any], memory: Memory) -> Any:
+    """default_collate, with stacked arrays in that memory."""
     if not len(batch):
         raise DataError("default_collate: a batch without samples. Leave empty lists out of the batch_sampler.")
     first = batch[0]
@@ -29,7 +41,7 @@ def default_collate(batch: list[Any]) -> Any:
                             "stacked. Bring them to one shape, or give a collate_fn.")
         if not isinstance(first, Tensor | np.ndarray | np.generic):
             return tensor(arrays)
-        return as_tensor(_stack(arrays, *shapes))
+        return as_tensor(_stack(arrays, shapes.pop(), memory))
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, Mapping):
@@ -37,7 +49,7 @@ def default_collate(batch: list[Any]) -> Any:
             if not isinstance(sample, Mapping) or sample.keys() != first.keys():
                 raise DataError(f"default_collate: a sample is {_outline(first)}, another one {_outline(sample)}. Give all "
                                 "the same keys, or give a collate_fn.")
-        return {key: default_collate([sample[key] for sample in batch]) for key in first}
+        return {key: collate([sample[key] for sample in batch], memory) for key in first}
     if isinstance(first, Sequence):
         kinds = {type(sample): sample for sample in batch}
         other = next((sample for sample in kinds.values() if not isinstance(sample, Sequence)), None)
@@ -48,7 +60,7 @@ def default_collate(batch: list[Any]) -> Any:
         if len(lengths) > 1:
             raise DataError(f"default_collate: samples have {' or '.join(map(str, lengths))} entries. "
                             "Give all as many, or give a collate_fn.")
-        return _like(first, [default_collate(list(entries)) for entries in zip(*batch, strict=True)])
+        return _like(first, [collate(list(entries), memory) for entries in zip(*batch, strict=True)])
     if first is None:
         raise DataError("default_collate: a sample is None. Does __getitem__ of the data set return it?")
     raise DataError(f"default_collate: cannot make a tensor of {type(first).__name__}. Give a collate_fn.")
@@ -63,12 +75,11 @@ def _on_cpu(sample: Tensor) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else sample.detach().cpu().numpy()
 
 
-def _stack(arrays: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+def _stack(arrays: list[Any], shape: tuple[int, ...], memory: Memory) -> np.ndarray:
     if not shape:
         return np.array(arrays)
     dtype = np.result_type(*{array.dtype for array in arrays})
-    # Memory of the kernels' pool: a new large block of the system's costs more, page by page, than what is written to it.
-    stacked = np.asarray(empty(len(arrays), *shape, dtype=dtype).array)
+    stacked = memory((len(arrays), *shape), dtype)
     np.concatenate(arrays, out=stacked.reshape(-1, *shape[1:]))
     return stacked
 

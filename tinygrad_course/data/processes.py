@@ -1,8 +1,9 @@
 """Worker processes of a DataLoader.
 
 How a batch travels.  It is pickled, with the memory of its arrays apart from the rest (pickle's protocol 5).  That memory
-goes through a block of shared memory which came along with the order for the batch; what remains fits into the pipe, so a
-worker goes on with the next batch while the main process is at work.  The blocks are made, kept for all passes and deleted by
+goes through a block of shared memory which came along with the order for the batch: samples are stacked there at once, other
+arrays copied to it.  What remains fits into the pipe, so a worker goes on with the next batch while the main process is at
+work.  The blocks are made, kept for all passes and deleted by
 the main process alone: a worker that dies leaves nothing behind.  Until their size is known, and for tiny batches, arrays go
 through the pipe.
 
@@ -11,6 +12,7 @@ Each worker has a pipe of its own for each direction: no lock is shared that a k
 
 import io
 import itertools
+import math
 import os
 import pickle
 import queue
@@ -33,6 +35,7 @@ import numpy as np
 from numpy.random.mtrand import set_bit_generator
 
 from tinygrad_course import backend
+from tinygrad_course.data.collate import from_pool
 from tinygrad_course.data.isolation import batch_seed, seed_all
 from tinygrad_course.data.workers import (
     CLOSING_S,
@@ -46,8 +49,6 @@ from tinygrad_course.data.workers import (
     set_worker_info,
 )
 from tinygrad_course.errors import DataError, WorkerError
-from tinygrad_course.ops.creation import empty
-from tinygrad_course.ops.dtypes import uint8
 from tinygrad_course.tensor import Tensor
 
 SHARED_FROM = 32 * 1024  # bytes of a batch from which it goes through shared memory
@@ -110,14 +111,6 @@ def _error(kind: type[BaseException], args: tuple[Any, ...], notes: list[str]) -
     error = kind.__new__(kind, *args)
     error.__notes__ = notes
     return error
-
-
-def _room(sizes: list[int]) -> Iterator[tuple[int, int]]:
-    """(begin, end) of memory of these sizes in a shared block."""
-    begin = 0
-    for size in sizes:
-        yield begin, begin + size
-        begin += _needed([size])
 
 
 def _needed(sizes: list[int]) -> int:
@@ -309,15 +302,13 @@ class ProcessWorkers(Workers):
         if not with_news and not pipe.poll():
             raise self._death(worker)
         try:
-            number, kind, head, sizes, shared = pickle.loads(pipe.recv_bytes())
-            buffers = [np.asarray(empty(size, dtype=uint8).array) for size in sizes]  # of the kernels' pool
-            if shared:
-                for buffer, (begin, end) in zip(buffers, _room(sizes), strict=True):
-                    memoryview(buffer)[:] = self._lent[number].buf[begin:end]  # type: ignore[index]
-            else:
-                for buffer in buffers:
-                    if len(buffer):
-                        pipe.recv_bytes_into(memoryview(buffer))
+            number, kind, head, sizes, places = pickle.loads(pipe.recv_bytes())
+            buffers = [from_pool((size,), np.dtype(np.uint8)) for size in sizes]
+            for buffer, begin in zip(buffers, places, strict=True):
+                if begin is not None:
+                    memoryview(buffer)[:] = self._lent[number].buf[begin:begin + len(buffer)]  # type: ignore[index]
+                elif len(buffer):
+                    pipe.recv_bytes_into(memoryview(buffer))
         except (EOFError, OSError):
             raise self._death(worker) from None
         self._answered[worker] = True
@@ -412,15 +403,17 @@ def _serve(worker: int, recipe: Recipe, init_fn: Callable[[int], None] | None, w
             seed = content
             seed_all(seed)
             maker, broken = (None, unfit) if unfit else _attempt(worker, lambda: Maker(recipe))  # iter(stream) may fail
-            _send(replies, _Message(None, "ready", b"", []), None)
+            _send(replies, _Message(None, "ready", b"", []), _Room(None))
             continue
+        room = _Room(_attached(name, blocks))
         message, error = None, broken
         if error is None:
             seed_all(batch_seed(seed, number))
+            maker.memory = room.take
             message, error = _attempt(worker, lambda: _packed(number, maker.make(content)))  # noqa: B023  called at once
         if message is None or error is not None:
             message = _Message(number, "failure", _portable(error), [])  # type: ignore[arg-type]
-        _send(replies, message, _attached(name, blocks))
+        _send(replies, message, room)
 
 
 def _attempt(worker: int, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
@@ -459,15 +452,43 @@ def _packed(number: int, batch: Any) -> _Message:
     return _Message(number, "batch", head, [buffer.raw() for buffer in buffers])
 
 
-def _send(replies: Any, message: _Message, block: SharedMemory | None) -> None:
-    """The memory goes into `block` if it fits in, else behind the message."""
+class _Room:
+    """The shared block of a batch, which is filled from the beginning.  Without a block there is no room."""
+
+    def __init__(self, block: SharedMemory | None) -> None:
+        self.memory = None if block is None else np.frombuffer(block.buf, np.uint8)  # type: ignore[arg-type]
+        self.used = 0
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """An array of numbers there, or in other memory if there is no room left."""
+        size = math.prod(shape) * dtype.itemsize
+        if self.memory is None or dtype.kind not in "biuf" or self.used + size > len(self.memory):
+            return from_pool(shape, dtype)
+        begin = self.used
+        self.used += _needed([size])
+        return self.memory[begin:begin + size].view(dtype).reshape(shape)
+
+    def place(self, view: memoryview) -> int | None:
+        """Where in the block that memory is, copied there if need be; None if there is no room."""
+        if self.memory is None or not view.nbytes:
+            return None
+        array = np.frombuffer(view, np.uint8)
+        begin = array.ctypes.data - self.memory.ctypes.data
+        if 0 <= begin <= len(self.memory) - len(array):
+            return begin
+        if self.used + len(array) > len(self.memory):
+            return None
+        begin = self.used
+        self.memory[begin:begin + len(array)] = array
+        self.used += _needed([len(array)])
+        return begin
+
+
+def _send(replies: Any, message: _Message, room: _Room) -> None:
+    """The memory lies in the block as far as there is room, the rest comes behind the message."""
     sizes = [view.nbytes for view in message.memory]
-    shared = block is not None and _needed(sizes) <= block.size
-    if block is not None and shared:
-        for view, (begin, end) in zip(message.memory, _room(sizes), strict=True):
-            block.buf[begin:end] = view  # type: ignore[index]
-    replies.send_bytes(pickle.dumps((message.number, message.kind, message.head, sizes, shared)))
-    if not shared:
-        for view in message.memory:
-            if view.nbytes:
-                replies.send_bytes(view)
+    places = [room.place(view) for view in message.memory]
+    replies.send_bytes(pickle.dumps((message.number, message.kind, message.head, sizes, places)))
+    for view, begin in zip(message.memory, places, strict=True):
+        if begin is None and view.nbytes:
+            replies.send_bytes(view)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.data.collate import default_collate, default_convert
+from tinygrad_course.data.collate import Memory, collate, default_convert, from_pool
 from tinygrad_course.data.dataset import ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset
 from tinygrad_course.data.isolation import batch_seed
 from tinygrad_course.data.sampler import check_numbers
@@ -85,10 +85,14 @@ def _holds_only_arrays(dataset: Any) -> bool:
 
 
 class Maker:
-    """Makes the batches of one pass."""
+    """Makes the batches of one pass.
+
+    Stacked arrays lie in `memory`, if no code of the user sees them before they are given out: what it keeps of them would
+    be written over by a later batch."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.memory: Memory = from_pool
         self.stream = iter(recipe.dataset) if recipe.is_stream else None
 
     def make(self, indices: Any) -> Any:
@@ -99,7 +103,7 @@ class Maker:
         if not recipe.batched:
             return (recipe.collate_fn or default_convert)(_samples(recipe.dataset, [indices])[0])
         if recipe.collate_fn is None:
-            return _rows(recipe.dataset, indices)
+            return self._rows(recipe.dataset, indices)
         return _collate(recipe.collate_fn, _samples(recipe.dataset, indices), indices)
 
     def _next_of(self, stream: Iterator[Any]) -> Any:
@@ -110,16 +114,18 @@ class Maker:
         samples = list(itertools.islice(stream, recipe.batch_size))
         if not samples or (recipe.drop_last and len(samples) < recipe.batch_size):  # type: ignore[operator]
             return END
-        return (recipe.collate_fn or default_collate)(samples)
+        return self._default(samples) if recipe.collate_fn is None else recipe.collate_fn(samples)
 
+    def _rows(self, dataset: Any, indices: Any) -> Any:
+        """The batch of the samples `indices`: by one indexing per tensor where no subclass has changed what a sample is."""
+        if isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__:
+            return self._rows(dataset.dataset, dataset.indices[_numbers(indices)])
+        if isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__:
+            return dataset[_numbers(indices)]
+        return _collate(self._default, _samples(dataset, indices), indices)
 
-def _rows(dataset: Any, indices: Any) -> Any:
-    """The batch of the samples `indices`: by one indexing per tensor where no subclass has changed what a sample is."""
-    if isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__:
-        return _rows(dataset.dataset, dataset.indices[_numbers(indices)])
-    if isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__:
-        return dataset[_numbers(indices)]
-    return _collate(default_collate, _samples(dataset, indices), indices)
+    def _default(self, samples: list[Any]) -> Any:
+        return collate(samples, self.memory)
 
 
 def _numbers(indices: Any) -> np.ndarray:
