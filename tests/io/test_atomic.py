@@ -25,6 +25,18 @@ def test_a_pipe_stays_a_pipe(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd/0"), reason="open files have no paths here")
+def test_a_pipe_without_a_name_is_written_to():
+    """As /dev/stdout is in `program | other`."""
+    end, start = os.pipe()
+    try:
+        write_atomic(f"/dev/fd/{start}", b"content")
+        assert os.read(end, 100) == b"content"
+    finally:
+        os.close(end)
+        os.close(start)
+
+
 def test_a_folder_is_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match="folder cannot be written: "):

@@ -46,12 +46,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     (/dev/null, /dev/stdout) is written to as it is: a rename would put a file in its place.
     Raises DataError if the folder is missing or the file cannot be written.
     """
-    # The file behind a symbolic link is replaced, not the link.
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
-        with _os_errors(path), open(target, "wb") as file:
+    # Asked before links are followed: behind /dev/stdout may be a pipe, which has no name of its own.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        with _os_errors(path), open(path, "wb") as file:
             yield file
         return
+    # The file behind a symbolic link is replaced, not the link.
+    target = os.path.realpath(path)
     temporary = f"{target}.{os.getpid()}.tmp"
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
