@@ -44,3 +44,12 @@ CASES = (
 @pytest.mark.filterwarnings("ignore:.*both are stretched:UserWarning")
 class TestBattery(Battery):
     """See battery.py."""
+
+
+@pytest.mark.parametrize(("dtype", "beta"), [(tgc.float16, 1e-5), (tgc.float32, 1e-40), (tgc.float64, 1e-310)])
+def test_a_beta_whose_inverse_overflows(dtype, beta):
+    x = tgc.tensor([2.0, -0.5, 0.0], dtype=dtype, requires_grad=True)
+    loss = ops.smooth_l1_loss(x, tgc.zeros(3, dtype=dtype), reduction="none", beta=beta)
+    loss.backward(tgc.tensor([0.5, 3.0, 7.0], dtype=dtype))
+    assert loss.tolist() == [2.0, 0.5, 0.0]
+    assert x.grad.tolist() == [0.5, -3.0, 0.0]

@@ -61,8 +61,10 @@ def smooth_l1_loss(input: Any, target: Any, size_average: bool | None = None, re
     reduction = check_reduction(size_average, reduce, reduction, "smooth_l1_loss")
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    if beta == 0:
-        return reduce_loss(abs(_difference("smooth_l1_loss", input, target, reduction)), reduction)
+    if beta < 1e-4:
+        d = _difference("smooth_l1_loss", input, target, reduction)
+        if beta == 0 or beta < np.finfo(floating(d).array.dtype).tiny:  # 1 / beta could overflow, and all but 0 is far
+            return reduce_loss(abs(d), reduction)
     return mul(_huber("smooth_l1_loss", input, target, float(beta), reduction), 1.0 / beta)
 
 
