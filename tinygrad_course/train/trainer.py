@@ -381,6 +381,12 @@ class Trainer:
         if self.scheduler is None and "scheduler" in state_dict:
             raise StateDictError("Trainer.load_state_dict: the state is that of a run with a scheduler and this trainer has "
                                  "none, so that the learning rate would stand still. Continue with the same settings.")
+        # First what can be tried without changing anything.
+        for position in state_dict["generators"].values():
+            Generator().set_state(position)
+        best_weights = {name: value.clone() for name, value in state_dict["best_weights"].items()}
+        stopping = EarlyStopping(**state_dict["stopping"])
+        history = {column: list(values) for column, values in state_dict["history"].items()}
         before = self.state_dict()
         weights = [(value, value.array.copy()) for value in (*self.model.parameters(), *self.model.buffers())
                    if not isinstance(value, UninitializedParameter | UninitializedBuffer)]
@@ -399,9 +405,7 @@ class Trainer:
             raise
         for name, generator in self.generators.items():
             generator.set_state(state_dict["generators"][name])
-        self.best_weights = {name: value.clone() for name, value in state_dict["best_weights"].items()}
-        self.stopping = EarlyStopping(**state_dict["stopping"])
-        self.history = {column: list(values) for column, values in state_dict["history"].items()}
+        self.best_weights, self.stopping, self.history = best_weights, stopping, history
         self.steps = state_dict["steps"]
         self._sums.load_state_dict(state_dict["running"])
 
