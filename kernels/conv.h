@@ -18,7 +18,8 @@ enum {
     TC_CONV_TASKS = 16,
     TC_CONV_COLUMNS = 1 << 21,  /* columns packed for all groups of rows, at most */
     TC_CONV_WEIGHTS = 1 << 17,  /* weights that stay in L2 while units come and go */
-    TC_CONV_PARTIAL = 1 << 23   /* all partial sums of a weight gradient together, at most */
+    TC_CONV_PARTIAL = 1 << 23,  /* all partial sums of a weight gradient together, at most */
+    TC_CONV_FOLD = 1 << 17      /* products that are summed up, about (conv_fold_impl.h) */
 };
 
 static inline tc_int tc_floor_div(tc_int a, tc_int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
@@ -37,12 +38,13 @@ typedef struct { int lane, len; tc_int at; } tc_segment;
 #define TC_IMPL "conv_impl.h"
 #include "isa.h"
 
-static const tc_conv_function *const tc_conv_table[3][2][TC_LEVELS] = {
+static const tc_conv_function *const tc_conv_table[4][2][TC_LEVELS] = {
     {TC_PER_LEVEL(tc_conv_entry, f32), TC_PER_LEVEL(tc_conv_entry, f64)},
     {TC_PER_LEVEL(tc_conv_input_entry, f32), TC_PER_LEVEL(tc_conv_input_entry, f64)},
-    {TC_PER_LEVEL(tc_conv_weight_entry, f32), TC_PER_LEVEL(tc_conv_weight_entry, f64)}};
+    {TC_PER_LEVEL(tc_conv_weight_entry, f32), TC_PER_LEVEL(tc_conv_weight_entry, f64)},
+    {TC_PER_LEVEL(tc_conv_fold_entry, f32), TC_PER_LEVEL(tc_conv_fold_entry, f64)}};
 
-/* The direct algorithm.  0, or -1 if there is no memory for scratch. */
+/* The direct algorithm, or TC_CONV_FOLDED.  0, or -1 if there is no memory for scratch. */
 static inline int tc_conv(int which, int type, int level, const tc_conv_problem *p, int threads) {
     return (*tc_conv_table[which][type][level])(p, threads);
 }

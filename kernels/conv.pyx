@@ -8,6 +8,8 @@ Design:
       winograd    winograd_impl.h: 2x2 or 3x3 taps for each phase of the stride, float32, with 2.25 to 4 times fewer
                   multiplications
       product     gemm_impl.h: 1x1 with stride 1, the images are matrices as they lie; and kernels as large as the image
+      fold        conv_fold_impl.h: the gradient of the input with few channels, or much padding or stride: a product for
+                  each (channel, tap), and the sum of those that reach a pixel
 * This file checks the arguments, makes the arrays contiguous and allocates the result.  Whether sizes fit together is
   explained to users one floor up; the checks here only keep the C code inside its arrays.
 """
@@ -34,8 +36,8 @@ cdef extern from "conv.h" nogil:
     ctypedef struct tc_conv_cost:
         const char *why_not
         double multiplications, memory, cycles
-    const int TC_CONV, TC_CONV_INPUT, TC_CONV_WEIGHT
-    const int TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_ALGORITHMS
+    const int TC_CONV, TC_CONV_INPUT, TC_CONV_WEIGHT, TC_CONV_FOLDED
+    const int TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_FOLD, TC_ALGORITHMS
     const char *const tc_algorithm_names[]
     const int tc_level_vector_bytes[]
     void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p, tc_conv_cost *costs)
@@ -134,6 +136,8 @@ cdef int _compute(int which, int kind, const tc_conv_problem *p, int threads) no
             return failed
     if algorithm == TC_PRODUCT:
         return _product(which, kind, p)
+    if algorithm == TC_FOLD:
+        which = TC_CONV_FOLDED
     return tc_conv(which, kind, _level, p, threads)
 
 

@@ -15,9 +15,9 @@
 #define TC_CONV_CHOICE_H
 #include "conv_types.h"
 
-enum { TC_CONV = 0, TC_CONV_INPUT = 1, TC_CONV_WEIGHT = 2 };
-enum { TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_ALGORITHMS };
-static const char *const tc_algorithm_names[TC_ALGORITHMS] = {"direct", "winograd 2x2", "winograd 4x4", "product"};
+enum { TC_CONV = 0, TC_CONV_INPUT = 1, TC_CONV_WEIGHT = 2, TC_CONV_FOLDED = 3 }; /* 3: as 1, by the algorithm TC_FOLD */
+enum { TC_DIRECT, TC_WINOGRAD_2, TC_WINOGRAD_4, TC_PRODUCT, TC_FOLD, TC_ALGORITHMS };
+static const char *const tc_algorithm_names[TC_ALGORITHMS] = {"direct", "winograd 2x2", "winograd 4x4", "product", "fold"};
 
 typedef struct {
     const char *why_not;      /* NULL if the algorithm can do the problem */
@@ -27,6 +27,7 @@ typedef struct {
 } tc_conv_cost;
 
 #define TC_BYTES_PER_CYCLE 8.0
+#define TC_FOLD_MOST (1 << 18) /* numbers */
 #define TC_START 3000.0       /* cycles to plan, to take scratch and to wake the threads, for every parallel region */
 
 static inline double tc_round_up(tc_int n, int lanes) { return (double)((n + lanes - 1) / lanes * lanes); }
@@ -47,6 +48,11 @@ static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const 
     cost.memory = number * (tc_conv_arrays(p) + p->o * k);
     /* The adjoint in the input makes a padded copy of y for each phase of the stride, not just one. */
     double copies = which == TC_CONV_INPUT ? (double)(p->sh * p->sw - 1) * p->n * p->o * p->oh * p->ow : 0;
+    /* It also looks at all taps from every pixel of x, those outside of y too; and one row alone is half of full speed. */
+    if (which == TC_CONV_INPUT && !tc_conv_sees_all(p)) {
+        cost.multiplications = (double)p->n * p->h * p->w / (double)(p->sh * p->sw) * p->o * k;
+        if (p->c == p->groups) cost.multiplications *= 2;
+    }
     cost.cycles = cost.multiplications / (2 * lanes) / (which == TC_CONV_WEIGHT ? 0.7 : 0.8) + copies +
                   cost.memory / TC_BYTES_PER_CYCLE + 2 * TC_START;
     /* There nothing that is packed is read a second time. */
@@ -123,6 +129,26 @@ static inline tc_conv_cost tc_cost_product(int which, int type, int lanes, const
     return cost;
 }
 
+/* The adjoint in the input as a product whose rows are (channel, tap), and the sum of its results (conv_fold_impl.h). */
+static inline tc_conv_cost tc_cost_fold(int which, int type, int lanes, const tc_conv_problem *p) {
+    tc_conv_cost cost = {NULL, 0, 0, 0};
+    if (which != TC_CONV_INPUT) cost.why_not = "only for the gradient of the input";
+    else if (p->c == p->groups && p->groups > 1) cost.why_not = "one channel per group";
+    else if (p->n * p->c * p->h * p->w * p->o * p->oh * p->ow == 0) cost.why_not = "nothing to compute";
+    else if (p->kh * p->kw * p->oh * p->ow > TC_FOLD_MOST) cost.why_not = "products of a channel do not fit into the cache";
+    if (cost.why_not) return cost;
+    double taps = (double)p->kh * p->kw, rows = (double)(p->c / p->groups) * taps, pixels = (double)p->n * p->oh * p->ow;
+    double row_vectors = tc_round_up((p->w + p->sw - 1) / p->sw, lanes) / lanes;
+    double vectors = (double)p->n * p->c * taps * p->h / p->sh * row_vectors;
+    cost.multiplications = pixels * p->o * rows;
+    cost.memory = (type == 0 ? 4 : 8) * (tc_conv_arrays(p) + p->o * rows);
+    double stores = (p->sw == 1 ? 0.2 : p->sw == 2 ? 0.4 : 1.0) * p->n * p->c * p->h * p->w;
+    cost.cycles = cost.multiplications / (2 * lanes) / 0.7 + pixels / lanes * (2 * p->o + 5 * p->groups * rows) +
+                  2 * vectors + stores +
+                  cost.memory / TC_BYTES_PER_CYCLE + 2 * TC_START;
+    return cost;
+}
+
 /* Costs of all algorithms; `lanes` is the number of float32 or float64 in a vector of the level. */
 static inline void tc_conv_costs(int which, int type, int lanes, const tc_conv_problem *p,
                                  tc_conv_cost costs[TC_ALGORITHMS]) {
@@ -130,6 +156,7 @@ static inline void tc_conv_costs(int which, int type, int lanes, const tc_conv_p
     costs[TC_WINOGRAD_2] = tc_cost_winograd(which, type, lanes, 2, p);
     costs[TC_WINOGRAD_4] = tc_cost_winograd(which, type, lanes, 4, p);
     costs[TC_PRODUCT] = tc_cost_product(which, type, lanes, p);
+    costs[TC_FOLD] = tc_cost_fold(which, type, lanes, p);
 }
 
 /* `wish`: the algorithm to take if it can do the problem, for tests; -1: the cheapest. */

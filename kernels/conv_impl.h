@@ -436,6 +436,7 @@ static int TC_FN(taps_conv_input)(const tc_conv_problem *p, int threads) {
 
 #include "conv_weight_impl.h" /* shares the tile and the image */
 #include "depthwise_impl.h"   /* shares the image */
+#include "conv_fold_impl.h"   /* shares the tile */
 
 /* One input channel and at most `results` output channels per group: a matrix product would have too few rows.  Forward it
  * measured faster from two rows on, as they share the loads of x; its adjoints have a single row, or short sums. */
@@ -470,3 +471,4 @@ static int TC_FN(conv_weight)(const tc_conv_problem *p, int threads) {
 static const tc_conv_function TC_FN(tc_conv_entry) = TC_FN(conv);
 static const tc_conv_function TC_FN(tc_conv_input_entry) = TC_FN(conv_input);
 static const tc_conv_function TC_FN(tc_conv_weight_entry) = TC_FN(conv_weight);
+static const tc_conv_function TC_FN(tc_conv_fold_entry) = TC_FN(fold);

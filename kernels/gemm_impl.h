@@ -148,17 +148,16 @@ TC_INLINE tc_int TC_FN(gemm_block)(const TC_ROW_CUT *cut, tc_int i) {
 }
 
 /* Blocks first .. last - 1 of rows of A, each [k][rows], in a good order for either layout. */
-static void TC_FN(gemm_pack_a)(const TC_PLAN *q, const TC_ROW_CUT *cut, tc_int first, tc_int last, tc_int terms, tc_int k,
-                               const TC_T *a, TC_T *out) {
+static void TC_FN(gemm_pack_a)(const TC_PLAN *q, const TC_ROW_CUT *cut, tc_int first, tc_int last, tc_int k, const TC_T *a,
+                               TC_T *out) {
     const tc_gemm_problem *p = q->p;
     tc_int step = p->a_row == 1 ? 8 : k, top = TC_FN(gemm_block)(cut, first);
-    for (tc_int term = 0; term < terms; term++)
-        for (tc_int r = 0; r < k; r += step)
-            for (tc_int block = first; block < last; block++) {
-                tc_int i0 = TC_FN(gemm_block)(cut, block), m = TC_FN(gemm_block)(cut, block + 1) - i0;
-                TC_FN(pack_a)(m, tc_min(step, k - r), a + term * p->a_term + i0 * p->a_row + r * p->a_col, p->a_row,
-                              p->a_col, out + (i0 - top) * terms * k + (term * k + r) * m);
-            }
+    for (tc_int r = 0; r < k; r += step)
+        for (tc_int block = first; block < last; block++) {
+            tc_int i0 = TC_FN(gemm_block)(cut, block), m = TC_FN(gemm_block)(cut, block + 1) - i0;
+            TC_FN(pack_a)(m, tc_min(step, k - r), a + i0 * p->a_row + r * p->a_col, p->a_row, p->a_col,
+                          out + (i0 - top) * k + r * m);
+        }
 }
 
 static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
@@ -187,7 +186,7 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
             TC_FN(gemm_pack_b)(q, k, all, left, right, b_part + t * p->b_term, packed_b + t * k * TC_NR);
         for (tc_int first = 0; first < cut.blocks; first += q->chunk) {
             tc_int last = tc_min(cut.blocks, first + q->chunk), top = TC_FN(gemm_block)(&cut, first);
-            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, &cut, first, last, terms, k, a_part, packed_a);
+            if (!q->a_in_place) TC_FN(gemm_pack_a)(q, &cut, first, last, k, a_part, packed_a);
             for (tc_int panel = panel0; panel < panel1; panel++) {
                 tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1, ldb = TC_NR;
                 const TC_T *rows = packed_b + (j0 - left) * all;
@@ -482,11 +481,8 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     q.run = p->run ? p->run : p->n;
     q.row_blocks = tc_ceil_div(p->m, TC_MR);
     q.panels = tc_ceil_div(p->n, TC_NR);
-    /* Slices of k; or terms in a row, so that C is not read and written for each. */
     tc_int longest = tc_min(p->m, p->n) <= TC_GEMM_THIN ? TC_GEMM_SHORT : TC_GEMM_SLICE;
     q.slices = tc_max(1, tc_ceil_div(p->k, longest));
-    q.joined = tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k)));
-    q.b_in_place = p->b_col == 1 && q.row_blocks == 1 && q.joined == q.terms;
     /* A task per thread; two where that costs little, in case a thread is held up.  The longer side is cut first. */
     int large = batch * q.terms * p->m * p->n * p->k > TC_GEMM_LARGE && batch * p->m * p->n > TC_GEMM_WIDE;
     tc_int tasks = large ? 2 * threads : threads;
@@ -502,7 +498,10 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     /* Rows a multiple of 4 KB apart share the places of the first cache; a column takes a line for every number. */
     tc_int group_panels = tc_ceil_div(q.panels, q.panel_groups);
     if (p->a_col == 1) q.a_in_place = group_panels < 8 || p->a_row * TC_TBYTES % 4096 != 0;
-    else q.a_in_place = p->a_row == 1 && group_panels < 3 && q.joined == q.terms;
+    else q.a_in_place = p->a_row == 1 && group_panels < 3;
+    /* Where k is short, terms in a row, so that C is not read and written for each. */
+    q.joined = q.a_in_place && p->a_col == 1 ? tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k))) : q.terms;
+    q.b_in_place = p->b_col == 1 && q.row_blocks == 1 && q.joined == q.terms;
     q.chunk = tc_min(tc_ceil_div(tc_ceil_div(p->m, q.row_groups), TC_MR), tc_max(1, TC_GEMM_ROWS / TC_MR));
     tc_int k = tc_ceil_div(p->k, q.slices) * tc_ceil_div(q.terms, q.joined);
     q.a_room = q.a_in_place ? 0 : (q.chunk * TC_MR * k + TC_VL + 63) / 64 * 64;

@@ -132,6 +132,38 @@ def test_against_torch(k, torch, case):
         np.testing.assert_allclose(z, exact.numpy(), rtol=1e-5, atol=2e-6 * float(exact.abs().max()))
 
 
+FOLDED = [
+    *CASES,
+    ((33, 2, 5, 4), (3, 2, 3, 2), (1, 1), (1, 1), (1, 1), 1),  # a unit of several images, and one of fewer
+    ((1, 20, 9, 20), (300, 20, 3, 2), (3, 1), (2, 4), (2, 3), 1),  # two slices of k, parts of the channels, dilation
+    ((2, 3, 4, 70), (5, 3, 3, 5), (1, 2), (1, 9), (1, 2), 1),  # rows of several vectors, windows beside the image
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", FOLDED, ids=[f"{c[0]}-{c[1]}" for c in FOLDED])
+def test_fold(compiled, same_for_all_thread_counts, case, dtype):
+    """The gradient of the input by the algorithm "fold", wherever it can compute it."""
+    _, w, g, (_, gx, _), (_, size, _) = exact(case, dtype)
+    compiled.force_algorithm("fold")
+    try:
+        assert_close(compiled.conv2d_input(g, w, gx.shape, *case[2:]), gx, size, dtype)
+        same_for_all_thread_counts(lambda: compiled.conv2d_input(g, w, gx.shape, *case[2:]))
+    finally:
+        compiled.force_algorithm(None)
+
+
+def test_fold_masks_what_lies_beside_the_image(compiled):
+    g, w = draw((2, 3, 6, 7), "float32"), draw((3, 1, 3, 3), "float32", 1)
+    g[1, 2, 0, 6] = np.inf
+    compiled.force_algorithm("fold")
+    try:
+        gx = compiled.conv2d_input(g, w, (2, 1, 8, 9))
+    finally:
+        compiled.force_algorithm(None)
+    assert np.argwhere(~np.isfinite(gx[:, 0])).tolist() == [[1, i, j] for i in range(3) for j in (6, 7, 8)]
+
+
 def test_any_layout(compiled):
     case = CASES[6]
     x, w = draw(case[0]), draw(case[1], seed=1)

@@ -144,6 +144,14 @@ for dtype, tolerance in (("float32", 3e-6), ("float64", 1e-14)):
         two = [conv.conv2d(x, w, b), conv.conv2d_input(g, w, x.shape), conv.conv2d_weight(x, g, w.shape)]
         conv.force_algorithm("product")
         assert all(np.allclose(p, q, 10 * tolerance, 100 * tolerance) for p, q in zip(one, two))
+    for n, c, h, o, k, stride, padding in [(20, 2, 6, 5, 3, 1, 1), (2, 5, 40, 300, 2, 2, 1), (3, 3, 21, 7, 5, 3, 2)]:
+        y = (h + 2 * padding - k) // stride + 1
+        w, g = rng.standard_normal((o, c, k, k)).astype(dtype), rng.standard_normal((n, o, y, y)).astype(dtype)
+        results = []
+        for name in ("direct", "fold"):
+            conv.force_algorithm(name)
+            results.append(conv.conv2d_input(g, w, (n, c, h, h), (stride, stride), (padding, padding)))
+        assert np.allclose(*results, 10 * tolerance, 100 * tolerance)
 """
 
 
