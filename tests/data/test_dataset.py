@@ -177,5 +177,5 @@ def test_streams_from_a_generator_come_in_each_pass():
 
 def test_lengths_of_numpy_and_no_list():
     assert [len(part) for part in random_split(range(10), np.array([8, 2]))] == [8, 2]
-    with pytest.raises(DataError, match=r"random_split: lengths=0.8. Give a list, one entry for each part"):
+    with pytest.raises(DataError, match=r"random_split: lengths=0.8. Give a list of numbers, one for each part"):
         random_split(range(10), 0.8)

@@ -20,6 +20,7 @@ from tinygrad_course.data import (
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
+    random_split,
 )
 from tinygrad_course.errors import DataError, StateDictError
 
@@ -138,6 +139,26 @@ def test_stream():
     (lambda: RandomSampler([1], num_samples=0), "num_samples=0"),
     (lambda: BatchSampler([1], 0, False), "batch_size=0"),
     (lambda: ConcatDataset([]), "at least one"),
+    (lambda: DataLoader(numbers(), generator=42), r"DataLoader: generator=42 is no .*Generator\(\).manual_seed\(42\)"),
+    (lambda: random_split(numbers(), [5, 5], 42), r"random_split: generator=42 is no Generator.*manual_seed\(42\)"),
+    (lambda: random_split(numbers(), ["a", "b"]), r"lengths=\['a', 'b'\]. Give a list of numbers"),
+    (lambda: RandomSampler([1], generator="x"), r"RandomSampler: generator='x' is no Generator.*manual_seed\(0\)"),
+    (lambda: SubsetRandomSampler([1], 42), "SubsetRandomSampler: generator=42"),
+    (lambda: WeightedRandomSampler([1.0], 1, True, 42), "WeightedRandomSampler: generator=42"),
+    (lambda: WeightedRandomSampler([1.0], 1, tgc.Generator()), "WeightedRandomSampler: replacement=.*Give True or False"),
+    (lambda: RandomSampler([1], 5), "RandomSampler: replacement=5. Give True or False"),
+    (lambda: RandomSampler([1], num_samples=True), "num_samples=True. Give a whole number"),
+    (lambda: RandomSampler(5), r"RandomSampler: the data set is of type int, without.*range\(5\)"),
+    (lambda: list(SequentialSampler(5)), r"SequentialSampler: the data set is of type int, without.*range\(5\)"),
+    (lambda: SubsetRandomSampler(5), "SubsetRandomSampler: the data set is of type int, without"),
+    (lambda: DistributedSampler(5, 2, 0), "DistributedSampler: the data set is of type int, without"),
+    (lambda: DistributedSampler([1], "2", 0), "num_replicas='2'. Give a whole number"),
+    (lambda: DistributedSampler([1], 2, 0.0), "rank=0.0. Give a whole number"),
+    (lambda: DistributedSampler([1], 2, 0, seed=None), "seed=None. Give a whole number"),
+    (lambda: BatchSampler(5, 2, False), "BatchSampler: sampler=5. Give what the numbers of the samples come out of"),
+    (lambda: DataLoader(numbers(), batch_sampler=5), r"batch_sampler=5. Give what lists .* \[\[0, 1\], \[2, 3\]\]"),
+    (lambda: list(DataLoader(numbers(), batch_sampler=[0, 1])), "batch 0 of the batch_sampler is 0; .* as sampler"),
+    (lambda: list(DataLoader(numbers(), batch_sampler=np.arange(3), num_workers=1)), "batch 0 of the batch_sampler is"),
 ])
 def test_errors(make, message):
     with pytest.raises(DataError, match=message):

@@ -3,12 +3,13 @@
 import bisect
 import itertools
 import math
+import numbers
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from tinygrad_course.data.sampler import check_numbers
+from tinygrad_course.data.sampler import check_generator, check_numbers
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.ops.creation import as_tensor, randperm
 from tinygrad_course.ops.random import Generator
@@ -174,6 +175,7 @@ def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
     `lengths` are counts that add up to len(dataset), or shares that add up to 1; what rounding down leaves over goes to
     the subsets in turn, from the first.  Raises DataError for other sums.
     """
+    check_generator("random_split", generator)
     counts = part_sizes("random_split", len(dataset), lengths)
     order = randperm(len(dataset), generator=generator).array
     ends = list(itertools.accumulate(counts))
@@ -182,8 +184,8 @@ def random_split(dataset: Dataset[Sample], lengths: Sequence[int | float],
 
 def part_sizes(name: str, size: int, lengths: Sequence[int | float]) -> list[int]:
     """Sizes of the parts of `size` samples, from counts or shares; what rounding down leaves over goes to them in turn."""
-    if not isinstance(lengths, Iterable):
-        raise DataError(f"{name}: lengths={lengths!r}. Give a list, one entry for each part.")
+    if not isinstance(lengths, Iterable) or not all(isinstance(length, numbers.Real) for length in lengths):
+        raise DataError(f"{name}: lengths={lengths!r}. Give a list of numbers, one for each part.")
     total = sum(lengths)
     if math.isclose(total, 1) and all(0 <= share <= 1 for share in lengths):
         counts = [math.floor(size * share) for share in lengths]

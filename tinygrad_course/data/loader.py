@@ -17,6 +17,7 @@ from tinygrad_course.data.sampler import (
     RandomSampler,
     SeededSampler,
     SequentialSampler,
+    check_generator,
     check_numbers,
     draw_seed,
 )
@@ -118,13 +119,15 @@ class DataLoader:
         if is_stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise DataError("DataLoader: an IterableDataset comes in its own order, so shuffle and samplers cannot say it. "
                             "Shuffle inside its __iter__.")
-        if generator is not None and not isinstance(generator, Generator):
-            raise DataError(f"DataLoader: generator={generator!r}. Give tinygrad_course.Generator().manual_seed(0).")
+        check_generator("DataLoader", generator)
         if sampler is not None and not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
             raise DataError(f"DataLoader: sampler={sampler!r}. Give what the numbers of the samples come out of: a list, or "
                             "an object with __iter__ and __len__.")
         if isinstance(sampler, np.ndarray | Tensor | Sequence):
             check_numbers("DataLoader: sampler", sampler)
+        if batch_sampler is not None and not hasattr(batch_sampler, "__iter__") and not hasattr(batch_sampler, "__getitem__"):
+            raise DataError(f"DataLoader: batch_sampler={batch_sampler!r}. Give what lists of the numbers of samples come "
+                            "out of, such as [[0, 1], [2, 3]] or a BatchSampler.")
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
         if sampler is None and not is_stream:
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
@@ -198,6 +201,9 @@ class DataLoader:
         batches = _batches(self.batch_sampler, seed) if self.batch_sampler is not None else _order(self.sampler, seed)
         number = -1
         for number, indices in enumerate(batches):
+            if self.batch_sampler is not None and not hasattr(indices, "__len__") and not hasattr(indices, "__iter__"):
+                raise DataError(f"DataLoader: batch {number} of the batch_sampler is {indices!r}; it must be the numbers of "
+                                "several samples. Give lists, as in [[0, 1], [2, 3]], or give single numbers as sampler.")
             if number >= done and number not in ahead:
                 yield number, indices
         if number < 0 and isinstance(_inner(self.batch_sampler, self.sampler), Iterator):

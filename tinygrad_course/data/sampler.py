@@ -40,6 +40,22 @@ def check_numbers(what: str, numbers: Any) -> None:
                         "np.flatnonzero(mask).")
 
 
+def check_generator(what: str, generator: Any) -> None:
+    """Raise DataError for what is no generator, such as a seed."""
+    if generator is not None and not isinstance(generator, Generator):
+        seed = generator if isinstance(generator, int) else 0
+        raise DataError(f"{what}: generator={generator!r} is no Generator. Give "
+                        f"tinygrad_course.Generator().manual_seed({seed}).")
+
+
+def check_sized(what: str, data_source: Any) -> None:
+    """Raise DataError for what has no length, such as the number of samples in place of the data set."""
+    if not hasattr(data_source, "__len__"):
+        number = f", range({data_source})" if isinstance(data_source, int) else ""
+        raise DataError(f"{what}: the data set is of type {type(data_source).__name__}, without a length. Give the data "
+                        f"set{number} or another object with __len__.")
+
+
 def draw_seed(generator: Generator | None) -> int:
     """The number that a pass hangs on; one draw from `generator` (the default generator if None)."""
     return int(randint(0, 2**63 - 1, (1,), generator=generator).item())
@@ -69,6 +85,7 @@ class SequentialSampler(Sampler[int]):
         self.data_source = data_source
 
     def __iter__(self) -> Iterator[int]:
+        check_sized("SequentialSampler", self.data_source)
         return iter(range(len(self.data_source)))
 
     def __len__(self) -> int:
@@ -83,7 +100,11 @@ class RandomSampler(SeededSampler[int]):
 
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
                  generator: Generator | None = None) -> None:
-        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
+        check_sized("RandomSampler", data_source)
+        check_generator("RandomSampler", generator)
+        if not isinstance(replacement, bool):
+            raise DataError(f"RandomSampler: replacement={replacement!r}. Give True or False.")
+        if num_samples is not None and (isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1):
             raise DataError(f"RandomSampler: num_samples={num_samples!r}. Give a whole number of at least 1.")
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self._num_samples = num_samples
@@ -111,7 +132,9 @@ class SubsetRandomSampler(SeededSampler[Any]):
     """The given numbers in a new random order in each pass."""
 
     def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
+        check_sized("SubsetRandomSampler", indices)
         check_numbers("SubsetRandomSampler", indices)
+        check_generator("SubsetRandomSampler", generator)
         self.indices, self.generator = indices, generator
 
     def order(self, seed: int) -> list[Any]:
@@ -132,6 +155,9 @@ class WeightedRandomSampler(SeededSampler[int]):
                  generator: Generator | None = None) -> None:
         if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
             raise DataError(f"WeightedRandomSampler: num_samples={num_samples!r}. Give a whole number of at least 1.")
+        check_generator("WeightedRandomSampler", generator)
+        if not isinstance(replacement, bool):
+            raise DataError(f"WeightedRandomSampler: replacement={replacement!r}. Give True or False.")
         self.weights = as_tensor(weights, dtype=float64)
         if self.weights.ndim != 1:
             raise DataError(f"WeightedRandomSampler: weights of shape {self.weights.shape}. Give one number per sample.")
@@ -155,6 +181,10 @@ class DistributedSampler(Sampler[int]):
 
     def __init__(self, dataset: Sized, num_replicas: int, rank: int, shuffle: bool = True, seed: int = 0,
                  drop_last: bool = False) -> None:
+        check_sized("DistributedSampler", dataset)
+        for name, value in (("num_replicas", num_replicas), ("rank", rank), ("seed", seed)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise DataError(f"DistributedSampler: {name}={value!r}. Give a whole number.")
         if not 0 <= rank < num_replicas:
             raise DataError(f"DistributedSampler: rank {rank} of {num_replicas} processes. Give 0 to {num_replicas - 1}.")
         self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
@@ -181,6 +211,9 @@ class BatchSampler(Sampler[list[int]]):
     """Lists of `batch_size` numbers of another sampler; the last may be shorter, unless `drop_last`."""
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
+            raise DataError(f"BatchSampler: sampler={sampler!r}. Give what the numbers of the samples come out of: a list, "
+                            "or an object with __iter__ and __len__.")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise DataError(f"BatchSampler: batch_size={batch_size!r}. Give a whole number of at least 1.")
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
