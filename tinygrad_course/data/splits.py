@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_course.data.dataset import part_sizes
 from tinygrad_course.errors import DataError
-from tinygrad_course.ops.creation import randperm
+from tinygrad_course.ops.creation import as_array, randperm
 from tinygrad_course.ops.random import Generator
 from tinygrad_course.tensor import Tensor
 
@@ -126,7 +126,7 @@ def _splits(folds: np.ndarray, k: int) -> Iterator[Split]:
 
 def _classes(name: str, labels: Labels) -> np.ndarray:
     """The labels as numbers 0, 1, ... in the order in which they appear."""
-    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    array = as_array(labels)
     if array.ndim != 1 or not len(array):
         raise DataError(f"{name}: labels of shape {array.shape}. Give one for each sample.")
     _, first, inverse = np.unique(array, return_index=True, return_inverse=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_course.errors import DataError, ShapeError, StateDictError
-from tinygrad_course.ops.creation import as_tensor, tensor
+from tinygrad_course.ops.creation import as_array, as_tensor, tensor
 from tinygrad_course.tensor import Tensor
 
 Values = TypeVar("Values", np.ndarray, Tensor)
@@ -37,7 +37,7 @@ class Standardiser:
 
         Raises ShapeError if it is empty, DataError if it contains NaN or infinity.
         """
-        array = _by_feature("fit", _array(x))
+        array = _by_feature("fit", as_array(x))
         axes = (0, *range(2, array.ndim))
         bad = ~np.isfinite(array).all(axis=axes)
         if bad.any():
@@ -81,7 +81,7 @@ class Standardiser:
         if set(state_dict) != {"mean", "std"}:
             raise StateDictError(f"Standardiser.load_state_dict: the state has {', '.join(state_dict) or 'nothing'}. Give "
                                  "mean and std, the result of state_dict().")
-        mean, std = (np.array(_array(state_dict[key]), dtype=np.float64) for key in ("mean", "std"))
+        mean, std = (np.array(as_array(state_dict[key]), dtype=np.float64) for key in ("mean", "std"))
         if mean.ndim != 1 or mean.shape != std.shape:
             raise StateDictError(f"Standardiser.load_state_dict: mean {mean.shape} and std {std.shape} must be equally long.")
         self.mean, self.std = mean, std
@@ -109,10 +109,6 @@ class Standardiser:
         if isinstance(x, Tensor):
             return formula(x, *(as_tensor(value, dtype=x.dtype, device=x.device) for value in shaped))
         return formula(x, *(value.astype(x.dtype) for value in shaped))
-
-
-def _array(x: Any) -> np.ndarray:
-    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _by_feature(method: str, array: np.ndarray) -> np.ndarray:

@@ -9,14 +9,15 @@ from typing import BinaryIO
 import numpy as np
 
 from tinygrad_course.errors import DataError
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 
 ArrayOrTensor = np.ndarray | Tensor
 
 
-def as_array(value: ArrayOrTensor) -> np.ndarray:
+def contiguous_array(value: ArrayOrTensor) -> np.ndarray:
     """The values as a C-contiguous array in main memory; without a copy where they are one already."""
-    return np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value, order="C")
+    return np.asarray(as_array(value), order="C")
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinygrad_course.errors import DataError
-from tinygrad_course.io.atomic import ArrayOrTensor, as_array, read_bytes, write_atomic
+from tinygrad_course.io.atomic import ArrayOrTensor, contiguous_array, read_bytes, write_atomic
 
 
 def save_npz(arrays: Mapping[str, ArrayOrTensor], path: str | os.PathLike[str]) -> None:
@@ -25,7 +25,7 @@ def save_npz(arrays: Mapping[str, ArrayOrTensor], path: str | os.PathLike[str]) 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, value in arrays.items():
-            array = as_array(value)
+            array = contiguous_array(value)
             if array.dtype.hasobject:
                 raise DataError(f"save_npz: {name!r} is an array of Python objects, which only pickle could store. "
                                 "Convert it to numbers or text first.")

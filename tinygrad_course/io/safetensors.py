@@ -23,7 +23,7 @@ import numpy as np
 
 from tinygrad_course.autograd.base import new_tensor
 from tinygrad_course.errors import DataError
-from tinygrad_course.io.atomic import ArrayOrTensor, as_array, atomic_file
+from tinygrad_course.io.atomic import ArrayOrTensor, atomic_file, contiguous_array
 from tinygrad_course.io.mapped import MappedFile
 from tinygrad_course.io.numbers import CODES, NATIVE, REFUSED, UNSIGNED, item_size, read_numbers
 from tinygrad_course.tensor import Tensor
@@ -153,7 +153,7 @@ def _storable(name: Any, value: ArrayOrTensor) -> np.ndarray:
     """The values in C order, little-endian."""
     if not isinstance(name, str) or name == "__metadata__":
         raise DataError(f"save_file: a tensor cannot be named {name!r}; names are texts other than '__metadata__'.")
-    array = as_array(value)
+    array = contiguous_array(value)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if array.dtype not in _NAMES:
         raise DataError(f"save_file: {name!r} is of the type {array.dtype}, which a safetensors file cannot hold here. "

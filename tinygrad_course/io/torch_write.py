@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tinygrad_course.errors import DataError
-from tinygrad_course.io.atomic import as_array, atomic_file
+from tinygrad_course.io.atomic import atomic_file, contiguous_array
 from tinygrad_course.nn import Parameter
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 
 _ROOT = "archive"
@@ -95,12 +96,12 @@ class _Pickle:
                             "lists, tuples or dicts; of a module, save its state_dict().")
 
     def _add_tensor(self, value: Tensor | np.ndarray, name: str) -> None:
-        array = as_array(value)
+        array = contiguous_array(value)
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         if array.dtype.name not in _STORAGES:
             raise DataError(f"save_torch: {name} has the type {array.dtype}, which PyTorch's files do not have. Convert "
                             "it to floats, integers or bool.")
-        raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        raw = as_array(value)
         identity = (raw.__array_interface__["data"][0], raw.shape, raw.strides, raw.dtype.str)
         self._alive.append(raw)
         if identity not in self._known:

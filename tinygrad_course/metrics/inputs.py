@@ -5,16 +5,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import DataError, DTypeError, ShapeError
-from tinygrad_course.tensor import Tensor
+from tinygrad_course.ops.creation import as_array
 
 ArrayLike = Any  # Tensor, array, or lists of numbers
 
 NO_CLASS = -1  # the predicted class of a row with NaN
-
-
-def as_array(values: ArrayLike) -> np.ndarray:
-    """The values as a NumPy array, without their graph."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def predicted_labels(pred: ArrayLike, caller: str) -> np.ndarray:

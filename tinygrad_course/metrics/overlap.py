@@ -4,7 +4,8 @@ import numpy as np
 
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.metrics.classification import confusion_matrix
-from tinygrad_course.metrics.inputs import ArrayLike, as_array, as_integers, check_average
+from tinygrad_course.metrics.inputs import ArrayLike, as_integers, check_average
+from tinygrad_course.ops.creation import as_array
 
 
 def mask_iou(pred: ArrayLike, target: ArrayLike, num_classes: int | None = None, ignore_index: int | None = None,

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tinygrad_course.errors import DataError, ShapeError
-from tinygrad_course.metrics.inputs import ArrayLike, as_array, as_integers, scores_and_targets
+from tinygrad_course.metrics.inputs import ArrayLike, as_integers, scores_and_targets
+from tinygrad_course.ops.creation import as_array
 
 
 def log_loss(pred: ArrayLike, target: ArrayLike, from_logits: bool = False) -> float:

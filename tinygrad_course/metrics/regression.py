@@ -7,7 +7,8 @@ A NaN in the prediction makes the result NaN: a broken model must not look good.
 import numpy as np
 
 from tinygrad_course.errors import DTypeError, ShapeError
-from tinygrad_course.metrics.inputs import ArrayLike, as_array
+from tinygrad_course.metrics.inputs import ArrayLike
+from tinygrad_course.ops.creation import as_array
 
 
 def mean_squared_error(pred: ArrayLike, target: ArrayLike) -> float:

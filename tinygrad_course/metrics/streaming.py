@@ -10,7 +10,8 @@ import numpy as np
 
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.metrics import classification, overlap, probability
-from tinygrad_course.metrics.inputs import ArrayLike, as_array
+from tinygrad_course.metrics.inputs import ArrayLike
+from tinygrad_course.ops.creation import as_array
 
 # Functions of the confusion matrix: what is remembered is that matrix.
 _OF_COUNTS: dict[Any, Callable[..., Any]] = {

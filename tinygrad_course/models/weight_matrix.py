@@ -23,7 +23,7 @@ import numpy as np
 from tinygrad_course import nn
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.nn import functional as F
-from tinygrad_course.ops.creation import tensor, zeros
+from tinygrad_course.ops.creation import as_array, tensor, zeros
 from tinygrad_course.ops.join import cat, stack
 from tinygrad_course.tensor import Tensor
 
@@ -111,7 +111,7 @@ def period(states: Tensor | np.ndarray, tolerance: float = 1e-6) -> int | None:
 
     All states of the last period must be those of the period before, so that a period takes two to be seen.
     """
-    values = _array(states)
+    values = as_array(states)
     values = values.reshape(len(values), -1)
     for length in range(1, len(values) // 2 + 1):
         if (np.abs(values[-length:] - values[-2 * length:-length]) <= tolerance).all():
@@ -142,7 +142,7 @@ class WeightMatrixNetwork(nn.Module):
         matrix = matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
         n = len(matrix)
         exists = matrix != 0 if connections is None else np.asarray(connections, dtype=bool)
-        shifts = np.zeros(n, matrix.dtype) if biases is None else _array(biases).astype(matrix.dtype)
+        shifts = np.zeros(n, matrix.dtype) if biases is None else as_array(biases).astype(matrix.dtype)
         if exists.shape != matrix.shape or shifts.shape != (n,):
             raise ShapeError(f"WeightMatrixNetwork: for {n} units, biases have the shape {shifts.shape} and connections "
                              f"{exists.shape}. Needed are ({n},) and ({n}, {n}).")
@@ -264,12 +264,8 @@ class WeightMatrixNetwork(nn.Module):
         return units
 
 
-def _array(values: Tensor | np.ndarray) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
 def _matrix(weights: Tensor | np.ndarray, caller: str) -> np.ndarray:
-    matrix = _array(weights)
+    matrix = as_array(weights)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ShapeError(f"{caller}: weights have the shape {matrix.shape}, needed is (N, N), W[i, j] from unit j to unit i "
                          "of all N units, inputs included.")

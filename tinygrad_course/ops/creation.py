@@ -61,6 +61,11 @@ def from_numpy(array: np.ndarray) -> Any:
     return result
 
 
+def as_array(values: Any) -> np.ndarray:
+    """The values of a tensor, array or list as a NumPy array in main memory, without their graph; copied only if need be."""
+    return values.detach().cpu().numpy() if isinstance(values, TensorBase) else np.asarray(values)  # type: ignore[attr-defined]
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """`data` as a tensor, without a copy where it is one already, or a fitting NumPy array."""
     if isinstance(data, TensorBase):

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_course.autograd import detect_anomaly
 from tinygrad_course.errors import AnomalyError, TgcError
 from tinygrad_course.nn import Module
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.train.evaluate import ComputeLoss, as_tuple, modes_kept
 
@@ -86,7 +87,7 @@ def broken_state(model: Module) -> Iterator[str]:
 
 def describe_bad(tensor: Tensor | np.ndarray) -> str:
     """ "NaN at (3, 1), 2 of 48 numbers", or empty for an array without NaN and infinities."""
-    array = tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else tensor
+    array = as_array(tensor)
     if array.dtype.kind != "f":
         return ""
     finite = np.isfinite(array)
@@ -102,7 +103,7 @@ def describe_batches(batches: Sequence[Any]) -> Iterator[str]:
     """A line per tensor: `batch[0] float32 (16, 3) from -2.1 to 3.4`."""
     for batch in batches:
         for place, tensor in entries(batch):
-            array = tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else tensor
+            array = as_array(tensor)
             finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
             span = f" from {finite.min():.6g} to {finite.max():.6g}" if finite.size else ""
             yield f"{place} {array.dtype} {tuple(array.shape)}{span}"

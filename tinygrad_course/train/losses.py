@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_course.errors import DataError, DTypeError, ShapeError
 from tinygrad_course.nn import Module
 from tinygrad_course.nn import functional as F
-from tinygrad_course.ops.creation import from_numpy
+from tinygrad_course.ops.creation import as_array, from_numpy
 from tinygrad_course.tensor import Tensor
 
 
@@ -19,7 +19,7 @@ def class_weights(labels: Tensor | np.ndarray | Sequence[int], num_classes: int 
     G. King, L. Zeng, "Logistic regression in rare events data", Political Analysis 9 (2001), section 4.2.
     Raises DataError for a class without a label, DTypeError or ShapeError for what are no labels.
     """
-    values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    values = as_array(labels)
     if values.ndim != 1 or not values.size:
         raise ShapeError(f"class_weights: labels have the shape {values.shape}, needed are (n,) with n >= 1.")
     if values.dtype.kind not in "iu":

@@ -8,10 +8,10 @@ import numpy as np
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.nn import Module
-from tinygrad_course.ops.creation import tensor
+from tinygrad_course.ops.creation import as_array, tensor
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import TICK_SIZE, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array, check_finite
+from tinygrad_course.viz.layers import check_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,10 @@ import numpy as np
 from tinygrad_course.errors import DataError
 from tinygrad_course.nn import Bilinear, Linear, Module
 from tinygrad_course.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import GREY, TICK_SIZE, TRAIN_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array, layer_outputs
+from tinygrad_course.viz.layers import layer_outputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

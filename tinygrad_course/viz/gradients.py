@@ -7,8 +7,8 @@ import numpy as np
 
 from tinygrad_course.errors import DataError
 from tinygrad_course.nn import Module
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.viz.figure import TICK_SIZE, TRAIN_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,8 @@ import numpy as np
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import DataError
 from tinygrad_course.nn import Module
-from tinygrad_course.ops.creation import tensor
+from tinygrad_course.ops.creation import as_array, tensor
 from tinygrad_course.tensor import Tensor
-
-
-def as_array(values: Any) -> np.ndarray:
-    """The values as a NumPy array, without their graph."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def check_finite(values: np.ndarray, caller: str, what: str) -> None:

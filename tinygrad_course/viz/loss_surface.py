@@ -9,12 +9,11 @@ import numpy as np
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import DataError, ShapeError
 from tinygrad_course.nn import Module
-from tinygrad_course.ops.creation import randn, tensor
+from tinygrad_course.ops.creation import as_array, randn, tensor
 from tinygrad_course.ops.random import Generator
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.decision import CLASS_COLOURS
 from tinygrad_course.viz.figure import TICK_SIZE, VALIDATION_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import TICK_SIZE, TITLE_SIZE, WRONG_COLOUR, new_figure
-from tinygrad_course.viz.layers import as_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

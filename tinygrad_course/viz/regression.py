@@ -6,9 +6,10 @@ import numpy as np
 
 from tinygrad_course import metrics
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.figure import GREY, TRAIN_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array, check_finite
+from tinygrad_course.viz.layers import check_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

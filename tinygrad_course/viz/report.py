@@ -21,7 +21,7 @@ from tinygrad_course.io.atomic import write_atomic
 from tinygrad_course.metrics import confusion_matrix
 from tinygrad_course.nn import Module
 from tinygrad_course.nn import functional as F
-from tinygrad_course.ops.creation import from_numpy
+from tinygrad_course.ops.creation import as_array, from_numpy
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.train import load_checkpoint
 from tinygrad_course.viz.confusion import plot_confusion_matrix
@@ -185,7 +185,7 @@ class _Judged:
 
 def _judge(model: Module, inputs: Array, labels: Array | Sequence[int] | None, pictures: Array | None,
            class_names: Sequence[str] | None) -> _Judged:
-    values = _array(inputs)
+    values = as_array(inputs)
     training = model.training
     model.eval()
     try:
@@ -198,7 +198,7 @@ def _judge(model: Module, inputs: Array, labels: Array | Sequence[int] | None, p
         probabilities = F.softmax(from_numpy(scores), dim=1).numpy()
     finally:
         model.train(training)
-    true = None if labels is None else _array(labels).astype(np.int64)
+    true = None if labels is None else as_array(labels).astype(np.int64)
     n, n_classes = probabilities.shape
     if true is not None and (true.shape != (n,) or true.min() < 0 or true.max() >= n_classes):
         raise ShapeError(f"write_report: labels {true.shape} from {true.min()} to {true.max()} for {n} inputs and "
@@ -206,15 +206,11 @@ def _judge(model: Module, inputs: Array, labels: Array | Sequence[int] | None, p
     names = [str(number) for number in range(n_classes)] if class_names is None else list(class_names)
     if len(names) != n_classes:
         raise ShapeError(f"write_report: {len(names)} class names for {n_classes} classes. Give one per class.")
-    shown = values if pictures is None else _array(pictures)
+    shown = values if pictures is None else as_array(pictures)
     if pictures is not None and len(shown) != n:
         raise ShapeError(f"write_report: {len(shown)} pictures for {n} inputs. Give one per input.")
     drawable = shown.ndim == 3 or (shown.ndim == 4 and shown.shape[1] in (1, 3))
     return _Judged(probabilities, true, shown if drawable else None, names)
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 # ---- the sections ---------------------------------------------------------------------------------------------------
@@ -441,7 +437,7 @@ def _plain(name: str) -> str:
 
 def _model(run: _Run, model: Module | None, inputs: Array | None) -> Markup:
     if model is not None and inputs is not None:
-        return element("pre", summary(model, input_data=from_numpy(_array(inputs)[:1])))
+        return element("pre", summary(model, input_data=from_numpy(as_array(inputs)[:1])))
     weights = run.mapping(WEIGHTS)
     if not weights:
         return _absent(run.missing.get(WEIGHTS, f"{WEIGHTS} is empty."))

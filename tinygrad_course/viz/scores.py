@@ -7,10 +7,10 @@ import numpy as np
 
 from tinygrad_course import metrics
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops.creation import as_array
 from tinygrad_course.tensor import Tensor
 from tinygrad_course.viz.decision import CLASS_COLOURS
 from tinygrad_course.viz.figure import GREY, TICK_SIZE, TRAIN_COLOUR, label_axes, new_figure
-from tinygrad_course.viz.layers import as_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
