@@ -106,7 +106,7 @@ static void TC_FN(build_columns)(const TC_TAPS *q, tc_int images, tc_int rows, T
         tc_panel *panel = u->panel + p;
         panel->vectors = (int)tc_min(q->width, vectors - q->width * p);
         panel->store0 = stores;
-        panel->from[0] = panel->from[1] = 0;
+        for (int v = 0; v < 4; v++) panel->from[v] = 0; /* also those of vectors that the last panel has not */
         for (int v = 0; v < panel->vectors; v++) {
             panel->run[v] = runs;
             tc_int index = q->width * p + v, n, r, c, width = m->pitch;
