@@ -497,10 +497,12 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
     q.panel_groups = tc_min(tc_max(q.panel_groups, tc_ceil_div(q.panels, TC_GEMM_COLS / TC_NR)), q.panels);
     /* Rows a multiple of 4 KB apart share the places of the first cache; a column takes a line for every number. */
     tc_int group_panels = tc_ceil_div(q.panels, q.panel_groups);
-    if (p->a_col == 1) q.a_in_place = group_panels < 8 || p->a_row * TC_TBYTES % 4096 != 0;
+    const int shared_places = p->a_row * TC_TBYTES % 4096 == 0;
+    if (p->a_col == 1) q.a_in_place = group_panels < 8 || !shared_places;
     else q.a_in_place = p->a_row == 1 && group_panels < 3;
-    /* Where k is short, terms in a row, so that C is not read and written for each. */
-    q.joined = q.a_in_place && p->a_col == 1 ? tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k))) : q.terms;
+    /* Where k is short, terms in a row, so that C is not read and written for each.  A is read in place then; that must
+     * hang on the shape alone, not on the threads as a_in_place may, for the order of the sum hangs on it. */
+    q.joined = p->a_col == 1 && !shared_places ? tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k))) : q.terms;
     q.b_in_place = p->b_col == 1 && q.row_blocks == 1 && q.joined == q.terms;
     q.chunk = tc_min(tc_ceil_div(tc_ceil_div(p->m, q.row_groups), TC_MR), tc_max(1, TC_GEMM_ROWS / TC_MR));
     tc_int k = tc_ceil_div(p->k, q.slices) * tc_ceil_div(q.terms, q.joined);

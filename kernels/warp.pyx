@@ -58,7 +58,7 @@ def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down n
     cdef cnp.npy_intp dims[4]
     cdef cnp.ndarray y, moves
     cdef int d, failed = 0, code = cnp.PyArray_TYPE(x)
-    cdef Py_ssize_t reach = 0
+    cdef Py_ssize_t reach
     m.item = cnp.PyArray_ITEMSIZE(x)
     cdef bint number = cnp.PyArray_ISNUMBER(x) or cnp.PyArray_ISBOOL(x)
     if nearest and number and (m.item == 1 or m.item == 2 or m.item == 4 or m.item == 8):
@@ -72,10 +72,10 @@ def warp(cnp.ndarray x not None, cnp.ndarray across not None, cnp.ndarray down n
                         f"of at most 8 bytes, not {x.dtype} with nearest={nearest}")
     _check(x, across, down, offsets, fill)
     for d in range(4):
-        reach += cnp.PyArray_DIM(x, d) * cnp.PyArray_STRIDE(x, d) if d > 1 else 0
         if cnp.PyArray_STRIDE(x, d) < 0 or cnp.PyArray_STRIDE(x, d) % m.item or not PyArray_ISBEHAVED_RO(x):
             x = contiguous(x)
             break
+    reach = cnp.PyArray_DIM(x, 2) * cnp.PyArray_STRIDE(x, 2) + cnp.PyArray_DIM(x, 3) * cnp.PyArray_STRIDE(x, 3)
     if reach // m.item >= 2**31 - 2 * m.item:
         raise ValueError(f"warp: an image of {(<object>x).shape} is too large; it must span less than 2^31 numbers")
     across, down, fill = (contiguous_as(across, cnp.NPY_FLOAT64), contiguous_as(down, cnp.NPY_FLOAT64),
