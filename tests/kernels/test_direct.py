@@ -165,6 +165,7 @@ def test_a_gate_lets_float_arrays_through_and_nothing_else(module):
         assert found == for_floats
         assert given[0] is x
         assert given[1:] == (2, "three")
-    for x in (np.zeros(3, "float16"), np.zeros(3, "int32"), np.zeros(3, bool), np.zeros(3, "complex64"), [1.0], 1.0, None):
+    others = [np.zeros(3, dtype) for dtype in np.typecodes["All"] if np.dtype(dtype).num not in (11, 12)]
+    for x in (*others, [1.0], 1.0, None):
         assert gate(x, 2)[0] == "otherwise"
     assert gate() == ("otherwise", ())
