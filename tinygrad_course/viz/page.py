@@ -37,7 +37,7 @@ a { color: var(--mark); }
 nav a { margin-right: 1em; white-space: nowrap; }
 .soft, figcaption, caption { color: var(--soft); }
 .wide, pre { overflow-x: auto; background:  /* a shade at the right edge while there is more to the right */
-  linear-gradient(var(--paper), var(--paper)) right top / 1.2rem calc(100% + 1px) no-repeat local,
+  linear-gradient(var(--paper), var(--paper)) right -2px top / 1.4rem calc(100% + 1px) no-repeat local,
   linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat scroll; }
 table { border-collapse: collapse; margin: 0.5rem 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: 0.3rem; white-space: nowrap; }
