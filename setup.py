@@ -113,7 +113,6 @@ class BuildExt(build_ext):
         """Replace a Cython source by C, which Cython writes where it is missing or older than its sources."""
         import numpy
         from Cython.Build import cythonize
-        from Cython.Compiler import Options
 
         extension.include_dirs += [numpy.get_include(), TARGET.as_posix()]
         extension.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"))
@@ -122,11 +121,6 @@ class BuildExt(build_ext):
         python = extension.sources[0].endswith(".py")
         # Kernels check their bounds themselves; in .py files an index means what it means in Python, x[-1] the last item.
         directives = {} if python else {"boundscheck": False, "wraparound": False, "cdivision": True}
-        # Dead tensors and nodes wait for the next ones, and a chain of nodes of any length dies without recursion.  Said
-        # here, because decorators in the .pxd of a .py do nothing.
-        defaults = Options.get_directive_defaults()
-        defaults["freelist"] = 256 if python else 0
-        defaults["trashcan"] = extension.name == "tinygrad_course.autograd.node"
         (translated,) = cythonize(
             [extension],
             build_dir="build/cython",

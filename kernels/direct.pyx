@@ -39,7 +39,8 @@ cdef struct KnownShape:
     Py_ssize_t dims[MOST_AXES]
 
 cdef KnownShape _known[SLOTS]
-cdef list _shapes = [None] * SLOTS
+cdef list _shapes = [()] * SLOTS   # all are () to begin with, and so are the dims in _known
+cdef int _last = 0                 # the one that was asked for last
 cdef bint _enabled = True
 cdef int _level = chosen_level()
 
@@ -133,14 +134,27 @@ cpdef bint add_into(object total, object g) except -1:
     return True
 
 
+cdef inline bint _is_shape(cnp.ndarray x, const KnownShape *shape) noexcept:
+    cdef int d, nd = cnp.PyArray_NDIM(x)
+    if shape.nd != nd:
+        return False
+    for d in range(nd):
+        if shape.dims[d] != cnp.PyArray_DIM(x, d):
+            return False
+    return True
+
+
 cpdef tuple shape_of(object a):
-    """a.shape; mostly a tuple that exists already, because networks have few shapes."""
+    """a.shape; mostly a tuple that exists already, because networks have few shapes, and often that of the last array."""
+    global _last
     cdef cnp.ndarray x
     cdef int nd, d
     cdef size_t key
     if not PyArray_CheckExact(a):
         return a.shape
     x = <cnp.ndarray>a
+    if _is_shape(x, &_known[_last]):
+        return _shapes[_last]
     nd = cnp.PyArray_NDIM(x)
     if nd > MOST_AXES:
         return a.shape
@@ -148,16 +162,10 @@ cpdef tuple shape_of(object a):
     for d in range(nd):
         key = key * 31 + <size_t>cnp.PyArray_DIM(x, d)
     key = (key ^ (key >> 7)) & (SLOTS - 1)
-    known = _shapes[key]
-    if known is not None and _known[key].nd == nd:
+    if not _is_shape(x, &_known[key]):
+        _shapes[key] = a.shape
+        _known[key].nd = nd
         for d in range(nd):
-            if _known[key].dims[d] != cnp.PyArray_DIM(x, d):
-                break
-        else:
-            return <tuple>known
-    shape = a.shape
-    _known[key].nd = nd
-    for d in range(nd):
-        _known[key].dims[d] = cnp.PyArray_DIM(x, d)
-    _shapes[key] = shape
-    return <tuple>shape
+            _known[key].dims[d] = cnp.PyArray_DIM(x, d)
+    _last = <int>key
+    return _shapes[key]

@@ -11,18 +11,16 @@ Design:
   or 64 KB, made and freed: this way 54 ns, plain PyArray_EMPTY 75 and 65, a capsule as base 87 (and the array would
   not own its data), switching NumPy's handler around PyArray_EMPTY 235.
 * Below 4 KB plain PyArray_EMPTY: NumPy has a cache for tiny blocks, and alignment gains nothing there.
-* Making and freeing a tiny array (90 ns) costs more than the arithmetic in it.  The engine hands the arrays of dead
-  tensors to `recycle`, which keeps those up to 1 KB that nobody else holds, and `pool_empty` takes them for the next
-  result of the same shape and type.  Such an array is as new: nothing refers to it or its memory.
+* Making and freeing a tiny array (90 ns) costs more than the arithmetic in it.  When a tensor dies, its array waits if it
+  has up to 1 KB and nobody else holds it, and `pool_empty` takes it for the next result of the same shape and type.  Such
+  an array is as new: nothing refers to it or its memory.  The same for tensors and nodes themselves: tc_objects.h.
 """
 
 cimport numpy as cnp
-from cpython.object cimport Py_TPFLAGS_HEAPTYPE, PyTypeObject
+from cpython.object cimport PyTypeObject
 from cpython.pycapsule cimport PyCapsule_New
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.string cimport strcpy
-
-from tinygrad_course.kernels.arrays cimport size_of
 
 cnp.import_array()
 
@@ -74,6 +72,14 @@ cdef extern from "tc_alloc.h" nogil:
     void *tc_np_realloc(void *, void *, size_t) noexcept
     void tc_np_free(void *, void *, size_t) noexcept
 
+cdef extern from "tc_objects.h":
+    PyObject *tc_no_arguments
+    PyTypeObject *tc_array_type
+    void (*tc_recycle)(PyObject *) noexcept
+    object tc_blank(PyTypeObject *type)
+    int tc_keep(PyTypeObject *type) except -1
+    void tc_free_waiting()
+
 KERNELS = ()
 
 cdef enum:
@@ -105,12 +111,17 @@ cdef void tc_free(void *p) noexcept nogil:
 
 cdef enum:
     BUCKETS = 128      # a power of two; all arrays in one have the same shape and type
-    DEPTH = 256        # arrays that wait in a bucket at most
+    DEPTH = 1024       # arrays that wait in a bucket at most
     TINY = 1024        # bytes of the largest array that is kept
     WAITING = 1 << 16  # bytes of all arrays that wait in a bucket
+    AXES = 8           # of an array that is kept at most
 
 cdef struct Bucket:
     int count
+    int room           # how many may wait
+    int nd             # their shape and type
+    int typenum
+    cnp.npy_intp dims[AXES]
     PyObject *arrays[DEPTH]
 
 cdef Bucket _buckets[BUCKETS]
@@ -127,51 +138,55 @@ cdef inline Bucket *_bucket(int nd, const cnp.npy_intp *dims, int typenum) noexc
     return &_buckets[(key ^ (key >> 7)) & (BUCKETS - 1)]
 
 
-cdef inline bint _fits(PyObject *array, int nd, const cnp.npy_intp *dims, int typenum) noexcept:
-    cdef cnp.npy_intp *own = cnp.PyArray_DIMS(<cnp.ndarray>array)
+cdef inline bint _fits(const Bucket *bucket, int nd, const cnp.npy_intp *dims, int typenum) noexcept:
     cdef int d
-    if cnp.PyArray_NDIM(<cnp.ndarray>array) != nd or cnp.PyArray_TYPE(<cnp.ndarray>array) != typenum:
+    if bucket.nd != nd or bucket.typenum != typenum:
         return False
     for d in range(nd):
-        if own[d] != dims[d]:
+        if bucket.dims[d] != dims[d]:
             return False
     return True
 
 
-cdef void _drop(Bucket *bucket):
+cdef void _drop(Bucket *bucket) noexcept:
     """Let the arrays of a bucket die."""
     while bucket.count:
         bucket.count -= 1
         Py_DECREF(<object>bucket.arrays[bucket.count])
 
 
-cpdef recycle(object array):
-    """Keep an array that dies with the caller's reference, if it is tiny and nobody else has it or looks at its memory.
+cdef bint _give_to(Bucket *bucket, int nd, const cnp.npy_intp *dims, int typenum, Py_ssize_t nbytes) noexcept:
+    """Let the bucket be one for arrays of this shape and type, if those are small enough."""
+    cdef int d
+    if nbytes == 0 or nbytes > TINY or nd > AXES:
+        return False
+    _drop(bucket)
+    bucket.room = <int>min(DEPTH, WAITING // nbytes)
+    bucket.nd = nd
+    bucket.typenum = typenum
+    for d in range(nd):
+        bucket.dims[d] = dims[d]
+    return True
 
-    The caller must hold the only reference and not use the array again."""
+
+cdef void _recycle(PyObject *array) noexcept:
+    """Keep an array that dies with the caller's reference, if it is tiny and nobody else looks at its memory."""
     cdef PyArrayObject_fields *fields = <PyArrayObject_fields *>array
-    cdef cnp.ndarray x
+    cdef cnp.ndarray x = <cnp.ndarray>array
+    cdef PyObject *descr = <PyObject *>fields.descr
+    cdef int nd = cnp.PyArray_NDIM(x), typenum = cnp.PyArray_TYPE(x)
+    cdef const cnp.npy_intp *dims = cnp.PyArray_DIMS(x)
     cdef Bucket *bucket
-    cdef int typenum
-    cdef Py_ssize_t nbytes
-    cdef PyObject *descr
-    if not PyArray_CheckExact(array) or Py_REFCNT(array) != 1 or fields.base != NULL or fields.weakreflist != NULL:
-        return
-    x = <cnp.ndarray>array
-    typenum = cnp.PyArray_TYPE(x)
-    descr = <PyObject *>fields.descr
-    if (descr != <PyObject *>_float32 and descr != <PyObject *>_float64 and descr != <PyObject *>_bool
+    if (fields.base != NULL or fields.weakreflist != NULL
+            or descr != <PyObject *>_float32 and descr != <PyObject *>_float64 and descr != <PyObject *>_bool
             or fields.flags & ~cnp.NPY_ARRAY_F_CONTIGUOUS != cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_OWNDATA):
         return
-    nbytes = size_of(x) * cnp.PyArray_ITEMSIZE(x)
-    if nbytes > TINY or nbytes == 0:
+    bucket = _bucket(nd, dims, typenum)
+    if not _fits(bucket, nd, dims, typenum) and not _give_to(bucket, nd, dims, typenum, cnp.PyArray_NBYTES(x)):
         return
-    bucket = _bucket(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum)
-    if bucket.count and not _fits(bucket.arrays[0], cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), typenum):
-        _drop(bucket)
-    if bucket.count < DEPTH and bucket.count * nbytes < WAITING:
-        Py_INCREF(array)
-        bucket.arrays[bucket.count] = <PyObject *>array
+    if bucket.count < bucket.room:
+        Py_INCREF(x)
+        bucket.arrays[bucket.count] = array
         bucket.count += 1
 
 
@@ -182,7 +197,7 @@ cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum):
     cdef void *data
     cdef cnp.ndarray out
     cdef int i
-    if bucket.count and _fits(bucket.arrays[0], nd, dims, typenum):
+    if bucket.count and _fits(bucket, nd, dims, typenum):
         bucket.count -= 1
         out = <cnp.ndarray>bucket.arrays[bucket.count]
         Py_DECREF(out)   # the bucket's reference
@@ -211,25 +226,22 @@ cdef cnp.ndarray pool_empty(int nd, cnp.npy_intp *dims, int typenum):
     return out
 
 
-# ---- tensors and nodes, which are made and die with every op
+# ---- tensors and nodes, which are made and die with every op (tc_objects.h)
 
 cdef tuple _nothing = ()
+tc_no_arguments = <PyObject *>_nothing
+tc_array_type = &PyArray_Type
+tc_recycle = _recycle
 
 
 cpdef object blank(type kind):
     """A new object of a compiled class, all of whose fields are None, 0 or False."""
-    return (<PyTypeObject *>kind).tp_new(kind, <PyObject *>_nothing, NULL)
+    return tc_blank(<PyTypeObject *>kind)
 
 
-cpdef live_like(type kind, type base):
-    """Let objects of `kind`, a compiled class, be made and freed by the code of `base`, which it adds nothing to.
-
-    Otherwise each class on the way from one to the other has its turn, and when the object dies, takes it out of the
-    collector's list and puts it back."""
-    cdef PyTypeObject *derived = <PyTypeObject *>kind
-    if not (derived.tp_flags & Py_TPFLAGS_HEAPTYPE) and derived.tp_basicsize == (<PyTypeObject *>base).tp_basicsize:
-        derived.tp_new = (<PyTypeObject *>base).tp_new
-        derived.tp_dealloc = (<PyTypeObject *>base).tp_dealloc
+cpdef keep(type kind):
+    """Let the dead objects of a compiled class wait for `blank`, and their tiny arrays for the next result."""
+    tc_keep(<PyTypeObject *>kind)
 
 
 def empty(shape, dtype="float32"):
@@ -268,8 +280,9 @@ def enabled():
 
 
 def trim():
-    """Give all waiting blocks, and arrays, back to the system."""
+    """Give all waiting blocks, arrays and objects back to the system."""
     cdef int i
+    tc_free_waiting()
     for i in range(BUCKETS):
         _drop(&_buckets[i])
     tc_pool_trim()

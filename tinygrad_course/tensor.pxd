@@ -1,4 +1,4 @@
-# Compiled for its operators: a + b then reaches the op without a Python frame, and tensors come from the base's freelist.
+# Compiled for its operators: a + b then reaches the op without a Python frame, and a dead tensor waits for the next result.
 from tinygrad_course.methods cimport OpMethods
 from tinygrad_course.ops.arithmetic cimport add, div, mul, neg, sub
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from tinygrad_course.kernels.memory cimport blank, live_like, recycle
+from tinygrad_course.kernels.memory cimport blank, keep
 
 
 @cython.final

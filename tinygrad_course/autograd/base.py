@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinygrad_course.kernels.memory import blank, live_like, recycle
+from tinygrad_course.kernels.memory import blank, keep
 
 Shape = tuple[int, ...]
 
@@ -22,12 +22,11 @@ class Version:
 
     __slots__ = ("count", "last_write", "line", "outside", "rewrites")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.last_write = ""
-        self.line: Any = None
-        self.rewrites = 0
-        self.outside: Any = None
+    count: int
+    last_write: str
+    line: Any
+    rewrites: int
+    outside: Any
 
 
 class TensorBase:
@@ -69,11 +68,6 @@ class TensorBase:
         self.seen = 0
         self._hash = 0
 
-    def __dealloc__(self) -> None:  # called in the compiled class only
-        array = self.array
-        self.array = None  # `array` is the only reference now, unless somebody else has the array
-        recycle(array)
-
     def _identity(self) -> int:
         """A hash by identity, since == is elementwise; kept, because the engine asks it for every gradient."""
         if self._hash == 0:
@@ -82,9 +76,11 @@ class TensorBase:
 
     def _shared_version(self) -> Version:
         """The counter, made now if nobody needed it before: for views and for saved outputs."""
-        if self.version is None:
-            self.version = Version()
-        version: Version = self.version
+        version: Version | None = self.version
+        if version is None:
+            version = blank(Version)
+            version.last_write = ""
+            self.version = version
         return version
 
     def _bump_version(self, writer: str) -> None:
@@ -95,6 +91,7 @@ class TensorBase:
         version.line = None
 
 
+keep(Version)
 tensor_type: type = TensorBase
 
 
@@ -104,7 +101,7 @@ def set_tensor_type(kind: type) -> None:
     Called once, by tinygrad_course/tensor.py."""
     global tensor_type
     tensor_type = kind
-    live_like(kind, TensorBase)
+    keep(kind)
 
 
 def new_tensor(array: Any, node: Any = None) -> Any:

@@ -7,7 +7,7 @@ from tinygrad_course.autograd.node cimport Node, Output
 from tinygrad_course.autograd.watch cimport Watch
 from tinygrad_course.kernels.arrays cimport alike, has_shape, same_shape
 from tinygrad_course.kernels.direct cimport add_into, number, shape_of
-from tinygrad_course.kernels.memory cimport blank
+from tinygrad_course.kernels.memory cimport blank, keep
 
 cdef object _cpu_kernels
 cdef Watch watch
@@ -29,6 +29,8 @@ cdef class _Pending:
     cdef public list heap
     cdef public dict sums
     cdef public dict leaves
+    cdef public TensorBase leaf
+    cdef public _Sum leaf_sum
 
     cdef deliver(self, edge, g, Node source)
     cdef push(self, Node node, TensorBase g)

@@ -24,7 +24,7 @@ from tinygrad_course.autograd.watch import watch
 from tinygrad_course.errors import DTypeError, GraphError, ShapeError
 from tinygrad_course.kernels.arrays import alike, has_shape, same_shape
 from tinygrad_course.kernels.direct import add_into, number, shape_of
-from tinygrad_course.kernels.memory import blank
+from tinygrad_course.kernels.memory import blank, keep
 
 _cpu_kernels = backend.cpu_kernels
 _lock = threading.RLock()
@@ -75,6 +75,9 @@ class _Sum:
             self.own = True
 
 
+keep(_Sum)
+
+
 def _new_sum(g: Any) -> Any:
     fresh: _Sum = blank(_Sum)
     fresh.total = g
@@ -89,18 +92,24 @@ class _Pending:
     heap      the other nodes
     sums      node -> _Sum, for those in the heap
     leaves    leaf -> _Sum
+    leaf      the leaf that had a gradient last: a weight that is used at every time step is met again and again
+    leaf_sum  its _Sum
     """
 
-    __slots__ = ("ahead", "gathered", "heap", "leaves", "sums")
+    __slots__ = ("ahead", "gathered", "heap", "leaf", "leaf_sum", "leaves", "sums")
 
     ahead: Any
     gathered: Any
     heap: list[Any]
     sums: dict[Any, Any]
     leaves: dict[Any, Any]
+    leaf: Any
+    leaf_sum: Any
 
     def __init__(self) -> None:
         self.ahead = None
+        self.leaf = None
+        self.leaf_sum = None
         self.gathered = _new_sum(None)
         self.heap = []
         self.sums = {}
@@ -116,6 +125,10 @@ class _Pending:
             raise GraphError(f"{source.name}.backward returned {type(g).__name__} as a gradient; it must return Tensors or "
                              "None")
         gradient = g
+        if edge is self.leaf:
+            total = self.leaf_sum
+            if total.own and not gradient.track and not total.total.track and add_into(total.total.array, gradient.array):
+                return
         if isinstance(edge, Node):
             node = edge
             if not has_shape(gradient.array, node.shape):
@@ -137,10 +150,13 @@ class _Pending:
                              "backward rule of the op that used it changes the type; convert with .to(x.dtype) there")
         found = self.leaves.get(edge)
         if found is None:
-            self.leaves[edge] = _new_sum(gradient)
+            total = _new_sum(gradient)
+            self.leaves[edge] = total
         else:
             total = found
             total.add(gradient)
+        self.leaf = tensor
+        self.leaf_sum = total
 
     def push(self, node: Any, g: Any) -> None:
         """Put in a node that is not there yet."""
@@ -252,7 +268,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
     output: Output
     total: _Sum
     leaf: TensorBase
-    answer: Any
+    answer: tuple[Any, ...]
     arrived: Any
     pending: _Pending = _Pending()
     slots: dict[Any, list[Any]] = {}  # node with several outputs -> a gradient or None per output
@@ -302,14 +318,18 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                 several = _call_pre_hooks(node, several)
             first, second, more = node._edge0, node._edge1, node._edges
             active = node if run is None else node.narrowed(wanted)
-            arrived = (g,) if several is None else tuple(several)
-            g = several = None  # `arrived` alone holds the gradient now
-            answer = active.run(arrived, create_graph)
-            if watch.watcher is not None:
-                watch.watcher.backward(node, arrived, answer)
-            if node.post_hooks is not None:
-                answer = _call_post_hooks(node, answer, arrived)
-            arrived = None
+            if several is None and type(active) is Node and watch.watcher is None and node.post_hooks is None:
+                answer = active.pull(g)
+                g = None
+            else:
+                arrived = (g,) if several is None else tuple(several)
+                g = several = None  # `arrived` alone holds the gradient now
+                answer = active.run(arrived, create_graph)
+                if watch.watcher is not None:
+                    watch.watcher.backward(node, arrived, answer)
+                if node.post_hooks is not None:
+                    answer = _call_post_hooks(node, answer, arrived)
+                arrived = None
             if not keep:
                 node.release()
             if first is not None:
@@ -325,7 +345,7 @@ def _walk(roots: list[Any], gradients: list[Any], targets: list[Any] | None, kee
                     g = answer[index]
                     if edge is not None and g is not None:
                         pending.deliver(edge, g, node)
-            answer = g = None  # what was added to a sum is not kept until the next node has run
+            answer, g = (), None  # what was added to a sum is not kept until the next node has run
         done = []
         for leaf, total in pending.leaves.items():
             if not leaf.track or (goal is not None and leaf not in goal):

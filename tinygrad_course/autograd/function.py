@@ -193,19 +193,10 @@ def binary(op: Any, left: Any, right: Any) -> Any:
 
     Numbers become tensors and types are promoted by `op.operands` first, unless there is nothing to do.  The kernel knows
     whether shapes fit; only when it refuses is the shape rule asked, which says why."""
-    x: TensorBase
-    y: TensorBase
     rule: Rule = op if type(op) is Rule else op.rule
     if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
         left, right = _operands(rule, left, right)
-    x = left
-    y = right
-    if x.version is not None and x.version.rewrites != x.seen:
-        _refresh(x)
-    if y.version is not None and y.version.rewrites != y.seen:
-        _refresh(y)
-    result = _looped_binary(rule, x, y)
-    return _binary(rule, x, y) if result is None else result
+    return _two(rule, left, right)
 
 
 def _operands(rule: Any, left: Any, right: Any) -> Any:
@@ -230,18 +221,23 @@ def _looped_unary(rule: Any, x: Any) -> Any:
     return result
 
 
-def _looped_binary(rule: Any, x: Any, y: Any) -> Any:
-    """Likewise for two tensors."""
-    track = (x.track or y.track) and recording() and rule.differentiable
-    if rule.loop < 0 or (track and rule.saves < 0) or watch.watcher is not None:
-        return None
-    out = run_binary(rule.loop, x.array, y.array)
-    if out is None:
-        return None
-    result: TensorBase = new_tensor(out)
-    if track:
-        record(rule, result, x, y)
-    return result
+def _two(rule: Any, x: Any, y: Any) -> Any:
+    """`binary` for two tensors: with one of the kernels' loops if the op is nothing else, or with its forward."""
+    result: TensorBase
+    if x.version is not None and x.version.rewrites != x.seen:
+        _refresh(x)
+    if y.version is not None and y.version.rewrites != y.seen:
+        _refresh(y)
+    if rule.loop >= 0 and watch.watcher is None:
+        track = (x.track or y.track) and recording() and rule.differentiable
+        if not track or rule.saves >= 0:
+            out = run_binary(rule.loop, x.array, y.array)
+            if out is not None:
+                result = new_tensor(out)
+                if track:
+                    record(rule, result, x, y)
+                return result
+    return _binary(rule, x, y)
 
 
 def _binary(rule: Any, x: Any, y: Any) -> Any:

@@ -5,7 +5,7 @@ from tinygrad_course.autograd.rule cimport Rule
 from tinygrad_course.kernels.arrays cimport fingerprint
 from tinygrad_course.kernels.direct cimport shape_of
 from tinygrad_course.kernels.local cimport recording, scope
-from tinygrad_course.kernels.memory cimport blank
+from tinygrad_course.kernels.memory cimport blank, keep
 
 cdef int OUTPUT, OPERANDS
 
@@ -52,7 +52,13 @@ cdef class Node:
     cpdef tuple load(self)
     cpdef save_all(self, arrays)
     cpdef input_shape(self, Py_ssize_t index)
+    cpdef first(self)
+    cpdef second(self)
+    cdef bint _plain(self)
     cpdef tuple run(self, tuple gradients, bint create_graph)
+    cpdef tuple pull(self, g)
+    cdef _backward(self)
+    cdef tuple _one_per_input(self, answer)
     cpdef narrowed(self, wanted)
     cpdef _copy_to(self, other)
     cpdef seal(self, tuple outputs)

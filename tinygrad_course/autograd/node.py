@@ -21,7 +21,7 @@ from tinygrad_course.errors import GraphError
 from tinygrad_course.kernels.arrays import fingerprint
 from tinygrad_course.kernels.direct import shape_of
 from tinygrad_course.kernels.local import recording, scope
-from tinygrad_course.kernels.memory import blank
+from tinygrad_course.kernels.memory import blank, keep
 
 
 class _Counter:
@@ -122,19 +122,28 @@ class Node:
 
     def load(self) -> tuple[Any, ...]:
         """The same as a method, which compiled code calls without a look-up."""
-        if self._links is not None:
-            self._check_versions()
-            return tuple([self._restore(value) for value in self._links]) if self._outputs_saved else self._links
-        if self._link0 is None:
-            return ()
-        if self._outputs_saved:
-            self._check_versions()
-            return tuple([self._restore(value) for value in self._saved])
-        first: TensorBase = self._link0
-        second: TensorBase = self._link1
-        if self._versions is not None or _has_counter(first) or _has_counter(second):
-            self._check_versions()
-        return (first,) if second is None else (first, second)
+        if self._links is None:
+            if self._link0 is None:
+                return ()
+            if self._plain():
+                return (self._link0,) if self._link1 is None else (self._link0, self._link1)
+        self._check_versions()
+        links = self._saved
+        return tuple([self._restore(value) for value in links]) if self._outputs_saved else links
+
+    def first(self) -> Any:
+        """The first of the saved values, without a tuple around it: for the ops that are called most."""
+        return self._link0 if self._plain() else self.load()[0]
+
+    def second(self) -> Any:
+        """The second of the saved values, after `first()`, which has found both unchanged."""
+        return self.load()[1] if self._link1 is None or self._outputs_saved else self._link1
+
+    def _plain(self) -> bool:
+        """Whether the saved values are one or two input tensors that nobody can have changed."""
+        if self._links is not None or self._outputs_saved or self._versions is not None or self._link0 is None:
+            return False
+        return not _has_counter(self._link0) and not _has_counter(self._link1)
 
     def input_shape(self, index: Any) -> Any:
         """Shape of an input whose gradient is wanted."""
@@ -283,14 +292,28 @@ class Node:
 
     def run(self, gradients: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
         """The gradients of the inputs, from those of the outputs."""
+        if len(gradients) == 1:
+            return self.pull(gradients[0])
+        backward = self._backward()
+        return self._one_per_input(backward(self, *gradients))
+
+    def pull(self, g: Any) -> tuple[Any, ...]:
+        """`run` for the gradient of the only output, without a tuple around it."""
+        backward = self._backward()
+        return self._one_per_input(backward(self, g))
+
+    def _backward(self) -> Any:
+        """The op's rule, if what it needs is still there."""
         if self.freed:
             raise GraphError(
                 f"{self.name}: backward was called a second time, but the first call freed what {self.name} had saved. Call "
                 "backward(retain_graph=True) the first time if the graph is needed again, or compute the loss anew: in a "
                 "training loop this usually means that a tensor of the last step is still in use; detach() it.")
         rule: Rule | None = self.rule
-        backward = rule.backward if rule is not None and rule.op is self.op else self.op.backward
-        answer = backward(self, gradients[0]) if len(gradients) == 1 else backward(self, *gradients)
+        return rule.backward if rule is not None and rule.op is self.op else self.op.backward
+
+    def _one_per_input(self, answer: Any) -> tuple[Any, ...]:
+        """What backward returned, if it can be the gradients of the inputs."""
         if type(answer) is not tuple or len(answer) != self.count:
             what = f"{len(answer)} gradients" if type(answer) is tuple else type(answer).__name__
             raise GraphError(f"{self.name}.backward returned {what}; it must return a tuple with one Tensor or None for each "
@@ -494,7 +517,7 @@ def _kept(tensor: Any) -> Any:
 
 def saved_output(array: Any, index: Any, shared: Any, version: Any) -> Any:
     """A SavedOutput.  A function and not __init__, because compiled it costs a third."""
-    saved: SavedOutput = SavedOutput.__new__(SavedOutput)
+    saved: SavedOutput = blank(SavedOutput)
     saved.array = array
     saved.index = index
     saved.shared = shared
@@ -531,3 +554,7 @@ def new_output(node: Any, index: Any, shape: Any) -> Any:
     output.index = index
     output.shape = shape
     return output
+
+
+for _kind in (Node, SavedOutput, Output):
+    keep(_kind)

@@ -5,11 +5,6 @@ The compiled module of the same name, from kernels/memory.pyx, comes before this
 
 from typing import Any
 
-
-def recycle(array: Any) -> None:
-    """Keep the array of a dead tensor for a later result: without a pool it dies."""
-
-
 _ZERO = {bool: False, int: 0}
 
 
@@ -23,5 +18,5 @@ def blank(kind: Any) -> Any:
     return thing
 
 
-def live_like(kind: type, base: type) -> None:
-    """Let objects of `kind` be made and freed by the code of `base`: nothing to do, Python does it in one way."""
+def keep(kind: type) -> None:
+    """Let the dead objects of `kind` wait for `blank`: nothing to do, Python frees them."""

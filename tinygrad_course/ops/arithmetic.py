@@ -70,14 +70,14 @@ class Mul(Elementwise):
 
     @staticmethod
     def backward(ctx: Node, g: Any) -> Any:
-        needs, saved = ctx.needs, ctx.load()
-        if len(saved) == 2:
-            x, y = saved
-            return sum_like(mul(g, y), x) if needs[0] else None, sum_like(mul(g, x), y) if needs[1] else None
-        other, = saved
-        if needs[0]:
-            return sum_to(mul(g, other), ctx.input_shape(0)), None
-        return None, sum_to(mul(g, other), ctx.input_shape(1))
+        needs = ctx.needs
+        if needs[0] and needs[1]:
+            x, y = ctx.first(), ctx.second()
+            return sum_like(mul(g, y), x), sum_like(mul(g, x), y)
+        saved = ctx.load()
+        x, y = saved[0], saved[-1]
+        return (sum_to(mul(g, y), ctx.input_shape(0)) if needs[0] else None,
+                sum_to(mul(g, x), ctx.input_shape(1)) if needs[1] else None)
 
 
 class Div(Elementwise):
