@@ -99,6 +99,7 @@ static void tc_tile_store(const tc_tile *tile, void *to, tc_int pitch) {
     ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
 #define TC_AMX_COMPILED 1
 #include <cpuid.h>
+#include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -139,7 +140,8 @@ static int tc_amx_in_cpu(void) {
     return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & BF16) && (edx & TILE);
 }
 
-/* The system keeps tiles for processes that ask; threads and forked children have the permission as well. */
+/* The system keeps tiles for processes that ask (Linux 5.16 and later; others do not know the request); threads and forked
+ * children have the permission as well.  ENOSPC: a thread has set a signal stack on which they would find no room. */
 static int tc_amx_permitted(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
@@ -186,7 +188,9 @@ static int tc_amx_choose(int level, const char **why) {
     if (wish && *wish && strcmp(wish, "amx")) return *why = "TINYGRAD_COURSE_ISA asks for less", TC_AMX_OFF;
 #if TC_AMX_COMPILED
     if (level != TC_V4 || !tc_amx_in_cpu()) return *why = "the processor has none", TC_AMX_OFF;
-    if (!tc_amx_permitted()) return *why = "the system does not permit it", TC_AMX_OFF;
+    if (!tc_amx_permitted())
+        return *why = errno == ENOSPC ? "an alternate signal stack of this process is too small for its tiles"
+                                      : "the system does not permit it; Linux does from 5.16 on", TC_AMX_OFF;
     if (!tc_amx_checked()) return *why = "its results are not those of Intel's manual", TC_AMX_OFF;
     return *why = "a check at import gave the results of Intel's manual", TC_AMX_HARDWARE;
 #else

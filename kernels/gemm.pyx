@@ -43,6 +43,7 @@ cdef int _level = chosen_level()
 cdef const char *_why
 cdef int _amx = tc_amx_choose(_level, &_why)
 cdef int _amx_packing = _level
+cdef bint _amx_always = _amx == TC_AMX_EMULATED  # for tests, which want small products
 cdef int _terms = 3      # of bf16
 tc_scratch_get = tc_malloc
 tc_scratch_put = tc_free
@@ -67,17 +68,24 @@ def amx():
     return ("off", "hardware", "emulated")[_amx], _why.decode()
 
 
-def emulate_amx(level=None):
-    """From now on all float32 products go through emulated tiles, packed by the code of that level, "base" to at most isa();
-    None: as chosen at import.  For tests."""
-    global _amx, _amx_packing, _why
+def force_amx(level=None, tiles="emulated"):
+    """From now on all float32 products go through tiles, "emulated" or "hardware", packed by the code of that level, "base"
+    to at most isa(); None: as chosen at import.  For tests."""
+    global _amx, _amx_packing, _amx_always, _why
+    cdef int chosen = tc_amx_choose(_level, &_why)
+    _amx, _amx_packing, _amx_always = chosen, _level, chosen == TC_AMX_EMULATED
     if level is None:
-        _amx, _amx_packing = tc_amx_choose(_level, &_why), _level
         return
     names = [tc_level_names[i].decode() for i in range(_level + 1)]
     if level not in names:
-        raise ValueError(f"emulate_amx: level {level!r} is none of {', '.join(names)}")
-    _amx, _amx_packing, _why = TC_AMX_EMULATED, names.index(level), b"by emulate_amx"
+        raise ValueError(f"force_amx: level {level!r} is none of {', '.join(names)}")
+    if tiles not in ("emulated", "hardware"):
+        raise ValueError(f"force_amx: tiles {tiles!r} are neither 'emulated' nor 'hardware'")
+    if tiles == "hardware" and chosen != TC_AMX_HARDWARE:
+        raise ValueError(f"force_amx: there are no tiles in hardware: {_why.decode()}")
+    if tiles == "emulated":
+        _amx, _why = TC_AMX_EMULATED, b"by force_amx"
+    _amx_packing, _amx_always = names.index(level), True
 
 
 def set_terms(int terms):
@@ -101,19 +109,19 @@ def amx_pays(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
     return bool(tc_amx_pays(&p, _terms))
 
 
-def choice(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint double_precision=False):
-    """Which kernel multiplies (m, k) by (k, n): "amx" or "tile"."""
+def choice(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint double_precision=False, Py_ssize_t terms=1):
+    """Which kernel adds up `terms` products of (m, k) by (k, n): "amx" or "tile"."""
     cdef tc_gemm_problem p
     memset(&p, 0, sizeof(p))
-    p.m, p.n, p.k = m, n, k
+    p.m, p.n, p.k, p.terms = m, n, k, terms
     return "amx" if not double_precision and by_amx(&p) else "tile"
 
 
 cdef inline bint by_amx(const tc_gemm_problem *p) noexcept nogil:
-    """By the shape alone.  Emulated tiles are for tests, which want small products."""
+    """By the shape alone."""
     if _amx == TC_AMX_OFF or p.m < 1 or p.n < 1 or p.k < 1:
         return False
-    return _amx == TC_AMX_EMULATED or tc_amx_pays(p, _terms)
+    return _amx_always or tc_amx_pays(p, _terms)
 
 
 cdef int gemm(int type, const tc_gemm_problem *p) noexcept nogil:

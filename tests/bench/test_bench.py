@@ -13,6 +13,7 @@ import pytest
 
 import tinygrad_course as tgc
 from tinygrad_course.backend import cpu_kernels
+from tinygrad_course.backend.cpu import compiled_module
 from tinygrad_course.bench import chart, models, opcases, report
 from tinygrad_course.bench.check import WrongResult, compare_first_step
 from tinygrad_course.bench.engines import OURS, Engine
@@ -51,7 +52,7 @@ def test_models_write_table_json_markdown_and_chart(tmp_path):
     assert "geometric mean of 1 model, 1 thread" in out
     content = json.loads(files[0].read_text())
     assert content["schema"] == report.SCHEMA
-    assert {"cpu", "cores", "isa", "versions", "settings", "load"} <= set(content["machine"])
+    assert {"cpu", "cores", "isa", "amx", "precision", "versions", "settings", "load"} <= set(content["machine"])
     assert {"torch", "tinygrad_course", "numpy"} <= set(content["machine"]["versions"])
     row, = content["models"]
     assert (row["model"], row["threads"], row["problem"]) == ("xor", 1, "")
@@ -177,6 +178,18 @@ def test_ratio_is_that_of_the_medians():
     found = ratio(Timing([1.0, 1.0, 4.0]), Timing([2.0, 2.0, 2.0]))
     assert found.value == 2.0
     assert found.low <= 2.0 <= found.high
+
+
+def test_the_header_says_whether_amx_is_used_and_how_exact_products_are():
+    before = tgc.get_float32_matmul_precision()
+    tgc.set_float32_matmul_precision("high")
+    try:
+        lines = report.header(describe())
+    finally:
+        tgc.set_float32_matmul_precision(before)
+    state, why = compiled_module("gemm").amx() if tgc.backend.COMPILED else ("off", "no compiled kernels")
+    assert f"AMX {state} ({why}), float32 matrix products: high" in lines
+    assert f"AMX {state} ({why}), float32 matrix products: {before}" in report.header(describe())
 
 
 def test_a_disturbed_machine_is_named():

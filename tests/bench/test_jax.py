@@ -111,7 +111,7 @@ def test_tables_have_columns_for_jax_and_empty_cells_where_it_is_absent():
     summary, = report.summaries(rows)
     assert summary.others == {JAX: (1, pytest.approx(4.0), pytest.approx(2.0))}
     assert any("against JAX, 1 model: training 4.00x, inference 2.00x" in line for line in report.summary_lines(rows))
-    table = report.markdown(report.Report(Machine("", "", 1, "", "", "", {}, {}, 0.0), rows)).splitlines()
+    table = report.markdown(report.Report(Machine("", "", 1, "", "", "", "", "", {}, {}, 0.0), rows)).splitlines()
     head, _, first, second = (line for line in table if line.startswith("|"))
     assert head.endswith("| training, JAX (ms) | training, JAX / ours | inference, JAX (ms) | inference, JAX / ours |")
     assert first.endswith("| 4.00 | 4.00x | 1.00 | 2.00x |")
@@ -120,7 +120,7 @@ def test_tables_have_columns_for_jax_and_empty_cells_where_it_is_absent():
 
 
 def test_without_further_engines_the_tables_are_as_they_were():
-    table = report.markdown(report.Report(Machine("", "", 1, "", "", "", {}, {}, 0.0), [timed_row("a")]))
+    table = report.markdown(report.Report(Machine("", "", 1, "", "", "", "", "", {}, {}, 0.0), [timed_row("a")]))
     assert "JAX" not in table
 
 

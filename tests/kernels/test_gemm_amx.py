@@ -1,7 +1,8 @@
 """Products through AMX, by emulated tiles: float64 sums, the instruction as Intel's manual has it, NaN, denormals, threads.
 
 The code that packs, multiplies and chooses is the one that runs on a processor with AMX; only the tile instructions are
-done in C.  Each test runs with the packing of AVX-512, if that is here, and with the one for every processor."""
+done in C.  Each test runs with the packing of AVX-512, if that is here, and with the one for every processor; and where
+there is AMX, with its instructions."""
 
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import tinygrad_course as tgc
 from tests.kernels.conftest import compiled_module
 from tinygrad_course import nn
+from tinygrad_course.backend.explain import _product_sizes
 
 # Of the sum of absolute products: 2^-24 or 2^-15 are left out, the rest is rounding of sums.
 TOLERANCE = {"highest": 3e-7, "high": 2.0**-15 + 3e-7}
@@ -23,35 +25,38 @@ SIZES = [(1, 1, 1), (0, 3, 4), (3, 0, 4), (3, 4, 0), (16, 32, 16), (17, 33, 15),
          (1, 100, 40), (48, 7, 1), (20, 1025, 18), (3, 2100, 18)]
 
 
-@pytest.fixture(params=["base", "v4"])
-def level(request: pytest.FixtureRequest) -> str:
-    """Whose code packs."""
-    if request.param == "v4" and compiled_module("gemm").isa() != "v4":
+@pytest.fixture(params=["base", "v4", "hardware"])
+def tiles(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Whose code packs, and what multiplies."""
+    gemm = compiled_module("gemm")
+    if request.param == "hardware" and gemm.amx()[0] != "hardware":
+        pytest.skip(f"AMX is {gemm.amx()[0]}: {gemm.amx()[1]}")
+    if request.param == "v4" and gemm.isa() != "v4":
         pytest.skip("no AVX-512 here")
-    return str(request.param)
+    return ("v4", "hardware") if request.param == "hardware" else (request.param, "emulated")
 
 
 @pytest.fixture
-def gemm(level: str) -> Iterator[ModuleType]:
-    """The compiled module; all its float32 products go through emulated tiles."""
+def gemm(tiles: tuple[str, str]) -> Iterator[ModuleType]:
+    """The compiled module; all its float32 products go through tiles."""
     module = compiled_module("gemm")
-    module.emulate_amx(level)
-    assert module.amx()[0] == "emulated"
+    module.force_amx(*tiles)
+    assert module.amx()[0] == tiles[1]
     yield module
-    module.emulate_amx(None)
+    module.force_amx(None)
     tgc.set_float32_matmul_precision("highest")
 
 
 @pytest.fixture
-def by_register_tile(gemm: ModuleType, level: str) -> Callable[..., np.ndarray]:
+def by_register_tile(gemm: ModuleType, tiles: tuple[str, str]) -> Callable[..., np.ndarray]:
     """The product without AMX."""
 
     def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        gemm.emulate_amx(None)
+        gemm.force_amx(None)
         try:
             return gemm.matmul(x, y)
         finally:
-            gemm.emulate_amx(level)
+            gemm.force_amx(*tiles)
 
     return matmul
 
@@ -295,10 +300,24 @@ def test_explain_matmul(gemm: ModuleType) -> None:
     assert "two terms of bf16, three products" in tgc.backend.explain_matmul(*shapes)
     assert "AMX has no float64" in tgc.backend.explain_matmul(*shapes, dtype="float64")
     assert "NumPy" in tgc.backend.explain_matmul(*shapes, dtype="float16")
-    gemm.emulate_amx(None)
+    gemm.force_amx(None)
     assert "register tile" in tgc.backend.explain_matmul(*shapes)
     with pytest.raises(ValueError, match=r"\(\.\.\., n, k\) and \(\.\.\., k, m\)"):
         tgc.backend.explain_matmul((2, 3), (4, 5))
+
+
+@pytest.mark.parametrize("kernel", [1, 6])
+def test_explain_conv_names_the_kernel_of_its_product(gemm: ModuleType, kernel: int) -> None:
+    """Sizes of the product as the convolution hands them over: forward, input gradient, weight gradient."""
+    conv = (4, 24, 6, 6), (40, 24, kernel, kernel)
+    sizes = ([(40, 4 * 36, 24, 1), (24, 4 * 36, 40, 1), (40, 24, 36, 4)] if kernel == 1
+             else [(4, 40, 24 * 36, 1), (4, 24 * 36, 40, 1), (40, 24 * 36, 4, 1)])
+    assert str(tgc.backend.explain_conv(*conv)).count("product goes through the tiles of AMX") == 3
+    assert "AMX has no float64" in tgc.backend.explain_conv(*conv, dtype="float64")
+    gemm.force_amx(None)
+    assert str(tgc.backend.explain_conv(*conv)).count("product goes through the register tile (") == 3
+    x, w = conv
+    assert [_product_sizes(name, x, w) for name in ("conv2d", "conv2d_input", "conv2d_weight")] == sizes
 
 
 @pytest.mark.parametrize(("wish", "state"), [("amx-emulated", "emulated"), ("base", "off"), ("amx", None)])
@@ -315,6 +334,11 @@ def test_the_environment_variable(wish: str, state: str | None) -> None:
 def test_unknown_levels_and_terms() -> None:
     gemm = compiled_module("gemm")
     with pytest.raises(ValueError, match="'v9' is none of base"):
-        gemm.emulate_amx("v9")
+        gemm.force_amx("v9")
+    with pytest.raises(ValueError, match="neither 'emulated' nor 'hardware'"):
+        gemm.force_amx("base", "software")
+    if gemm.amx()[0] == "off":
+        with pytest.raises(ValueError, match="no tiles in hardware: "):
+            gemm.force_amx("base", "hardware")
     with pytest.raises(ValueError, match="there are 2 and 3"):
         gemm.set_terms(4)

@@ -33,7 +33,8 @@ def explain_conv(x_shape: Sequence[int], w_shape: Sequence[int], stride: Pair = 
 
     x_shape (N, C, H, W), w_shape (O, C/groups, kh, kw); stride, padding and dilation numbers or pairs, as for conv2d.
     Costs are estimates for this processor's instruction set: multiplications, bytes of memory traffic, and the cycles of
-    one core that both take together.  The algorithm with the fewest cycles is used, whatever the number of threads.
+    one core that both take together.  The algorithm with the fewest cycles is used, whatever the number of threads; the
+    estimates know nothing of AMX, through which only the algorithm "product" may go.
     Raises ValueError if the shapes do not fit.
     """
     kind, shapes = np.dtype(dtype), f"x {tuple(x_shape)}, w {tuple(w_shape)}"
@@ -51,11 +52,40 @@ def explain_conv(x_shape: Sequence[int], w_shape: Sequence[int], stride: Pair = 
         why = (f"fewest cycles, {min(others) / can[algorithm]['cycles']:.1f} times less than the next" if others
                else "the only one that can")
         lines.append(f"{title}: {algorithm} ({why})")
+        if algorithm == "product":
+            sizes = _product_sizes(function, tuple(x_shape), tuple(w_shape))
+            lines.append(f"    its matrix product goes through the {_product_kernel(*sizes, kind.char == 'd')}")
         for name, cost in sorted(can.items(), key=lambda item: float(item[1]["cycles"])):
             lines.append(f"    {name:14s} {cost['multiplications'] / 1e6:12.2f} M multiplications "
                          f"{cost['memory'] / 2**20:10.2f} MB {cost['cycles'] / 1e6:10.3f} M cycles")
         lines += [f"    {name:14s} cannot: {cost['why_not']}" for name, cost in costs.items() if cost["why_not"]]
     return Explanation("\n".join(lines))
+
+
+def _product_sizes(function: str, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """(m, n, k, terms) of the product that a convolution is: with a 1x1 kernel, or with one as large as the image."""
+    (n, c, height, width), o = x, w[0]
+    pixels, numbers = height * width, c * height * width
+    if x[2:] == w[2:]:
+        sizes = {"conv2d": (n, o, numbers, 1), "conv2d_input": (n, numbers, o, 1), "conv2d_weight": (o, numbers, n, 1)}
+    else:
+        sizes = {"conv2d": (o, n * pixels, c, 1), "conv2d_input": (c, n * pixels, o, 1), "conv2d_weight": (o, c, pixels, n)}
+    return sizes[function]
+
+
+def _product_kernel(m: int, n: int, k: int, terms: int, double_precision: bool) -> str:
+    """The kernel that adds up `terms` products of (m, k) by (k, n), and why."""
+    gemm = cpu.compiled_module("gemm")
+    if gemm.choice(m, n, k, double_precision, terms) == "amx":
+        return f"tiles of AMX{', emulated' if gemm.amx()[0] == 'emulated' else ''}"
+    return f"register tile ({_why_not_amx(double_precision)})"
+
+
+def _why_not_amx(double_precision: bool) -> str:
+    state, reason = cpu.compiled_module("gemm").amx()
+    if double_precision:
+        return "AMX has no float64"
+    return f"AMX is off: {reason}" if state == "off" else "too small for AMX: packing would cost more than it gains"
 
 
 def explain_matmul(x_shape: Sequence[int], y_shape: Sequence[int], dtype: npt.DTypeLike = "float32") -> Explanation:
@@ -75,15 +105,12 @@ def explain_matmul(x_shape: Sequence[int], y_shape: Sequence[int], dtype: npt.DT
         return Explanation(f"{head}\n{why}: NumPy multiplies")
     gemm = cpu.compiled_module("gemm")
     rows = x[-2] if any(n > 1 for n in y[:-2]) else x[-2] * math.prod(batch)  # one y for all: one product
-    state, reason = gemm.amx()
     lines = [f"{head}, instruction set {gemm.isa()}"]
     if gemm.choice(rows, y[-1], x[-1], kind.char == "d") == "amx":
         how = ("three terms of bf16, six products, precision of float32" if gemm.terms() == 3
                else "two terms of bf16, three products")
-        lines.append(f"AMX{', emulated' if state == 'emulated' else ''}: every number as {how}")
+        lines.append(f"AMX{', emulated' if gemm.amx()[0] == 'emulated' else ''}: every number as {how}")
     else:
-        why = ("AMX has no float64" if kind.char == "d" else f"AMX is off: {reason}" if state == "off"
-               else "too small for AMX: packing would cost more than it gains")
         height, width, _ = gemm.tile()
-        lines.append(f"register tile of {height} x {width * 4 // kind.itemsize} numbers ({why})")
+        lines.append(f"register tile of {height} x {width * 4 // kind.itemsize} numbers ({_why_not_amx(kind.char == 'd')})")
     return Explanation("\n".join(lines))

@@ -32,6 +32,8 @@ class Machine:
     cpu: str
     cores: int
     isa: str
+    amx: str         # off, hardware or emulated, and why
+    precision: str   # of large float32 products: set_float32_matmul_precision
     system: str
     python: str
     versions: dict[str, str]
@@ -43,9 +45,13 @@ def describe() -> Machine:
     """The machine as it is now."""
     packages = ("torch", "jax", "numpy")
     versions = {"tinygrad_course": __version__} | {name: found for name in packages if (found := package_version(name))}
-    isa = str(cpu.compiled_module("linalg").isa()) if kernels.AVAILABLE else "none"
+    isa, amx = "none", "off (no compiled kernels)"
+    if kernels.AVAILABLE:
+        linalg = cpu.compiled_module("linalg")
+        isa, amx = str(linalg.isa()), "{} ({})".format(*linalg.amx())
     return Machine(
-        date=time.strftime("%Y-%m-%d %H:%M"), cpu=_cpu_name(), cores=os.cpu_count() or 1, isa=isa,
+        date=time.strftime("%Y-%m-%d %H:%M"), cpu=_cpu_name(), cores=os.cpu_count() or 1, isa=isa, amx=amx,
+        precision=backend.get_float32_matmul_precision(),
         system=f"{platform.system()} {platform.machine()}", python=platform.python_version(), versions=versions,
         settings={name: os.environ[name] for name in _SETTINGS if name in os.environ} | {"backend": backend.backend_name()},
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"))

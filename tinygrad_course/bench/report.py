@@ -93,6 +93,7 @@ def header(machine: Machine) -> list[str]:
     settings = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
     return [f"{versions}, Python {machine.python} on {machine.system}",
             f"{machine.cpu}, {machine.cores} logical cores, kernels for {machine.isa}, {settings}",
+            f"AMX {machine.amx}, float32 matrix products: {machine.precision}",
             f"{machine.date}, load average {machine.load:.2f}"]
 
 
