@@ -244,16 +244,22 @@ def inner(left: Any, right: Any) -> float:
     return sum(float((np.asarray(a, np.float64) * b).sum()) for a, b in zip(left, right, strict=True))
 
 
-def slopes(f: Callable[..., float], arrays: list[Any], i: int, h: float) -> Array:
-    """d f / d arrays[i], per element: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; the error is of order h^4."""
+def slopes(f: Callable[..., float], arrays: list[Any], i: int, h: float, linear: bool = False) -> Array:
+    """d f / d arrays[i], per element: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; the error is of order h^4.
+
+    Where f is linear in arrays[i], (f(h) - f(-h)) / 2 h has no error.
+    """
     out = np.empty(arrays[i].shape)
     for place in np.ndindex(out.shape):
         values = []
-        for step in (h, -h, 2 * h, -2 * h):
+        for step in (h, -h) if linear else (h, -h, 2 * h, -2 * h):
             moved = arrays[i].copy()
             moved[place] += step
             values.append(f(*arrays[:i], moved, *arrays[i + 1 :]))
-        out[place] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
+        if linear:
+            out[place] = (values[0] - values[1]) / (2 * h)
+        else:
+            out[place] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
     return out
 
 
@@ -421,10 +427,10 @@ class Battery:
                     case.tolerance,
                     f"{case.op}, second derivative by input {i}",
                 )
-        for i, h in enumerate(at_gs):
+        for i, h in enumerate(at_gs):  # a gradient is linear in the gradient that came from above
             assert_near(
                 h,
-                slopes(slope, [*arrays, *gs], len(arrays) + i, case.step),
+                slopes(slope, [*arrays, *gs], len(arrays) + i, case.step, linear=True),
                 case.tolerance,
                 f"{case.op}, second derivative by gradient {i}",
             )
