@@ -369,6 +369,20 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+_JUDGES: dict[tuple[str, int, int, bytes], tuple[Any, ...]] = {}
+
+
+def shared(what: str, case: Case, sample: Sample, arrays: list[Any], compute: Callable[[], Any]) -> Any:
+    """What judges a sample at these values, computed once for both backends.
+
+    Slopes come from the first of them, the compiled one: test_value sees that both compute the same function.
+    """
+    key = (what, id(case), id(sample), numbers_of(arrays))
+    if key not in _JUDGES:  # beside its result the case and the sample, so that nothing else gets their ids
+        _JUDGES[key] = (case, sample, compute())
+    return _JUDGES[key][2]
+
+
 # ---- the battery -----------------------------------------------------------------------------------------------------
 
 
@@ -400,12 +414,10 @@ class Battery:
         def loss(*values: Any) -> float:
             return inner(gs, [y for y in forward(case, sample, list(values)) if y.dtype.kind == "f"])
 
-        found = iter(gradients(case, sample, arrays, gs))
-        for i, array in enumerate(arrays):
-            if is_float(array):
-                assert_near(
-                    next(found), slopes(loss, arrays, i, case.step), case.tolerance, f"{case.op}, gradient of input {i}"
-                )
+        wanted = shared("first", case, sample, arrays, lambda: [
+            slopes(loss, arrays, i, case.step) for i, array in enumerate(arrays) if is_float(array)])
+        for i, (g, by_differences) in enumerate(zip(gradients(case, sample, arrays, gs), wanted, strict=True)):
+            assert_near(g, by_differences, case.tolerance, f"{case.op}, gradient {i}")
 
     @over(lambda case: case.samples if case.differentiable else ())
     def test_second_derivative(self, case: Case, sample: Sample, backend: str) -> None:
@@ -417,23 +429,12 @@ class Battery:
             inputs, seeds = list(values[: len(arrays)]), list(values[len(arrays) :])
             return inner(vs, gradients(case, sample, inputs, seeds))
 
+        points = [*arrays, *gs]
+        wanted = shared("second", case, sample, arrays, lambda: [  # a gradient is linear in the one from above
+            slopes(slope, points, i, case.step, linear=i >= len(arrays)) for i, x in enumerate(points) if is_float(x)])
         at_inputs, at_gs = second_gradients(case, sample, arrays, gs, vs)
-        found = iter(at_inputs)
-        for i, array in enumerate(arrays):
-            if is_float(array):
-                assert_near(
-                    next(found),
-                    slopes(slope, [*arrays, *gs], i, case.step),
-                    case.tolerance,
-                    f"{case.op}, second derivative by input {i}",
-                )
-        for i, h in enumerate(at_gs):  # a gradient is linear in the gradient that came from above
-            assert_near(
-                h,
-                slopes(slope, [*arrays, *gs], len(arrays) + i, case.step, linear=True),
-                case.tolerance,
-                f"{case.op}, second derivative by gradient {i}",
-            )
+        for i, (h, by_differences) in enumerate(zip(at_inputs + at_gs, wanted, strict=True)):
+            assert_near(h, by_differences, case.tolerance, f"{case.op}, second derivative {i}")
 
     @over(lambda case: case.samples if case.differentiable else ())
     def test_float32_gradient(self, case: Case, sample: Sample, backend: str) -> None:
@@ -563,17 +564,11 @@ class Battery:
         assert re.search(sample.message, str(caught.value), re.DOTALL), str(caught.value)
 
 
-_BY_TORCH: dict[tuple[int, int, bool, bytes], tuple[Any, ...]] = {}
-
-
 def torch_derivatives(
     torch: Any, case: Case, sample: Sample, arrays: list[Any], twice: bool
 ) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
-    """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch; once for both backends."""
-    key = (id(case), id(sample), twice, numbers_of(arrays))
-    if key not in _BY_TORCH:  # beside its result the case and the sample, so that nothing else gets their ids
-        _BY_TORCH[key] = (case, sample, _torch_derivatives(torch, case, sample, arrays, twice))
-    return _BY_TORCH[key][2]
+    """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch."""
+    return shared(f"torch {twice}", case, sample, arrays, lambda: _torch_derivatives(torch, case, sample, arrays, twice))
 
 
 def _torch_derivatives(
