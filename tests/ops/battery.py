@@ -12,6 +12,7 @@ Samples are drawn once, from a seed made of op and sample number.  Where a deriv
 values keeps away from it; nothing is ever drawn again until it passes.
 """
 
+import functools
 import inspect
 import itertools
 import re
@@ -283,9 +284,15 @@ def assert_near(found: Array, wanted: Array, tolerance: float, what: str) -> Non
         pytest.fail(f"{what}: {int(wrong.sum())} of {wrong.size} elements are wrong\n" + "\n".join(lines))
 
 
+@functools.cache
+def parameters(rule: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a shape rule."""
+    return list(inspect.signature(rule).parameters.values())
+
+
 def leading_arrays(op: Any, values: tuple[Any, ...]) -> int:
     """How many of `values` are inputs: arrays whose place in the shape rule is a shape (others are plain arguments)."""
-    rules = list(inspect.signature(op.shape).parameters.values())
+    rules = parameters(op.shape)
     count = 0
     for k, value in enumerate(values):
         rule = rules[min(k, len(rules) - 1)]
