@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_course as tgc
-from tests.parity.opinfo import Outcome, SkipSample, near, tensors_in
+from tests.parity.opinfo import Outcome, SkipSample, near, seed, tensors_in
 from tests.parity.opinfo import to_ours as tensors_to_ours
 
 EXPECTED_ERRORS = (tgc.errors.TgcError, ValueError, TypeError, IndexError)  # what a refusal here may be
@@ -63,7 +63,7 @@ def inputs_of(entry: Any, training: bool) -> list[Any]:
     """The entry's arguments, the same ones at every call."""
     import torch
 
-    torch.manual_seed(7)
+    seed(7)
     return list(entry.module_inputs_func(entry, device="cpu", dtype=torch.float64, requires_grad=True, training=training))
 
 
@@ -85,7 +85,7 @@ def check_input(entry: Any, given: Any, training: bool) -> None:
     assert list(ours.state_dict()) == list(state), f"keys {list(ours.state_dict())}, PyTorch {list(state)}"
     ours.load_state_dict({key: tensors_to_ours(value) for key, value in state.items()})
 
-    torch.manual_seed(1)
+    seed(1)
     their_out = theirs(*call.args, **call.kwargs)
     our_out = ours(*args, **kwargs)
     found, wanted = list(tensors_in(our_out, tgc.Tensor)), list(tensors_in(their_out, torch.Tensor))
