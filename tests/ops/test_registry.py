@@ -1,6 +1,7 @@
 """Every op has a case, at the mirrored path."""
 
 import importlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tinygrad_course.autograd import Op, registry
 HELPERS = ("axes", "creation", "dtypes", "like", "random", "sampling")  # what draws or makes tensors has tests of its own
 
 
+@cache
 def modules() -> dict[str, Any]:
     """The test modules of this folder by the name of the module that they test."""
     names = sorted(path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py"))
@@ -28,6 +30,7 @@ def cases_of(name: str) -> list[tuple[str, Case]]:
     return [(module, case) for module, tests in modules().items() for case in tests.CASES if case.op == name]
 
 
+@cache
 def public_functions() -> dict[str, str]:
     """The functions of the package by name, with the module of ops that holds each."""
     found = {}
