@@ -4,6 +4,7 @@ TGC_REQUIRE_EXT=1     a missing compiled backend is a failure, not a skip
 TGC_REQUIRE_TORCH=1   likewise PyTorch and torchvision
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with a slow test first: as the last ones they would keep one of several processes busy alone."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Tests stay to the end: over a million objects, through which the garbage collector need not look each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

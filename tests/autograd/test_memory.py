@@ -19,7 +19,6 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     gc.freeze()  # what exists already need not be looked through when nodes are counted
     yield
-    gc.unfreeze()
     gc.enable()
 
 
