@@ -29,7 +29,10 @@ def test_the_parts_of_a_row_exist(name):
         assert callable(place), part
 
 
-@pytest.mark.parametrize("name", ROWS)
+LONGEST = [name for name, row in ROWS.items() if row.seconds > 10]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in ROWS])
 def test_all_facts_hold(name, outcomes):
     lines = []
     outcome = outcomes[name] = ROWS[name].run(Settings(seed=0, say=lines.append))

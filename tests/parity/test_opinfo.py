@@ -32,7 +32,11 @@ def test_the_table_is_there() -> None:
     assert set(MISSING) <= set(ENTRIES)
 
 
-@pytest.mark.parametrize("name", sorted(set(ENTRIES) - set(MISSING)))
+LONG = ("grid_sampler_3d",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+                                  for name in sorted(set(ENTRIES) - set(MISSING))])
 def test_entry(name: str) -> None:
     outcome = opinfo.run(ENTRIES[name])
     assert outcome.status == "pass", outcome.reason
