@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 import tinygrad_course as tgc  # noqa: E402
-from tests.ops.battery import Battery, Case  # noqa: E402
+from tests.ops.battery import SLOPES, Battery, Case  # noqa: E402
 from tinygrad_course.autograd import Op, registry  # noqa: E402
 from tinygrad_course.errors import TgcError  # noqa: E402
 
@@ -189,6 +189,7 @@ CHECKS = (("test_first_derivative", "samples"), ("test_torch", "kinks"), ("test_
 def caught(case: Case) -> bool:
     """Whether some derivative test of the case fails."""
     battery = Battery()
+    SLOPES.clear()  # those of gradients are the mutant's
     for name, kind in CHECKS:
         check = getattr(battery, name)
         for sample in getattr(case, kind):

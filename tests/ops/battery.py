@@ -376,18 +376,21 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-_JUDGES: dict[tuple[str, int, int, bytes], tuple[Any, ...]] = {}
+SLOPES: dict[Any, Any] = {}
+BY_TORCH: dict[Any, Any] = {}
 
 
-def shared(what: str, case: Case, sample: Sample, arrays: list[Any], compute: Callable[[], Any]) -> Any:
+def shared(
+    known: dict[Any, Any], what: Any, case: Case, sample: Sample, arrays: list[Any], compute: Callable[[], Any]
+) -> Any:
     """What judges a sample at these values, computed once for both backends.
 
     Slopes come from the first of them, the compiled one: test_value sees that both compute the same function.
     """
     key = (what, id(case), id(sample), numbers_of(arrays))
-    if key not in _JUDGES:  # beside its result the case and the sample, so that nothing else gets their ids
-        _JUDGES[key] = (case, sample, compute())
-    return _JUDGES[key][2]
+    if key not in known:  # beside its result the case and the sample, so that nothing else gets their ids
+        known[key] = (case, sample, compute())
+    return known[key][2]
 
 
 # ---- the battery -----------------------------------------------------------------------------------------------------
@@ -421,7 +424,7 @@ class Battery:
         def loss(*values: Any) -> float:
             return inner(gs, [y for y in forward(case, sample, list(values)) if y.dtype.kind == "f"])
 
-        wanted = shared("first", case, sample, arrays, lambda: [
+        wanted = shared(SLOPES, "first", case, sample, arrays, lambda: [
             slopes(loss, arrays, i, case.step) for i, array in enumerate(arrays) if is_float(array)])
         for i, (g, by_differences) in enumerate(zip(gradients(case, sample, arrays, gs), wanted, strict=True)):
             assert_near(g, by_differences, case.tolerance, f"{case.op}, gradient {i}")
@@ -437,7 +440,7 @@ class Battery:
             return inner(vs, gradients(case, sample, inputs, seeds))
 
         points = [*arrays, *gs]
-        wanted = shared("second", case, sample, arrays, lambda: [  # a gradient is linear in the one from above
+        wanted = shared(SLOPES, "second", case, sample, arrays, lambda: [  # a gradient is linear in the one from above
             slopes(slope, points, i, case.step, linear=i >= len(arrays)) for i, x in enumerate(points) if is_float(x)])
         at_inputs, at_gs = second_gradients(case, sample, arrays, gs, vs)
         for i, (h, by_differences) in enumerate(zip(at_inputs + at_gs, wanted, strict=True)):
@@ -575,7 +578,7 @@ def torch_derivatives(
     torch: Any, case: Case, sample: Sample, arrays: list[Any], twice: bool
 ) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
     """(values, upstream gradients, gradients, second derivatives) of the case in PyTorch."""
-    return shared(f"torch {twice}", case, sample, arrays, lambda: _torch_derivatives(torch, case, sample, arrays, twice))
+    return shared(BY_TORCH, twice, case, sample, arrays, lambda: _torch_derivatives(torch, case, sample, arrays, twice))
 
 
 def _torch_derivatives(
