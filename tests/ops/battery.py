@@ -12,8 +12,6 @@ Samples are drawn once, from a seed made of op and sample number.  Where a deriv
 values keeps away from it; nothing is ever drawn again until it passes.
 """
 
-import functools
-import inspect
 import itertools
 import re
 import zlib
@@ -27,7 +25,8 @@ import pytest
 
 import tinygrad_course as tgc
 from tests.nn.torch_oracle import torch_or_skip
-from tinygrad_course.autograd import grad, registry
+from tinygrad_course.autograd import Op, grad, registry
+from tinygrad_course.autograd.watch import set_watcher
 
 Array = np.ndarray
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 1e-2}
@@ -284,60 +283,48 @@ def assert_near(found: Array, wanted: Array, tolerance: float, what: str) -> Non
         pytest.fail(f"{what}: {int(wrong.sum())} of {wrong.size} elements are wrong\n" + "\n".join(lines))
 
 
-@functools.cache
-def parameters(rule: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters of a shape rule."""
-    return list(inspect.signature(rule).parameters.values())
+class ShapeWatcher:
+    """Notes which ops run, and where an op's shape rule disagrees with what its forward returned."""
 
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.faults: list[str] = []
 
-def leading_arrays(op: Any, values: tuple[Any, ...]) -> int:
-    """How many of `values` are inputs: arrays whose place in the shape rule is a shape (others are plain arguments)."""
-    rules = parameters(op.shape)
-    count = 0
-    for k, value in enumerate(values):
-        rule = rules[min(k, len(rules) - 1)]
-        if not isinstance(value, np.ndarray) or (rule.annotation is Any and rule.kind is not rule.VAR_POSITIONAL):
-            break
-        count += 1
-    return count
+    def forward(self, op: Any, node: Any, inputs: Any, arrays: list[Any], args: tuple[Any, ...], out: Any) -> None:
+        """Called by the engine after an op's forward."""
+        if not issubclass(op, Op):  # a Function has no shape rule
+            return
+        self.names.add(op.name)
+        shapes = [a if a is None else a.shape for a in arrays]
+        rule = op.shape(*shapes, *args)
+        real = tuple(a.shape for a in out) if isinstance(out, tuple) else out.shape
+        if rule != real:
+            self.faults.append(f"{op.name}: the shape rule gives {rule} for {shapes}, forward {real}")
+        for array in several(out):
+            if type(array) is not np.ndarray:
+                self.faults.append(f"{op.name}: forward returned {type(array).__name__}, not an array")
+
+    def backward(self, node: Any, gradients: Any, answer: Any) -> None:
+        """Called by the engine after a node's backward, whose ops were seen already."""
+
+    def write(self, array: Any, key: Any, value: Any) -> None:
+        """Called by the engine before a write in place, which has no rule."""
 
 
 @contextmanager
-def recorded(names: set[str], faults: list[str]) -> Iterator[None]:
-    """Note which ops run, and where an op's shape rule disagrees with what its forward returns."""
-    originals = {op: op.__dict__["forward"] for op in registry.values() if "forward" in op.__dict__}
-
-    def spy(op: Any, run: Any) -> Any:
-        def forward(ctx: Any, k: Any, *values: Any) -> Any:
-            out = run(ctx, k, *values)
-            names.add(op.name)
-            inputs = leading_arrays(op, values) if ctx.closed else len(ctx._inputs)
-            shapes = [v.shape if isinstance(v, np.ndarray) else v for v in values[:inputs]]
-            rule = op.shape(*shapes, *values[inputs:])
-            real = tuple(a.shape for a in out) if isinstance(out, tuple) else out.shape
-            if rule != real:
-                faults.append(f"{op.name}: the shape rule gives {rule} for {shapes}, forward {real}")
-            for array in several(out):
-                if type(array) is not np.ndarray:
-                    faults.append(f"{op.name}: forward returned {type(array).__name__}, not an array")
-            return out
-
-        return staticmethod(forward)
-
+def watched() -> Iterator[ShapeWatcher]:
+    """A watcher of the ops that run meanwhile."""
+    watcher = ShapeWatcher()
+    before = set_watcher(watcher)
     try:
-        for op, original in originals.items():
-            op.forward = spy(op, original.__func__)
-        yield
+        yield watcher
     finally:
-        for op, original in originals.items():
-            op.forward = original
+        set_watcher(before)
 
 
 def both_directions(case: Case, sample: Sample, arrays: list[Any]) -> list[Array]:
     """Values of tracked inputs.  On the way, and in backward, every op's shape rule is compared with its result."""
-    names: set[str] = set()
-    faults: list[str] = []
-    with recorded(names, faults):
+    with watched() as watcher:
         tensors = as_tensors(arrays, True)
         outputs = several(case.call(*tensors, *sample.args, **sample.kwargs))
         floats = [y for y in outputs if y.is_floating_point()]
@@ -347,8 +334,8 @@ def both_directions(case: Case, sample: Sample, arrays: list[Any]) -> list[Array
         if case.differentiable and tracked:
             gs = upstream([y.array for y in floats])
             grad(floats, tracked, [tgc.from_numpy(g) for g in gs], allow_unused=True)
-    assert case.op in names or case.op not in registry
-    assert not faults
+    assert case.op in watcher.names or case.op not in registry
+    assert not watcher.faults
     return [y.array for y in outputs]
 
 
