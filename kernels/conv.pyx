@@ -5,7 +5,7 @@ Design:
   on the register tile of the matrix product:
       direct      conv_impl.h, conv_weight_impl.h: the right-hand matrix is never built, the tiles read a padded copy of
                   a few images that fits in the cache
-      winograd    winograd_impl.h: 2x2 or 3x3 taps for each phase of the stride, float32, with 2.25 to 4 times fewer
+      winograd    winograd_impl.h: 2x2 to 5x5 taps for each phase of the stride, float32, with 2.25 to 4 times fewer
                   multiplications
       product     gemm_impl.h: 1x1 with stride 1, the images are matrices as they lie; and kernels as large as the image
       fold        conv_fold_impl.h: the gradient of the input with few channels, or much padding or stride: a product for

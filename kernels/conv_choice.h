@@ -62,10 +62,12 @@ static inline tc_conv_cost tc_cost_direct(int which, int type, int lanes, const 
 
 enum { TC_WINO_STRIDE = 2 };  /* at most */
 
-/* Taps that a phase of the stride has, the same in both directions; 0 if they differ. */
+/* Taps that a phase of the stride has, the same in both directions; 0 if they differ.  Four count as five, one of them 0. */
 static inline tc_int tc_conv_taps(const tc_conv_problem *p) {
-    tc_int taps = (p->kh + p->sh - 1) / p->sh;
-    return (p->kw + p->sw - 1) / p->sw == taps ? taps : 0;
+    tc_int high = (p->kh + p->sh - 1) / p->sh, wide = (p->kw + p->sw - 1) / p->sw;
+    if (high == 4) high = 5;
+    if (wide == 4) wide = 5;
+    return high == wide ? high : 0;
 }
 
 /* F(m x m, r x r), m = 2 or 4 (winograd_impl.h). */
@@ -73,9 +75,9 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
     tc_conv_cost cost = {NULL, 0, 0, 0};
     tc_int r = tc_conv_taps(p);
     if (p->sh > TC_WINO_STRIDE || p->sw > TC_WINO_STRIDE) cost.why_not = "stride over 2";
-    else if (r != 3 && (r != 2 || m != 4)) cost.why_not = m == 4 ? "not 2x2 or 3x3 taps per phase of the stride"
-                                                                 : "not 3x3 taps per phase of the stride";
-    else if (p->dh != 1 || p->dw != 1) cost.why_not = "dilation not 1";
+    else if (r != 3 && r != (m == 4 ? 2 : 5)) cost.why_not = m == 4 ? "not 2x2 or 3x3 taps per phase of the stride"
+                                                                    : "not 3x3 to 5x5 taps per phase of the stride";
+    else if ((p->sh > 1 || p->sw > 1) && (p->dh > 1 || p->dw > 1)) cost.why_not = "stride and dilation";
     else if (p->groups != 1) cost.why_not = "groups not 1";
     else if (type != 0) cost.why_not = "not float32";
     else if (p->n * p->c * p->h * p->w * p->o * p->oh * p->ow == 0) cost.why_not = "nothing to compute";
@@ -85,10 +87,12 @@ static inline tc_conv_cost tc_cost_winograd(int which, int type, int lanes, int 
     tc_int high = which == TC_CONV_INPUT ? (p->h + p->sh - 1) / p->sh : p->oh;
     tc_int wide = which == TC_CONV_INPUT ? (p->w + p->sw - 1) / p->sw : p->ow;
     double phases = (double)(p->sh * p->sw), positions = (double)((m + r - 1) * (m + r - 1));
-    double tiles = (double)p->n * ((high + m - 1) / m) * ((wide + m - 1) / m);
+    tc_int tile_h = m * p->dh, tile_w = m * p->dw; /* a group of dh x dw tiles each */
+    double tiles = (double)p->n * p->dh * p->dw * ((high + tile_h - 1) / tile_h) * ((wide + tile_w - 1) / tile_w);
     double groups = (phases * tc_round_up(in, lanes) + (which == TC_CONV_INPUT ? phases : 1) * tc_round_up(out, lanes)) / lanes;
-    double transform = m == 4 ? r == 3 ? 300 : 150 : 120, weights = positions * phases * tc_round_up(in, lanes) * out;
     int weight_gradient = which == TC_CONV_WEIGHT;
+    double transform = m == 4 ? r == 3 ? 300 : 150 : r == 3 ? 120 : weight_gradient ? 250 : 200;
+    double weights = positions * phases * tc_round_up(in, lanes) * out;
     double pairs = phases * (weight_gradient ? tc_round_up(in, lanes) * out : in * tc_round_up(out, lanes));
     cost.multiplications = tiles * positions * pairs;
     cost.memory = 4.0 * (tc_conv_arrays(p) + weights);

@@ -2,8 +2,8 @@
  *
  * A convolution with stride s is a sum of s x s convolutions with stride 1, one for each remainder ("phase") of the
  * pixel's place, with ceil(k / s) taps; r is that number: 3 for 3x3 with stride 1 and 5x5 and 6x6 with stride 2, 2 for 2x2
- * with stride 1 and 3x3 and 4x4 with stride 2.  (Taps that a phase lacks are 0.)  The phases of a channel are summed like
- * channels.
+ * with stride 1 and 3x3 and 4x4 with stride 2, 5 for 5x5 with stride 1 and 9x9 and 10x10 with stride 2, and for one tap less.
+ * (Taps that a phase lacks are 0.)  The phases of a channel are summed like channels.
  *
  * The output is cut into tiles of m x m pixels.  After the transforms (winograd_transform_impl.h) each of the n x n
  * positions, n = m + r - 1, is a matrix product of its own over channels and phases:
@@ -11,7 +11,10 @@
  *     M[q][tile, o] = sum over c of V[q][tile, c] * U[q][c, o]
  *
  * which costs n^2 multiplications per m^2 outputs instead of (r m)^2: for r = 3 2.25 times fewer with m = 2 and 4 times
- * with m = 4, for r = 2 and m = 4 2.56 times.
+ * with m = 4, for r = 2 and m = 4 2.56 times, for r = 5 and m = 2 2.78 times.
+ *
+ * With dilation d (and stride 1), the d x d remainders of a pixel are convolutions of their own with the same weights: a
+ * tile takes pixels that are d apart, and d x d tiles take turns.
  *
  * In the adjoint in the input the pixels of the output fall into s x s phases, each of them a convolution of y with
  * stride 1, of r x r taps of the weight turned by 180 degrees, with its channels exchanged.
@@ -39,7 +42,8 @@
  *
  * Error against float64, the largest over the outputs relative to the largest output, over 1000 random shapes of 1 to 79
  * channels at three levels (tests/kernels/test_winograd.py holds the bounds):
- *     direct 1.2e-6      m = 2: 7e-7      m = 4, r = 3: 2.9e-6, weight gradient 1.4e-6      m = 4, r = 2: 1.8e-6, 6e-7
+ *     direct 1.2e-6      m = 2, r = 3: 7e-7                                m = 2, r = 5: 3.3e-6, weight gradient 2.0e-6
+ *                        m = 4, r = 3: 2.9e-6, weight gradient 1.4e-6      m = 4, r = 2: 1.8e-6, 6e-7
  */
 #if TC_TBYTES == 4 /* float32 only, see winograd.h */
 #define TC_USE_TILE_LANES
@@ -54,6 +58,7 @@
 #define TC_WINO_FORM(q, f, ...)                          \
     do {                                                 \
         if ((q)->r == 2) f(4, 2, __VA_ARGS__);           \
+        else if ((q)->r == 5) f(2, 5, __VA_ARGS__);      \
         else if ((q)->m == 4) f(4, 3, __VA_ARGS__);      \
         else f(2, 3, __VA_ARGS__);                       \
     } while (0)
@@ -69,12 +74,13 @@ typedef struct {
 typedef struct {
     int m, r, sums_phases;               /* output tile, taps; the phases are summed (else each has outputs of its own) */
     tc_int images, in, out;              /* channels */
+    tc_int dilation_h, dilation_w;       /* of taps, hence of the pixels of a tile; with stride 1 only */
     TC_WINO_SOURCE source;
     tc_int grid_h, grid_w;               /* output */
     tc_int step_h, step_w;               /* of the pixels of a tile of the output: the stride in the adjoint, else 1 */
     const TC_T *weight, *bias;
     tc_int kernel;                       /* numbers in a kernel */
-    tc_int tap[TC_WINO_STRIDE * TC_WINO_STRIDE * 9]; /* of each phase: r x r places in the kernel; `kernel` where it is 0 */
+    tc_int tap[TC_WINO_STRIDE * TC_WINO_STRIDE * 25]; /* of each phase: r x r places in the kernel; `kernel` where it is 0 */
     tc_int weight_in, weight_out;        /* strides of the weight */
     TC_T *dst;
     /* set by plan: */
@@ -92,13 +98,18 @@ typedef struct {
 TC_INLINE void TC_FN(wino_unit)(const TC_WINO *q, tc_int u, tc_int *n0, tc_int *images, tc_int *r0, tc_int *r1) {
     *n0 = u / q->bands * q->unit_images;
     *images = tc_min(q->unit_images, q->images - *n0);
-    *r0 = tc_cut(q->tiles_h, q->bands, u % q->bands);
-    *r1 = tc_cut(q->tiles_h, q->bands, u % q->bands + 1);
+    *r0 = tc_cut(q->tiles_h / q->dilation_h, q->bands, u % q->bands) * q->dilation_h;
+    *r1 = tc_cut(q->tiles_h / q->dilation_h, q->bands, u % q->bands + 1) * q->dilation_h;
+}
+
+/* The first pixel of a tile.  With dilation d, tiles come in groups of d, whose pixels take turns: m d pixels in a row. */
+TC_INLINE tc_int TC_FN(wino_start)(tc_int tile, tc_int m, tc_int dilation) {
+    return dilation == 1 ? tile * m : tile / dilation * dilation * m + tile % dilation;
 }
 
 /* Cut images and tile rows into units of about `tiles` tiles; at least TC_WINO_UNITS if that leaves TC_WINO_LEAST tiles. */
 static void TC_FN(wino_units)(TC_WINO *q, tc_int tiles) {
-    tc_int per_image = q->tiles_h * q->tiles_w, all = q->images * per_image;
+    tc_int per_image = q->tiles_h * q->tiles_w, all = q->images * per_image, groups_h = q->tiles_h / q->dilation_h;
     int many = q->positions * q->phases * q->in * q->out > TC_WINO_MANY / (tc_int)sizeof(TC_T);
     tiles = tc_min(tc_min(tiles, TC_WINO_MOST), all / TC_WINO_UNITS);
     tiles = tc_max(many ? TC_WINO_LEAST_MANY : TC_WINO_LEAST, tiles);
@@ -109,47 +120,51 @@ static void TC_FN(wino_units)(TC_WINO *q, tc_int tiles) {
         q->unit_images = tc_ceil_div(q->images, q->units);
         q->units = tc_ceil_div(q->images, q->unit_images);
     } else {
-        q->bands = tc_min(q->tiles_h, tc_ceil_div(per_image, tiles));
-        q->unit_rows = tc_ceil_div(q->tiles_h, q->bands);
+        q->bands = tc_min(groups_h, tc_ceil_div(per_image, tiles));
+        q->unit_rows = tc_ceil_div(groups_h, q->bands) * q->dilation_h;
         q->unit_images = 1;
         q->units = q->images * q->bands;
     }
     q->unit_tiles = q->unit_images * q->unit_rows * q->tiles_w;
 }
 
-/* Rows of an image under `rows` rows of patches of size x size pixels, all phases. */
-TC_INLINE tc_int TC_FN(wino_rows)(const TC_WINO_SOURCE *s, tc_int m, tc_int size, tc_int rows) {
-    return ((rows - 1) * m + size - 1) * s->step_h + s->from_h[s->phases_h - 1] - s->from_h[0] + 1;
+/* Rows of an image under `groups` groups of rows of patches of size x size pixels, all phases. */
+TC_INLINE tc_int TC_FN(wino_rows)(const TC_WINO *q, const TC_WINO_SOURCE *s, tc_int size, tc_int groups) {
+    return (((groups - 1) * q->m + size) * q->dilation_h - 1) * s->step_h + s->from_h[s->phases_h - 1] - s->from_h[0] + 1;
 }
 
-/* Transform the patches of one group of channels of a unit: [phase][tile][TC_VL] at `to`, positions `pos` apart. */
+/* Transform the patches of one group of channels of a unit: [phase][tile][TC_VL] at `to`, positions `pos` apart.  m and r
+ * belong to the transform; B^T knows their sum only, so the tiles may be of q->m pixels. */
 TC_INLINE void TC_FN(wino_patches)(int m, int r, int adjoint, const TC_WINO *q, const TC_WINO_SOURCE *s, tc_int unit,
                                    tc_int group, TC_T *strip, TC_T *to, tc_int pos) {
     enum { MOST = 6 };
     TC_T edge[MOST * MOST * TC_VL] __attribute__((aligned(64)));
     tc_int size = adjoint ? m : m + r - 1, n0, images, r0, r1, c0 = group * TC_VL, lanes = tc_min(TC_VL, s->channels - c0);
-    tc_int h = s->h, w = s->w, pitch = w * TC_VL;
+    tc_int h = s->h, w = s->w, pitch = w * TC_VL, skip = pitch * s->step_h * q->dilation_h, strip_rows = q->dilation_h;
+    tc_int step_h = s->step_h * q->dilation_h, step_w = s->step_w * q->dilation_w, step = TC_VL * step_w;
     const TC_T *end = s->image + q->images * s->channels * h * w;
     TC_FN(wino_unit)(q, unit, &n0, &images, &r0, &r1);
-    tc_int strip_rows = 1;
-    while (strip_rows < r1 - r0 && TC_FN(wino_rows)(s, m, size, strip_rows + 1) * pitch <= TC_WINO_STRIP) strip_rows++;
+    while (strip_rows < r1 - r0 &&
+           TC_FN(wino_rows)(q, s, size, strip_rows / q->dilation_h + 1) * pitch <= TC_WINO_STRIP)
+        strip_rows += q->dilation_h;
     for (tc_int n = n0; n < n0 + images; n++) {
         const TC_T *plane = s->image + (n * s->channels + c0) * h * w;
         for (tc_int top = r0; top < r1; top += strip_rows) {
-            tc_int bottom = tc_min(r1, top + strip_rows), first = top * m * s->step_h + s->from_h[0];
-            tc_int h0 = tc_max(0, first), h1 = tc_min(h, first + TC_FN(wino_rows)(s, m, size, bottom - top));
+            tc_int bottom = tc_min(r1, top + strip_rows), first = top * q->m * s->step_h + s->from_h[0];
+            tc_int h0 = tc_max(0, first);
+            tc_int h1 = tc_min(h, first + TC_FN(wino_rows)(q, s, size, (bottom - top) / q->dilation_h));
             if (h0 < h1) TC_FN(lanes)(plane + h0 * w, h * w, lanes, (h1 - h0) * w, end, strip);
             for (tc_int phase = 0; phase < s->phases_h * s->phases_w; phase++) {
                 tc_int from_h = s->from_h[phase / s->phases_w], from_w = s->from_w[phase % s->phases_w];
                 TC_T *tile = to + phase * q->unit_tiles * TC_VL;
                 for (tc_int row = top; row < bottom; row++) {
-                    tc_int y = row * m * s->step_h + from_h;
-                    tc_int y0 = tc_ceil_div(tc_max(0, -y), s->step_h), y1 = tc_min(size, tc_ceil_div(h - y, s->step_h));
+                    tc_int y = TC_FN(wino_start)(row, q->m, q->dilation_h) * s->step_h + from_h;
+                    tc_int y0 = tc_ceil_div(tc_max(0, -y), step_h), y1 = tc_min(size, tc_ceil_div(h - y, step_h));
                     for (tc_int col = 0; col < q->tiles_w; col++, tile += TC_VL) {
-                        tc_int x = col * m * s->step_w + from_w;
-                        tc_int x0 = tc_ceil_div(tc_max(0, -x), s->step_w), x1 = tc_min(size, tc_ceil_div(w - x, s->step_w));
+                        tc_int x = TC_FN(wino_start)(col, q->m, q->dilation_w) * s->step_w + from_w;
+                        tc_int x0 = tc_ceil_div(tc_max(0, -x), step_w), x1 = tc_min(size, tc_ceil_div(w - x, step_w));
                         const TC_T *d = strip + ((y - h0) * w + x) * TC_VL;
-                        tc_int skip = pitch * s->step_h, step = TC_VL * s->step_w;
+                        tc_int d_skip = skip, d_step = step;
                         if (y0 > 0 || x0 > 0 || y1 < size || x1 < size) {
                             for (tc_int i = 0; i < size; i++)
                                 for (tc_int j = 0; j < size; j++) {
@@ -157,10 +172,11 @@ TC_INLINE void TC_FN(wino_patches)(int m, int r, int adjoint, const TC_WINO *q, 
                                     if (i >= y0 && i < y1 && j >= x0 && j < x1) value = TC_LOAD(d + i * skip + j * step);
                                     TC_STORE(edge + (i * size + j) * TC_VL, value);
                                 }
-                            TC_FN(wino_patch)(m, r, adjoint, edge, size * TC_VL, TC_VL, tile, pos);
-                        } else {
-                            TC_FN(wino_patch)(m, r, adjoint, d, skip, step, tile, pos);
+                            d = edge;
+                            d_skip = size * TC_VL;
+                            d_step = TC_VL;
                         }
+                        TC_FN(wino_patch)(m, r, adjoint, d, d_skip, d_step, tile, pos);
                     }
                 }
             }
@@ -171,13 +187,15 @@ TC_INLINE void TC_FN(wino_patches)(int m, int r, int adjoint, const TC_WINO *q, 
 
 static void TC_FN(wino_image_patches)(const TC_WINO *q, tc_int unit, tc_int group, TC_T *strip, TC_T *v) {
     v += group * q->phases * q->unit_tiles * TC_VL;
-    TC_WINO_FORM(q, TC_FN(wino_patches), 0, q, &q->source, unit, group, strip, v, q->v_pos);
+    if (q->r == 2) TC_FN(wino_patches)(4, 2, 0, q, &q->source, unit, group, strip, v, q->v_pos);
+    else if (q->m + q->r == 5) TC_FN(wino_patches)(2, 3, 0, q, &q->source, unit, group, strip, v, q->v_pos);
+    else TC_FN(wino_patches)(4, 3, 0, q, &q->source, unit, group, strip, v, q->v_pos);
 }
 
 /* U of one group of output channels and input channels c0 .. c1 - 1 of the slab [begin, end) that is at `to`: a position of
  * it is in the order in which the product sums, [group of TC_VL][phase][channel] or [phase][channel]. */
 static void TC_FN(wino_weights)(const TC_WINO *q, tc_int group, tc_int begin, tc_int end, tc_int c0, tc_int c1, TC_T *to) {
-    TC_T taps[(9 * TC_WINO_STRIDE * TC_WINO_STRIDE + TC_VL) * TC_VL] __attribute__((aligned(64)));
+    TC_T taps[(25 * TC_WINO_STRIDE * TC_WINO_STRIDE + TC_VL) * TC_VL] __attribute__((aligned(64)));
     tc_int rows = tc_min(TC_VL, q->out - group * TC_VL), row, step;
     const TC_T *last = q->weight + q->in * q->out * q->kernel;
     for (tc_int c = c0; c < c1; c++) {
@@ -230,8 +248,8 @@ static void TC_FN(wino_product)(const TC_WINO *q, tc_int tiles, tc_int pair, tc_
 /* Transform M of one group of output channels back into the planes of the output. */
 TC_INLINE void TC_FN(wino_results)(int m, int r, const TC_WINO *q, tc_int unit, tc_int group, const TC_T *from, TC_T *strip) {
     tc_int n0, images, r0, r1, o0 = group * TC_VL, rows = tc_min(TC_VL, q->out - o0), plane = q->grid_h * q->grid_w;
-    tc_int tile_h = m * q->step_h, tile_w = m * q->step_w;
-    tc_int strip_rows = tc_max(1, TC_WINO_STRIP / (q->grid_w * TC_VL * tile_h));
+    tc_int tile_h = m * q->step_h, step_h = q->step_h * q->dilation_h, step_w = q->step_w * q->dilation_w;
+    tc_int strip_rows = tc_max(1, TC_WINO_STRIP / (q->grid_w * TC_VL * tile_h * q->dilation_h)) * q->dilation_h;
     TC_VEC bias = TC_LOAD(q->lane_bias + o0), check[2] = {{0}, {0}};
     TC_FN(wino_unit)(q, unit, &n0, &images, &r0, &r1);
     for (tc_int n = n0; n < n0 + images; n++) {
@@ -243,10 +261,12 @@ TC_INLINE void TC_FN(wino_results)(int m, int r, const TC_WINO *q, tc_int unit, 
                 tc_int a = phase / q->step_w, b = phase % q->step_w;
                 const TC_T *tile = from + phase * q->m_size;
                 for (tc_int row = top; row < bottom; row++) {
-                    tc_int high = tc_ceil_div(q->grid_h - row * tile_h - a, q->step_h);
+                    tc_int y0 = TC_FN(wino_start)(row, m, q->dilation_h) * q->step_h + a;
+                    tc_int high = tc_ceil_div(q->grid_h - y0, step_h);
                     for (tc_int col = 0; col < q->tiles_w; col++, tile += TC_VL) {
-                        tc_int wide = tc_ceil_div(q->grid_w - col * tile_w - b, q->step_w);
-                        TC_T *to = strip + (((row - top) * tile_h + a) * q->grid_w + col * tile_w + b) * TC_VL;
+                        tc_int x0 = TC_FN(wino_start)(col, m, q->dilation_w) * q->step_w + b;
+                        tc_int wide = tc_ceil_div(q->grid_w - x0, step_w);
+                        TC_T *to = strip + ((y0 - top * tile_h) * q->grid_w + x0) * TC_VL;
                         TC_VEC y[4][4];
                         TC_FN(wino_result)(m, r, tile, q->m_pos, bias, y);
                         TC_UNROLL
@@ -255,7 +275,7 @@ TC_INLINE void TC_FN(wino_results)(int m, int r, const TC_WINO *q, tc_int unit, 
                             for (int j = 0; j < m; j++) {
                                 check[j % 2] += 0 * y[i][j];
                                 if (i < high && j < wide)
-                                    TC_STORE(to + (i * q->step_h * q->grid_w + j * q->step_w) * TC_VL, y[i][j]);
+                                    TC_STORE(to + (i * step_h * q->grid_w + j * step_w) * TC_VL, y[i][j]);
                             }
                         }
                     }
@@ -315,8 +335,8 @@ static void TC_FN(wino_task)(const void *plan, tc_int task, void *scratch) {
 static void TC_FN(wino_plan)(TC_WINO *q, tc_int numbers) {
     tc_int n = q->m + q->r - 1;
     q->phases = q->source.phases_h * q->source.phases_w;
-    q->tiles_h = tc_ceil_div(q->grid_h, q->m * q->step_h);
-    q->tiles_w = tc_ceil_div(q->grid_w, q->m * q->step_w);
+    q->tiles_h = tc_ceil_div(q->grid_h, q->m * q->step_h * q->dilation_h) * q->dilation_h;
+    q->tiles_w = tc_ceil_div(q->grid_w, q->m * q->step_w * q->dilation_w) * q->dilation_w;
     q->positions = n * n;
     q->groups_in = tc_ceil_div(q->in, TC_VL);
     q->groups_out = tc_ceil_div(q->out, TC_VL);
@@ -327,9 +347,8 @@ static void TC_FN(wino_plan)(TC_WINO *q, tc_int numbers) {
     q->m_pos = (2 * q->unit_tiles + 1) * TC_VL;
     q->v_size = q->positions * q->v_pos;
     q->m_size = q->positions * q->m_pos;
-    tc_int rows = TC_FN(wino_rows)(&q->source, q->m, n, 1);
-    q->strip_room = tc_max(tc_max(TC_WINO_STRIP, rows * q->source.w * TC_VL), q->m * q->step_h * q->grid_w * TC_VL) +
-                    TC_VL * TC_VL;
+    tc_int rows = TC_FN(wino_rows)(q, &q->source, n, 1), results = q->m * q->step_h * q->dilation_h;
+    q->strip_room = tc_max(TC_WINO_STRIP, tc_max(rows * q->source.w, results * q->grid_w) * TC_VL) + TC_VL * TC_VL;
 }
 
 /* What the convolution and its adjoint in the weight read of x, and the taps of its phases. */
@@ -338,6 +357,7 @@ static void TC_FN(wino_phases)(TC_WINO *q, const tc_conv_problem *p) {
     *s = (TC_WINO_SOURCE){.image = (const TC_T *)p->x, .channels = p->c, .h = p->h, .w = p->w, .step_h = p->sh,
                           .step_w = p->sw, .phases_h = p->sh, .phases_w = p->sw};
     q->sums_phases = 1;
+    q->dilation_h = p->dh; q->dilation_w = p->dw;
     q->in = p->c; q->out = p->o; q->grid_h = p->oh; q->grid_w = p->ow; q->step_h = q->step_w = 1;
     q->weight_in = q->kernel; q->weight_out = p->c * q->kernel;
     for (tc_int a = 0; a < p->sh; a++) s->from_h[a] = a - p->ph;
@@ -354,10 +374,11 @@ static void TC_FN(wino_phases_input)(TC_WINO *q, const tc_conv_problem *p) {
     TC_WINO_SOURCE *s = &q->source;
     *s = (TC_WINO_SOURCE){.image = (const TC_T *)p->y, .channels = p->o, .h = p->oh, .w = p->ow, .step_h = 1, .step_w = 1,
                           .phases_h = p->sh, .phases_w = p->sw};
+    q->dilation_h = p->dh; q->dilation_w = p->dw;
     q->in = p->o; q->out = p->c; q->grid_h = p->h; q->grid_w = p->w; q->step_h = p->sh; q->step_w = p->sw;
     q->weight_in = p->c * q->kernel; q->weight_out = q->kernel;
-    for (tc_int a = 0; a < p->sh; a++) s->from_h[a] = (a + p->ph) / p->sh - (q->r - 1);
-    for (tc_int b = 0; b < p->sw; b++) s->from_w[b] = (b + p->pw) / p->sw - (q->r - 1);
+    for (tc_int a = 0; a < p->sh; a++) s->from_h[a] = (a + p->ph) / p->sh - (q->r - 1) * p->dh;
+    for (tc_int b = 0; b < p->sw; b++) s->from_w[b] = (b + p->pw) / p->sw - (q->r - 1) * p->dw;
     for (tc_int t = 0; t < p->sh * p->sw * q->r * q->r; t++) {
         tc_int phase = t / (q->r * q->r), a = phase / p->sw, b = phase % p->sw;
         tc_int i = (a + p->ph) % p->sh + (q->r - 1 - t / q->r % q->r) * p->sh;

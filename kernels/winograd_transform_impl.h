@@ -6,6 +6,7 @@
  *     m = 2, r = 3    0, 1, -1, infinity
  *     m = 4, r = 3    0, +-sqrt(1/2), +-sqrt(2), infinity.  The usual points 0, +-1, +-2 cost the same and lose five times
  *                     more digits, because powers of 2 up to 8 are added to numbers of size 1.
+ *     m = 2, r = 5    the same: they belong to n, and so does B
  *     m = 4, r = 2    +-1/2, +-5/4, infinity.  Found by search: pairs +-p make even and odd parts that are shared, and a
  *                     search over pairs found nothing better than these, whose squares are exact; 0, +-1, 2 costs as much
  *                     and loses four times more.
@@ -19,7 +20,7 @@
 
 /* B^T d: n numbers to n. */
 TC_INLINE void TC_FN(wino_input)(int m, int r, const TC_VEC *d, TC_VEC *v) {
-    if (m == 2) {
+    if (m + r == 5) {
         v[0] = d[0] - d[2];
         v[1] = d[1] + d[2];
         v[2] = d[2] - d[1];
@@ -50,7 +51,7 @@ TC_INLINE void TC_FN(wino_input)(int m, int r, const TC_VEC *d, TC_VEC *v) {
 
 /* A^T v: n numbers to m. */
 TC_INLINE void TC_FN(wino_output)(int m, int r, const TC_VEC *v, TC_VEC *y) {
-    if (m == 2) {
+    if (m == 2 && r == 3) {
         y[0] = v[0] + v[1] + v[2];
         y[1] = v[1] - v[2] - v[3];
         return;
@@ -65,6 +66,10 @@ TC_INLINE void TC_FN(wino_output)(int m, int r, const TC_VEC *v, TC_VEC *y) {
     }
     TC_VEC even1 = v[1] + v[2], odd1 = v[1] - v[2], even2 = v[3] + v[4], odd2 = v[3] - v[4];
     y[0] = v[0] + even1 + even2;
+    if (r == 5) {
+        y[1] = v[5] + TC_ROOT_HALF * odd1 + TC_ROOT_TWO * odd2;
+        return;
+    }
     y[1] = TC_ROOT_HALF * odd1 + TC_ROOT_TWO * odd2;
     y[2] = (TC_T)0.5 * even1 + 2 * even2;
     y[3] = v[5] + TC_ROOT_HALF * ((TC_T)0.5 * odd1) + TC_ROOT_TWO * (2 * odd2);
@@ -72,7 +77,7 @@ TC_INLINE void TC_FN(wino_output)(int m, int r, const TC_VEC *v, TC_VEC *y) {
 
 /* A g: m numbers to n. */
 TC_INLINE void TC_FN(wino_output_adjoint)(int m, int r, const TC_VEC *g, TC_VEC *v) {
-    if (m == 2) {
+    if (m == 2 && r == 3) {
         v[0] = g[0];
         v[1] = g[0] + g[1];
         v[2] = g[0] - g[1];
@@ -90,6 +95,16 @@ TC_INLINE void TC_FN(wino_output_adjoint)(int m, int r, const TC_VEC *g, TC_VEC 
         v[4] = g[3];
         return;
     }
+    if (r == 5) {
+        TC_VEC odd1 = TC_ROOT_HALF * g[1], odd2 = TC_ROOT_TWO * g[1];
+        v[0] = g[0];
+        v[1] = g[0] + odd1;
+        v[2] = g[0] - odd1;
+        v[3] = g[0] + odd2;
+        v[4] = g[0] - odd2;
+        v[5] = g[1];
+        return;
+    }
     TC_VEC even = g[0] + (TC_T)0.5 * g[2], odd = TC_ROOT_HALF * (g[1] + (TC_T)0.5 * g[3]);
     v[0] = g[0];
     v[1] = even + odd;
@@ -103,7 +118,7 @@ TC_INLINE void TC_FN(wino_output_adjoint)(int m, int r, const TC_VEC *g, TC_VEC 
 
 /* G w: r numbers to n. */
 TC_INLINE void TC_FN(wino_weight)(int m, int r, const TC_VEC *w, TC_VEC *u) {
-    if (m == 2) {
+    if (m == 2 && r == 3) {
         TC_VEC even = (TC_T)0.5 * (w[0] + w[2]), odd = (TC_T)0.5 * w[1];
         u[0] = w[0];
         u[1] = even + odd;
@@ -120,6 +135,19 @@ TC_INLINE void TC_FN(wino_weight)(int m, int r, const TC_VEC *w, TC_VEC *u) {
         u[4] = w[1];
         return;
     }
+    if (r == 5) {
+        TC_VEC even = (TC_T)(-2 / 3.) * (w[0] + (TC_T)0.5 * (w[2] + (TC_T)0.5 * w[4]));
+        TC_VEC odd = ((TC_T)(-2 / 3.) * TC_ROOT_HALF) * (w[1] + (TC_T)0.5 * w[3]);
+        u[0] = w[0];
+        u[1] = even + odd;
+        u[2] = even - odd;
+        even = (TC_T)(1 / 6.) * (w[0] + 2 * (w[2] + 2 * w[4]));
+        odd = ((TC_T)(1 / 6.) * TC_ROOT_TWO) * (w[1] + 2 * w[3]);
+        u[3] = even + odd;
+        u[4] = even - odd;
+        u[5] = w[4];
+        return;
+    }
     TC_VEC even = (TC_T)(-2 / 3.) * (w[0] + (TC_T)0.5 * w[2]), odd = ((TC_T)(-2 / 3.) * TC_ROOT_HALF) * w[1];
     u[0] = w[0];
     u[1] = even + odd;
@@ -133,7 +161,7 @@ TC_INLINE void TC_FN(wino_weight)(int m, int r, const TC_VEC *w, TC_VEC *u) {
 
 /* G^T u: n numbers to r. */
 TC_INLINE void TC_FN(wino_weight_adjoint)(int m, int r, const TC_VEC *u, TC_VEC *w) {
-    if (m == 2) {
+    if (m == 2 && r == 3) {
         TC_VEC even = (TC_T)0.5 * (u[1] + u[2]);
         w[0] = u[0] + even;
         w[1] = (TC_T)0.5 * (u[1] - u[2]);
@@ -148,7 +176,13 @@ TC_INLINE void TC_FN(wino_weight_adjoint)(int m, int r, const TC_VEC *u, TC_VEC 
     TC_VEC even1 = u[1] + u[2], odd1 = u[1] - u[2], even2 = u[3] + u[4], odd2 = u[3] - u[4];
     w[0] = u[0] - (TC_T)(2 / 3.) * even1 + (TC_T)(1 / 6.) * even2;
     w[1] = ((TC_T)(1 / 6.) * TC_ROOT_TWO) * odd2 - ((TC_T)(2 / 3.) * TC_ROOT_HALF) * odd1;
-    w[2] = u[5] + (TC_T)(1 / 3.) * (even2 - even1);
+    if (r == 5) {
+        w[2] = (TC_T)(1 / 3.) * (even2 - even1);
+        w[3] = ((TC_T)(1 / 3.) * TC_ROOT_TWO) * odd2 - ((TC_T)(1 / 3.) * TC_ROOT_HALF) * odd1;
+        w[4] = u[5] + ((TC_T)(2 / 3.) * even2 - (TC_T)(1 / 6.) * even1);
+    } else {
+        w[2] = u[5] + (TC_T)(1 / 3.) * (even2 - even1);
+    }
 }
 
 /* to[p][l] = from[l * stride + p] for p < count; lanes l from `rows` on repeat the last row.  Writes up to TC_VL - 1
@@ -228,7 +262,7 @@ TC_INLINE void TC_FN(wino_result)(int m, int r, const TC_T *v, tc_int pos, TC_VE
 /* G w G^T of r x r vectors, tap (i, j) at w + tap[i * r + j] * TC_VL; position q of the result goes to to + q * pos. */
 TC_INLINE void TC_FN(wino_taps)(int m, int r, const tc_int *tap, const TC_T *w, TC_T *to, tc_int pos) {
     int n = m + r - 1;
-    TC_VEC half[6][3], in[3], out[6];
+    TC_VEC half[6][5], in[5], out[6];
     TC_UNROLL
     for (int j = 0; j < r; j++) {
         TC_UNROLL
@@ -250,7 +284,7 @@ TC_INLINE void TC_FN(wino_taps)(int m, int r, const tc_int *tap, const TC_T *w, 
 TC_INLINE void TC_FN(wino_taps_adjoint)(int m, int r, const tc_int *tap, const TC_T *u, tc_int pos, tc_int chunks,
                                         tc_int chunk_size, TC_T *w) {
     int n = m + r - 1;
-    TC_VEC half[3][6], in[6], out[3];
+    TC_VEC half[5][6], in[6], out[5];
     TC_UNROLL
     for (int j = 0; j < n; j++) {
         TC_UNROLL

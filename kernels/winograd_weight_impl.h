@@ -20,6 +20,7 @@ typedef struct {
     tc_int width;                 /* columns of a block, in groups of TC_VL: the phases of a group of channels, or two groups */
     TC_T *partial;                /* [chunk][position][group of in and phase][out][TC_VL] */
     tc_int partial_pos;
+    tc_int sum_pos, sum_phase;    /* numbers per position of the sums that are transformed back, and from phase to phase */
 } TC_WINO_GRAD;
 
 /* V (groups of input channels first) or D of one unit and group. */
@@ -78,15 +79,14 @@ static void TC_FN(wino_grad_image_task)(const void *plan, tc_int task, void *scr
     TC_FN(wino_grad_patches)(g, unit, task % groups, (TC_T *)scratch, g->q.v + unit * g->unit_size);
 }
 
-/* The gradient of the weights of output channel o and a group of input channels, from sums of the transformed one: position
- * p of phase 0 at u + p * pos, further phases `skip` apart. */
-static void TC_FN(wino_grad_write)(const TC_WINO_GRAD *g, tc_int o, tc_int group, const TC_T *u, tc_int pos, tc_int skip) {
+/* The gradient of the weights of output channel o and a group of input channels, from sums of the transformed one at u. */
+static void TC_FN(wino_grad_write)(const TC_WINO_GRAD *g, tc_int o, tc_int group, const TC_T *u) {
     const TC_WINO *q = &g->q;
-    TC_T taps[(9 * TC_WINO_STRIDE * TC_WINO_STRIDE + 1) * TC_VL] __attribute__((aligned(64)));
+    TC_T taps[(25 * TC_WINO_STRIDE * TC_WINO_STRIDE + 1) * TC_VL] __attribute__((aligned(64)));
     TC_VEC check = {0};
     for (tc_int phase = 0; phase < q->phases; phase++)
-        TC_WINO_FORM(q, TC_FN(wino_taps_adjoint), q->tap + phase * q->r * q->r, u + phase * skip, pos, g->chunks,
-                     q->positions * g->partial_pos, taps);
+        TC_WINO_FORM(q, TC_FN(wino_taps_adjoint), q->tap + phase * q->r * q->r, u + phase * g->sum_phase,
+                     g->sum_pos, g->chunks, q->positions * g->partial_pos, taps);
     for (tc_int t = 0; t < q->kernel; t++) check += 0 * TC_LOAD(taps + t * TC_VL);
     TC_FN(planes)(taps, q->kernel, q->dst + (o * q->in + group * TC_VL) * q->kernel, q->kernel,
                   tc_min(TC_VL, q->in - group * TC_VL));
@@ -100,14 +100,14 @@ static void TC_FN(wino_grad_block_task)(const void *plan, tc_int task, void *scr
     const TC_WINO *q = &g->q;
     TC_T *sums = (TC_T *)scratch;
     tc_int o = task % q->groups_out, c0 = task / q->groups_out * g->width, group = TC_VL * TC_VL;
-    tc_int c1 = tc_min(q->groups_in * q->phases, c0 + g->width), pos = g->width * group + TC_VL;
+    tc_int c1 = tc_min(q->groups_in * q->phases, c0 + g->width);
     for (tc_int position = 0; position < q->positions; position++)
         for (tc_int unit = 0; unit < q->units; unit++)
-            TC_FN(wino_grad_product)(g, unit, position, o, c0, c1, q->v + unit * g->unit_size, sums + position * pos, group,
-                                     unit > 0);
+            TC_FN(wino_grad_product)(g, unit, position, o, c0, c1, q->v + unit * g->unit_size, sums + position * g->sum_pos,
+                                     group, unit > 0);
     for (tc_int l = 0; l < tc_min(TC_VL, q->out - o * TC_VL); l++)
         for (tc_int c = c0; c < c1; c += q->phases)
-            TC_FN(wino_grad_write)(g, o * TC_VL + l, c / q->phases, sums + (c - c0) * group + l * TC_VL, pos, group);
+            TC_FN(wino_grad_write)(g, o * TC_VL + l, c / q->phases, sums + (c - c0) * group + l * TC_VL);
 }
 
 /* Task: the gradient of one output channel's weights, from partial gradients. */
@@ -116,7 +116,7 @@ static void TC_FN(wino_grad_sum_task)(const void *plan, tc_int o, void *scratch)
     tc_int column = g->q.out * TC_VL;
     (void)scratch;
     for (tc_int group = 0; group < g->q.groups_in; group++)
-        TC_FN(wino_grad_write)(g, o, group, g->partial + group * g->q.phases * column + o * TC_VL, g->partial_pos, column);
+        TC_FN(wino_grad_write)(g, o, group, g->partial + group * g->q.phases * column + o * TC_VL);
 }
 
 static int TC_FN(wino_conv_weight)(int m, const tc_conv_problem *p, int threads) {
@@ -138,9 +138,11 @@ static int TC_FN(wino_conv_weight)(int m, const tc_conv_problem *p, int threads)
     int blocks = all <= TC_WINO_PARTIAL / (tc_int)sizeof(TC_T) && 2 * all <= q->units * partial_size;
     if (blocks) {
         g.chunks = 1;
+        g.sum_phase = TC_VL * TC_VL;
+        g.sum_pos = g.width * g.sum_phase + TC_VL;
         q->v = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)all);
         if (!q->v) return -1;
-        size_t bytes = sizeof(TC_T) * (size_t)(q->positions * (g.width * TC_VL + 1) * TC_VL);
+        size_t bytes = sizeof(TC_T) * (size_t)(q->positions * g.sum_pos);
         failed = tc_run(TC_FN(wino_grad_image_task), &g, q->units * (q->groups_in + q->groups_out), strip, threads);
         if (!failed)
             failed = tc_run(TC_FN(wino_grad_block_task), &g,
@@ -149,6 +151,8 @@ static int TC_FN(wino_conv_weight)(int m, const tc_conv_problem *p, int threads)
     } else {
         g.chunks = tc_max(1, tc_min(TC_WINO_CHUNKS, TC_WINO_PARTIAL / (partial_size * (tc_int)sizeof(TC_T))));
         g.chunks = tc_ceil_div(q->units, tc_ceil_div(q->units, g.chunks)); /* of equal numbers of units, if possible */
+        g.sum_phase = q->out * TC_VL;
+        g.sum_pos = g.partial_pos;
         tc_int partial = g.chunks * partial_size;
         g.partial = (TC_T *)tc_scratch_get(sizeof(TC_T) * (size_t)partial);
         if (!g.partial) return -1;
