@@ -19,7 +19,9 @@ enum {
     TC_CONV_COLUMNS = 1 << 21,  /* columns packed for all groups of rows, at most */
     TC_CONV_WEIGHTS = 1 << 17,  /* weights that stay in L2 while units come and go */
     TC_CONV_PARTIAL = 1 << 23,  /* all partial sums of a weight gradient together, at most */
-    TC_CONV_FOLD = 1 << 17      /* products that are summed up, about (conv_fold_impl.h) */
+    TC_CONV_FOLD = 1 << 17,     /* products that are summed up, about (conv_fold_impl.h) */
+    TC_CONV_DOT = 6144,         /* numbers of g that stay in L1 (conv_weight_impl.h) */
+    TC_STEPS = 4                /* strides that are loaded by vectors (conv_image_impl.h) */
 };
 
 static inline tc_int tc_floor_div(tc_int a, tc_int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }

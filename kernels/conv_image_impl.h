@@ -131,21 +131,30 @@ TC_INLINE void TC_FN(copy_run)(TC_T *restrict to, const TC_T *restrict from, tc_
     if (len & 1) to[i] = from[i];
 }
 
-/* Every second lane of the 2 TC_VL numbers x, y; and the lanes of x and y in turn, lower and upper half. */
+/* Every second lane of the 2 TC_VL numbers x, y; every third of x, y, z; and the lanes of x and y in turn, lower and upper
+ * half. */
 #if TC_VL == 2
 #define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2)
+#define TC_THIRD(x, y, z) __builtin_shufflevector(x, y, 0, 3)
 #define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 2)
 #define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 1, 3)
 #elif TC_VL == 4
 #define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6)
+#define TC_THIRD(x, y, z) __builtin_shufflevector(__builtin_shufflevector(x, y, 0, 3, 6, 6), z, 0, 1, 2, 5)
 #define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 4, 1, 5)
 #define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
 #elif TC_VL == 8
 #define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14)
+#define TC_THIRD(x, y, z) \
+    __builtin_shufflevector(__builtin_shufflevector(x, y, 0, 3, 6, 9, 12, 15, 15, 15), z, 0, 1, 2, 3, 4, 5, 10, 13)
 #define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11)
 #define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15)
 #else
 #define TC_EVEN(x, y) __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define TC_THIRD(x, y, z)                                                                                              \
+    __builtin_shufflevector(                                                                                           \
+        __builtin_shufflevector(x, y, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 30, 30, 30, 30, 30), z, 0, 1, 2, 3, 4, 5, \
+        6, 7, 8, 9, 10, 17, 20, 23, 26, 29)
 #define TC_ZIP_LOW(x, y) __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define TC_ZIP_HIGH(x, y) __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #endif
@@ -168,23 +177,30 @@ TC_INLINE void TC_FN(zero_run)(TC_T *to, tc_int len) {
     }
 }
 
+/* TC_VL numbers `step` <= TC_STEPS apart; `few`: the wanted ones of them are in the first vector. */
+TC_INLINE TC_VEC TC_FN(load_apart)(const TC_T *from, tc_int step, int few) {
+    TC_VEC x = TC_FN(tc_load)(from);
+    if (step == 1) return x;
+    TC_VEC y = few ? x : TC_FN(tc_load)(from + TC_VL);
+    if (step == 2) return TC_EVEN(x, y);
+    TC_VEC z = few ? x : TC_FN(tc_load)(from + 2 * TC_VL);
+    if (step == 3) return TC_THIRD(x, y, z);
+    return TC_EVEN(TC_EVEN(x, y), TC_EVEN(z, few ? x : TC_FN(tc_load)(from + 3 * TC_VL)));
+}
+
 /* to[q] = from[q * step] for q < len, 0 for len <= q < width.  Writes whole vectors, so up to TC_VL - 1 zeros more; reads
  * whole vectors too, but nothing from `end` on.  `beyond` is tc_lanes_from(len % TC_VL). */
 TC_INLINE void TC_FN(fill_row)(TC_T *restrict to, const TC_T *restrict from, tc_int step, tc_int len, tc_int width,
                                TC_IVEC beyond, const TC_T *end) {
     tc_int q = 0, whole = len;
-    if (step > 2) whole = 0;
+    if (step > TC_STEPS) whole = 0;
     else if (end - from < (len + TC_VL) * step) whole = tc_max(0, (end - from) / (step * TC_VL)) * TC_VL;
     for (; q + TC_VL <= tc_min(len, whole); q += TC_VL) {
-        TC_VEC v = TC_FN(tc_load)(from + q * step);
-        if (step == 2) v = TC_EVEN(v, TC_FN(tc_load)(from + q * 2 + TC_VL));
-        TC_FN(tc_store)(to + q, v);
+        TC_FN(tc_store)(to + q, TC_FN(load_apart)(from + q * step, step, 0));
         TC_SHORT_LOOP;
     }
     if (q < whole) {
-        TC_VEC v = TC_FN(tc_load)(from + q * step);
-        if (step == 2) v = TC_EVEN(v, TC_FN(tc_load)(from + q * 2 + TC_VL));
-        TC_FN(tc_store)(to + q, TC_FN(tc_select)(beyond, v, (TC_VEC){0}));
+        TC_FN(tc_store)(to + q, TC_FN(tc_select)(beyond, TC_FN(load_apart)(from + q * step, step, 0), (TC_VEC){0}));
         q += TC_VL;
     }
     for (; q < len; q++) {
@@ -203,13 +219,12 @@ TC_INLINE void TC_FN(fill_rows)(TC_T *to, tc_int pitch, const TC_T *from, tc_int
     }
     TC_IVEC beyond = TC_FN(tc_lanes_from)(len % TC_VL);
     tc_int r = 0;
-    if (len > 0 && len < TC_VL && pitch <= TC_VL && step <= 2) {
+    if (len > 0 && len < TC_VL && pitch <= TC_VL && step <= TC_STEPS) {
         /* Short rows: a vector each, without further tests as long as what is read lies in the image. */
         tc_int reach = len * step <= TC_VL ? TC_VL : step * TC_VL, left = end - from - reach;
         tc_int safe = left < 0 ? 0 : tc_min(rows, left / from_pitch + 1);
         for (; r < safe; r++) {
-            TC_VEC v = TC_FN(tc_load)(from + r * from_pitch);
-            if (step == 2) v = TC_EVEN(v, reach == TC_VL ? v : TC_FN(tc_load)(from + r * from_pitch + TC_VL));
+            TC_VEC v = TC_FN(load_apart)(from + r * from_pitch, step, reach == TC_VL);
             TC_FN(tc_store)(to + r * pitch, TC_FN(tc_select)(beyond, v, (TC_VEC){0}));
         }
     }
@@ -235,6 +250,8 @@ static void TC_FN(image_fill)(const TC_IMAGE *m, tc_int n0, tc_int images, tc_in
                 TC_FN(zero_run)(to_image, r1 * m->pitch + q0);
                 if (m->step_w == 1) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 1, len, m->end);
                 else if (m->step_w == 2) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 2, len, m->end);
+                else if (m->step_w == 3) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 3, len, m->end);
+                else if (m->step_w == 4) TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, 4, len, m->end);
                 else TC_FN(fill_rows)(first, m->pitch, from, row, r2 - r1, m->step_w, len, m->end);
                 TC_FN(zero_run)(to_image + r2 * m->pitch, (rows - r2) * m->pitch);
             }

@@ -384,5 +384,6 @@ static int TC_FN(depthwise_weight)(const tc_conv_problem *p, int threads) {
 #undef TC_DEPTH
 #undef TC_DEPTH_GRAD
 #undef TC_EVEN
+#undef TC_THIRD
 #undef TC_ZIP_LOW
 #undef TC_ZIP_HIGH
