@@ -60,10 +60,21 @@ TC_INLINE void TC_FN(depth_step)(int vectors, tc_int taps, const TC_T *w, const 
 
 static void TC_FN(depth_flat)(tc_int taps, const TC_T *w, const tc_int *table, const TC_T *x, tc_int n, TC_T start,
                               TC_T *y) {
-    tc_int p = 0;
-    for (; p + 7 * TC_VL < n; p += 8 * TC_VL) TC_FN(depth_step)(8, taps, w, table, x + p, start, y + p);
-    for (; p + 3 * TC_VL < n; p += 4 * TC_VL) TC_FN(depth_step)(4, taps, w, table, x + p, start, y + p);
-    for (; p < n; p += TC_VL) TC_FN(depth_step)(1, taps, w, table, x + p, start, y + p);
+    /* Steps of equal size: a single vector would wait for its sum at every tap. */
+    tc_int vectors = tc_ceil_div(n, TC_VL), steps = tc_ceil_div(vectors, 8);
+    for (tc_int step = 0; step < steps; step++) {
+        tc_int v = tc_cut(vectors, steps, step), p = v * TC_VL;
+        switch (tc_cut(vectors, steps, step + 1) - v) {
+        case 1: TC_FN(depth_step)(1, taps, w, table, x + p, start, y + p); break;
+        case 2: TC_FN(depth_step)(2, taps, w, table, x + p, start, y + p); break;
+        case 3: TC_FN(depth_step)(3, taps, w, table, x + p, start, y + p); break;
+        case 4: TC_FN(depth_step)(4, taps, w, table, x + p, start, y + p); break;
+        case 5: TC_FN(depth_step)(5, taps, w, table, x + p, start, y + p); break;
+        case 6: TC_FN(depth_step)(6, taps, w, table, x + p, start, y + p); break;
+        case 7: TC_FN(depth_step)(7, taps, w, table, x + p, start, y + p); break;
+        default: TC_FN(depth_step)(8, taps, w, table, x + p, start, y + p);
+        }
+    }
 }
 
 /* Rows of `from` (pitch apart) to rows of `to` (w apart, which is also their length).  Narrow rows are stored as whole
