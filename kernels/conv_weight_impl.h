@@ -8,7 +8,8 @@
  *             over (image, row, pixel), so that small maps make long sums too.
  *     dot     with few output channels most lanes of `outer` would be idle: then the vectors run along the pixels of a
  *             row, for DOT_O channels x DOT_K offsets at a time, and the lanes are added at the end.  Past the end of a
- *             row x is masked, since 0 * Inf would not be 0.
+ *             row x is masked, since 0 * Inf would not be 0.  Adding the lanes takes as long as a few vectors, so it pays if
+ *             there are enough of them: a block is as many images or rows of g as stay in L1.
  *
  * Determinism.  The units (images, bands of rows) are cut into a number of chunks that depends on the shape only.  A
  * chunk is summed in order into its own partial gradient; the partial gradients are added in order.
@@ -26,6 +27,7 @@
 #define TC_DOT_O 3
 #define TC_DOT_K 4
 #endif
+#define TC_DOT_LANES 8     /* vectors that take as long as adding the lanes of a sum */
 
 typedef struct {
     TC_IMAGE image;
@@ -44,17 +46,42 @@ typedef struct {
     tc_int copy_room, g_room, g_pitch; /* g_pitch: numbers per row of g in dot form */
 } TC_GRAD;
 
-/* sums[o][k] for no channels and TC_DOT_K offsets, over `rows` rows of `len` pixels. */
-TC_INLINE void TC_FN(dot_tile)(int no, tc_int rows, tc_int len, const TC_T *x, const tc_int *offset, tc_int pitch,
-                               const TC_T *g, tc_int g_pitch, tc_int g_plane, TC_T sums[TC_DOT_O][TC_DOT_K]) {
+/* The sums of the lanes of four vectors a, b, c, d. */
+TC_INLINE void TC_FN(sum_lanes)(const TC_VEC v[TC_DOT_K], TC_T sums[TC_DOT_K]) {
+    TC_VEC ab = TC_ZIP_LOW(v[0], v[1]) + TC_ZIP_HIGH(v[0], v[1]);
+    TC_VEC cd = TC_ZIP_LOW(v[2], v[3]) + TC_ZIP_HIGH(v[2], v[3]);
+#if TC_VL == 2
+    TC_STORE(sums, ab);
+    TC_STORE(sums + 2, cd);
+#else
+    TC_T lane[TC_VL]; /* of a, c, b, d in turn */
+    TC_STORE(lane, TC_ZIP_LOW(ab, cd) + TC_ZIP_HIGH(ab, cd));
+    TC_UNROLL
+    for (int k = 0; k < TC_DOT_K; k++) {
+        sums[k % 2 * 2 + k / 2] = lane[k];
+        TC_UNROLL
+        for (int i = k + TC_DOT_K; i < TC_VL; i += TC_DOT_K) sums[k % 2 * 2 + k / 2] += lane[i];
+    }
+#endif
+}
+
+/* sums[o][k] for no channels and TC_DOT_K offsets, over runs->len pixels of each row of each image of g. */
+TC_INLINE void TC_FN(dot_tile)(int no, const TC_RUNS *runs, const TC_T *x, const tc_int *offset, const TC_T *g,
+                               tc_int g_pitch, tc_int g_plane, TC_T sums[TC_DOT_O][TC_DOT_K]) {
     TC_VEC acc[TC_DOT_O][TC_DOT_K];
+    tc_int len = runs->len, image_skip = runs->image_skip - runs->rows * runs->row_skip;
     TC_IVEC beyond = TC_FN(tc_lanes_from)((len - 1) % TC_VL + 1);
     TC_UNROLL
     for (int o = 0; o < no; o++) {
         TC_UNROLL
         for (int k = 0; k < TC_DOT_K; k++) acc[o][k] = (TC_VEC){0};
     }
-    for (tc_int r = 0; r < rows; r++, x += pitch, g += g_pitch) {
+    for (tc_int r = 0, all = runs->images * runs->rows, row = 0; r < all; r++, x += runs->row_skip, g += g_pitch) {
+        if (row == runs->rows) {
+            row = 0;
+            x += image_skip;
+        }
+        row++;
         for (tc_int p = 0; p < len; p += TC_VL) {
             TC_VEC xv[TC_DOT_K];
             TC_UNROLL
@@ -71,20 +98,16 @@ TC_INLINE void TC_FN(dot_tile)(int no, tc_int rows, tc_int len, const TC_T *x, c
             }
         }
     }
-    for (int o = 0; o < no; o++)
-        for (int k = 0; k < TC_DOT_K; k++) {
-            TC_T s = 0;
-            for (int i = 0; i < TC_VL; i++) s += acc[o][k][i];
-            sums[o][k] = s;
-        }
+    TC_UNROLL
+    for (int o = 0; o < no; o++) TC_FN(sum_lanes)(acc[o], sums[o]);
 }
 
 #define TC_DOT_ARGS                                                                                                \
-    tc_int rows, tc_int len, const TC_T *x, const tc_int *offset, tc_int pitch, const TC_T *g, tc_int g_pitch,     \
-        tc_int g_plane, TC_T sums[TC_DOT_O][TC_DOT_K]
+    const TC_RUNS *runs, const TC_T *x, const tc_int *offset, const TC_T *g, tc_int g_pitch, tc_int g_plane,       \
+        TC_T sums[TC_DOT_O][TC_DOT_K]
 #define TC_DOT(no, name)                                                                                           \
     static void TC_FN(name)(TC_DOT_ARGS) {                                                                         \
-        TC_FN(dot_tile)(no, rows, len, x, offset, pitch, g, g_pitch, g_plane, sums);                               \
+        TC_FN(dot_tile)(no, runs, x, offset, g, g_pitch, g_plane, sums);                                           \
     }
 TC_DOT(1, dot_tile_1)
 TC_DOT(2, dot_tile_2)
@@ -101,31 +124,39 @@ static void (*const TC_FN(dot_tiles)[TC_DOT_O])(TC_DOT_ARGS) = {
 #endif
 };
 
-/* One image of a unit, dot form: g rows go to a padded copy, so that whole vectors can be read. */
-static void TC_FN(dot_image)(const TC_GRAD *q, const TC_T *g, tc_int o_count, tc_int rows, const TC_T *copy, tc_int k,
-                             TC_T *to, tc_int to_pitch, int add, TC_T *g_copy) {
+/* A unit of a panel, dot form: rows of a block of g go to a padded copy, so that whole vectors can be read. */
+static void TC_FN(dot_unit)(const TC_GRAD *q, tc_int images, tc_int rows, const TC_T *g, tc_int o_count, const TC_T *copy,
+                            tc_int k, TC_T *to, int add, TC_T *g_copy) {
     const TC_IMAGE *m = &q->image;
-    tc_int len = m->grid_w, plane = rows * q->g_pitch;
-    for (tc_int o = 0; o < o_count; o++)
-        for (tc_int r = 0; r < rows; r++) {
-            TC_T *row = g_copy + o * plane + r * q->g_pitch;
-            TC_FN(copy_run)(row, g + o * q->pixels + r * len, len);
-            for (tc_int p = len; p < q->g_pitch; p++) row[p] = 0;
-        }
-    tc_int blocks = tc_ceil_div(o_count, TC_DOT_O);
-    for (tc_int k0 = 0; k0 < k; k0 += TC_DOT_K) {
-        tc_int offset[TC_DOT_K], nk = tc_min(TC_DOT_K, k - k0);
-        for (int i = 0; i < TC_DOT_K; i++) offset[i] = q->table[tc_min(k0 + i, k - 1)];
-        for (tc_int block = 0; block < blocks; block++) {
-            tc_int o0 = tc_cut(o_count, blocks, block), no = tc_cut(o_count, blocks, block + 1) - o0;
-            TC_T sums[TC_DOT_O][TC_DOT_K];
-            TC_FN(dot_tiles)[no - 1](rows, len, copy, offset, m->pitch, g_copy + o0 * plane, q->g_pitch, plane, sums);
-            for (tc_int o = 0; o < no; o++)
-                for (tc_int i = 0; i < nk; i++) {
-                    TC_T *s = to + (o0 + o) * to_pitch + k0 + i;
-                    *s = add ? *s + sums[o][i] : sums[o][i];
+    tc_int len = m->grid_w, to_pitch = q->in * m->taps, blocks = tc_ceil_div(o_count, TC_DOT_O);
+    for (tc_int block = 0; block < blocks; block++) {
+        tc_int o0 = tc_cut(o_count, blocks, block), no = tc_cut(o_count, blocks, block + 1) - o0;
+        int sum = add;
+        for (tc_int n = 0; n < images; n += q->block_images)
+            for (tc_int r = 0; r < rows; r += q->block_rows, sum = 1) {
+                TC_RUNS runs = {tc_min(q->block_images, images - n), m->image_stride, tc_min(q->block_rows, rows - r),
+                                m->pitch, len};
+                const TC_T *x = copy + n * m->image_stride + r * m->pitch;
+                tc_int plane = runs.images * runs.rows * q->g_pitch;
+                TC_T *row = g_copy;
+                for (tc_int o = o0; o < o0 + no; o++)
+                    for (tc_int i = n; i < n + runs.images; i++)
+                        for (tc_int p = r; p < r + runs.rows; p++, row += q->g_pitch) {
+                            TC_STORE(row + q->g_pitch - TC_VL, (TC_VEC){0});
+                            TC_FN(copy_run)(row, g + (i * q->groups * q->out + o) * q->pixels + p * len, len);
+                        }
+                for (tc_int k0 = 0; k0 < k; k0 += TC_DOT_K) {
+                    tc_int offset[TC_DOT_K], nk = tc_min(TC_DOT_K, k - k0);
+                    TC_T sums[TC_DOT_O][TC_DOT_K];
+                    for (int i = 0; i < TC_DOT_K; i++) offset[i] = q->table[tc_min(k0 + i, k - 1)];
+                    TC_FN(dot_tiles)[no - 1](&runs, x, offset, g_copy, q->g_pitch, plane, sums);
+                    for (tc_int o = 0; o < no; o++)
+                        for (tc_int i = 0; i < nk; i++) {
+                            TC_T *s = to + (o0 + o) * to_pitch + k0 + i;
+                            *s = sum ? *s + sums[o][i] : sums[o][i];
+                        }
                 }
-        }
+            }
     }
 }
 
@@ -204,10 +235,8 @@ static void TC_FN(grad_task)(const void *plan, tc_int task, void *scratch) {
         }
         for (tc_int panel = panel0; panel < panel1; panel++) {
             tc_int o = panel * q->panel_width, o_count = tc_min(q->panel_width, q->out - o);
-            for (tc_int n = 0; n < images; n++)
-                TC_FN(dot_image)(q, q->g + (((n0 + n) * q->groups + group) * q->out + o) * q->pixels + r0 * m->grid_w,
-                                 o_count, rows, copy + n * m->image_stride, k, to + (panel - panel0) * q->panel_size,
-                                 q->in * m->taps, unit > unit0 || n > 0, g_copy);
+            TC_FN(dot_unit)(q, images, rows, q->g + ((n0 * q->groups + group) * q->out + o) * q->pixels + r0 * m->grid_w,
+                            o_count, copy, k, to + (panel - panel0) * q->panel_size, unit > unit0, g_copy);
         }
     }
 }
@@ -253,7 +282,11 @@ static void TC_FN(grad_sum_task)(const void *plan, tc_int task, void *scratch) {
 static void TC_FN(grad_layout)(TC_GRAD *q, tc_arena *arena) {
     TC_IMAGE *m = &q->image;
     tc_int row_vectors = tc_ceil_div(m->grid_w, TC_VL), vectors = tc_ceil_div(q->out, TC_VL);
-    q->dot = q->out * row_vectors < m->grid_w * vectors;
+    q->g_pitch = row_vectors * TC_VL;
+    /* Vectors; and of `dot` the sums of lanes, once for a block of about so many rows. */
+    tc_int rows = tc_max(1, TC_CONV_DOT / (TC_DOT_O * q->g_pitch));
+    rows = tc_min(tc_min(rows, q->images * m->grid_h), tc_max(m->grid_h, TC_CONV_COLS / m->grid_w));
+    q->dot = q->out * (row_vectors * rows + TC_DOT_LANES) < m->grid_w * rows * vectors;
     q->panels = q->dot ? tc_ceil_div(q->out, TC_NR) : tc_ceil_div(vectors, TC_WIDE_V);
     q->panel_width = q->dot ? tc_min(q->out, TC_NR) : tc_ceil_div(vectors, q->panels) * TC_VL;
     q->panels = tc_ceil_div(q->out, q->panel_width);
@@ -274,17 +307,19 @@ static void TC_FN(grad_layout)(TC_GRAD *q, tc_arena *arena) {
     tc_int channels = tc_ceil_div(q->in, q->slices);
     TC_FN(image_layout)(m, q->images, channels, q->chunks, TC_CONV_IMAGE, arena);
     q->chunks = tc_min(q->chunks, m->units);
-    q->block_images = m->bands > 1 ? 1 : tc_max(1, tc_min(m->unit_images, TC_OUTER_PIXELS / q->pixels));
-    q->block_rows = q->block_images > 1 ? m->unit_rows : tc_max(1, tc_min(m->unit_rows, TC_OUTER_PIXELS / m->grid_w));
+    /* Blocks of g: some images, or some rows of one. */
+    tc_int most_rows = q->dot ? TC_CONV_DOT / (TC_DOT_O * q->g_pitch) : TC_OUTER_PIXELS / m->grid_w;
+    tc_int most_images = q->dot ? most_rows / m->grid_h : TC_OUTER_PIXELS / q->pixels;
+    q->block_images = m->bands > 1 ? 1 : tc_max(1, tc_min(m->unit_images, most_images));
+    q->block_rows = q->block_images > 1 ? m->unit_rows : tc_max(1, tc_min(m->unit_rows, most_rows));
     q->block_pixels = q->block_images * q->block_rows * m->grid_w;
-    q->g_pitch = row_vectors * TC_VL;
     q->sum_pieces = tc_ceil_div(q->in * m->taps, TC_CONV_SLICE);
     q->table = (tc_int *)tc_take(arena, sizeof(tc_int) * (size_t)(channels * m->taps));
     q->partial = (TC_T *)tc_take(arena, sizeof(TC_T) * (size_t)(q->chunks * size));
     for (tc_int c = 0; arena->base && c < channels; c++)
         for (tc_int t = 0; t < m->taps; t++) q->table[c * m->taps + t] = c * m->channel_stride + m->offset[t];
     q->copy_room = (channels * m->channel_stride + m->pitch + 2 * TC_VL + 63) / 64 * 64;
-    q->g_room = q->dot ? q->panel_width * m->unit_rows * q->g_pitch
+    q->g_room = q->dot ? TC_DOT_O * q->block_images * q->block_rows * q->g_pitch
                        : q->block_pixels * q->panel_width * tc_ceil_div(q->panels, q->parts) + TC_VL;
 }
 
@@ -336,3 +371,4 @@ static int TC_FN(taps_conv_weight)(const tc_conv_problem *p, int threads) {
 #undef TC_DOT_ARGS
 #undef TC_DOT_O
 #undef TC_DOT_K
+#undef TC_DOT_LANES
