@@ -132,7 +132,7 @@ cdef cnp.ndarray _walk(str name, tc_loop loop, int nin, cnp.ndarray x, cnp.ndarr
             operands[k].item = cnp.PyArray_ITEMSIZE(operand)
         bad = tc_plan(&w, nin, operands, nd, dims)
         if bad >= 0:
-            held[bad] = cnp.PyArray_NewCopy(held[bad], cnp.NPY_CORDER)
+            held[bad] = copied(held[bad])
     out = pool_empty(nd, <cnp.npy_intp *>dims, out_type)
     w.loop = loop
     w.out = <char *>cnp.PyArray_DATA(out)

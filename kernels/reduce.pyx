@@ -6,7 +6,8 @@ Design:
   innermost first.  inner == 1 reduces runs, inner > 1 adds whole rows: both read memory in order, no axis is moved.
 * Long sums are cut into blocks by shape alone, and block results are reduced by the same code: the result does not
   depend on the number of threads, not in the last bit.  Errors are those of pairwise summation (reduce_impl.h).
-* A strided operand is copied first; one that broadcasting has expanded goes to NumPy, as does every other dtype.
+* A transposed operand is reduced as it lies in memory, unless that would turn the axes that are kept; other strided ones
+  are copied first.  One that broadcasting has expanded goes to NumPy, as does every other dtype.
 """
 
 cimport numpy as cnp
@@ -14,6 +15,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
+from tinygrad_course.kernels.copy cimport copied, movable
 from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
 from tinygrad_course.kernels.threads cimport n_threads
 
@@ -22,6 +24,7 @@ import numpy as np
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
+    bint PyArray_ISBEHAVED_RO(cnp.ndarray) nogil
     bint PyArray_ISCARRAY_RO(cnp.ndarray) nogil
 
 cdef extern from "reduce.h" nogil:
@@ -61,7 +64,28 @@ cdef cnp.ndarray _contiguous(cnp.ndarray x):
     for d in range(cnp.PyArray_NDIM(x)):
         if cnp.PyArray_STRIDE(x, d) == 0 and cnp.PyArray_DIM(x, d) > 1:
             return None
-    return np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+    return copied(x) if movable(x) else np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+
+
+cdef int _in_memory_order(cnp.ndarray x, int *order) except -1:
+    """Sort the axes by their strides; whether x lies without a gap in that order, as a transposed array does."""
+    cdef int d, k, nd = cnp.PyArray_NDIM(x)
+    cdef Py_ssize_t expected = cnp.PyArray_ITEMSIZE(x)
+    if not PyArray_ISBEHAVED_RO(x):
+        return False
+    for d in range(nd):
+        k = d
+        while k and cnp.PyArray_STRIDE(x, order[k - 1]) < cnp.PyArray_STRIDE(x, d):
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = d
+    for k in range(nd - 1, -1, -1):
+        d = order[k]
+        if cnp.PyArray_DIM(x, d) != 1:
+            if cnp.PyArray_STRIDE(x, d) != expected:
+                return False
+            expected *= cnp.PyArray_DIM(x, d)
+    return expected > 0
 
 
 cdef int _middle(const tc_reducer *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner, char *out,
@@ -163,18 +187,37 @@ cdef int _mark(str name, cnp.ndarray x, tuple axis, bint *reduced) except -1:
 
 
 cdef cnp.ndarray _apply(int which, cnp.ndarray x, const bint *reduced, int out_nd, cnp.npy_intp *out_dims):
-    """The reduction of contiguous x as a new array of shape `out_dims`; an empty sum is 0."""
-    cdef cnp.ndarray out = pool_empty(out_nd, out_dims, cnp.PyArray_TYPE(x))
+    """The reduction of x as a new array of shape `out_dims`, an empty sum being 0; None if x repeats elements."""
+    cdef cnp.ndarray out
     cdef ptrdiff_t item = cnp.PyArray_ITEMSIZE(x)
     cdef const tc_reducer *f = &tc_reduce_by[_float_kind(x)][which]
-    cdef char *to = <char *>cnp.PyArray_DATA(out)
+    cdef int nd = cnp.PyArray_NDIM(x), d, last = -1
+    cdef int order[MAX_ND]
+    cdef cnp.npy_intp dims[MAX_ND]
+    cdef bint marks[MAX_ND]
+    cdef bint straight = not PyArray_ISCARRAY_RO(x) and _in_memory_order(x, order)
+    cdef char *to
+    if straight:
+        for d in range(nd):
+            if not reduced[order[d]] and cnp.PyArray_DIM(x, order[d]) != 1:
+                straight = straight and order[d] > last   # the axes that are kept stay in their order
+                last = order[d]
+    if not straight:
+        x = _contiguous(x)
+        if x is None:
+            return None
+    for d in range(nd):
+        dims[d] = cnp.PyArray_DIM(x, order[d] if straight else d)
+        marks[d] = reduced[order[d] if straight else d]
+    out = pool_empty(out_nd, out_dims, cnp.PyArray_TYPE(x))
+    to = <char *>cnp.PyArray_DATA(out)
     if cnp.PyArray_SIZE(x) == 0:
         memset(to, 0, cnp.PyArray_NBYTES(out))
     elif cnp.PyArray_SIZE(x) < 2 * GRAIN:
-        _groups(f, <const char *>cnp.PyArray_DATA(x), cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), reduced, to, item)
+        _groups(f, <const char *>cnp.PyArray_DATA(x), nd, dims, marks, to, item)
     else:
         with nogil:
-            _groups(f, <const char *>cnp.PyArray_DATA(x), cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), reduced, to, item)
+            _groups(f, <const char *>cnp.PyArray_DATA(x), nd, dims, marks, to, item)
     return out
 
 
@@ -194,12 +237,12 @@ cdef cnp.ndarray _along(int which, cnp.ndarray x, const bint *reduced, bint keep
 def sum(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Sum over the axes of the tuple `axis`; bools and integers in int64."""
     cdef bint reduced[MAX_ND]
-    cdef cnp.ndarray c
+    cdef cnp.ndarray out
     _mark("sum", x, axis, reduced)
     if _float_kind(x) >= 0:
-        c = _contiguous(x)
-        if c is not None:
-            return _along(TC_SUM, c, reduced, keepdims)
+        out = _along(TC_SUM, x, reduced, keepdims)
+        if out is not None:
+            return out
     if x.dtype.kind in "biu":
         return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.int64))
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
@@ -211,7 +254,7 @@ def sum(cnp.ndarray x not None, tuple axis not None, bint keepdims):
 def mean(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Mean over the axes of the tuple `axis`; NaN over no elements."""
     cdef bint reduced[MAX_ND]
-    cdef cnp.ndarray c, out
+    cdef cnp.ndarray out
     cdef double count = 1
     cdef int d
     _mark("mean", x, axis, reduced)
@@ -221,8 +264,9 @@ def mean(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
         return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
     if _float_kind(x) >= 0:
-        c = _contiguous(x)
-        out = sum(x, axis, keepdims) if c is None else _along(TC_SUM, c, reduced, keepdims)
+        out = _along(TC_SUM, x, reduced, keepdims)
+        if out is None:
+            out = sum(x, axis, keepdims)
         tc_divide_by[_float_kind(x)](<char *>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), count)
         return out
     with np.errstate(all="ignore"):
@@ -241,13 +285,13 @@ cdef int _not_empty(str name, cnp.ndarray x, const bint *reduced) except -1:
 def max(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Largest value over the axes of the tuple `axis`, NaN if there is one."""
     cdef bint reduced[MAX_ND]
-    cdef cnp.ndarray c
+    cdef cnp.ndarray out
     _mark("max", x, axis, reduced)
     _not_empty("max", x, reduced)
     if _float_kind(x) >= 0:
-        c = _contiguous(x)
-        if c is not None:
-            return _along(TC_MAX, c, reduced, keepdims)
+        out = _along(TC_MAX, x, reduced, keepdims)
+        if out is not None:
+            return out
     with np.errstate(invalid="ignore"):
         return np.array(np.max(x, axis=axis, keepdims=keepdims))
 
@@ -289,7 +333,7 @@ def sum_to(cnp.ndarray x not None, tuple shape not None):
     cdef bint reduced[MAX_ND]
     cdef cnp.npy_intp dims[MAX_ND]
     cdef int nd = <int>len(shape), lead = cnp.PyArray_NDIM(x) - nd, d
-    cdef cnp.ndarray c
+    cdef cnp.ndarray out
     if lead < 0:
         raise ValueError(f"sum_to: shape {shape} has more dimensions than the input {(<object>x).shape}")
     for d in range(lead):
@@ -300,8 +344,8 @@ def sum_to(cnp.ndarray x not None, tuple shape not None):
         if not reduced[lead + d] and dims[d] != cnp.PyArray_DIM(x, lead + d):
             raise ValueError(f"sum_to: shape {shape} does not broadcast to the input's {(<object>x).shape}")
     if _float_kind(x) >= 0:
-        c = _contiguous(x)
-        if c is not None:
-            return _apply(TC_SUM, c, reduced, nd, dims)
+        out = _apply(TC_SUM, x, reduced, nd, dims)
+        if out is not None:
+            return out
     stretched = tuple([d for d in range(lead + nd) if reduced[d]])
     return sum(x, stretched, True).astype(x.dtype, copy=False).reshape(shape)
