@@ -2,6 +2,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "tc_omp.h"
 
 #define TC_IMPL "reduce_impl.h"
@@ -9,16 +10,15 @@
 
 static const tc_reducer (*const tc_reducers_f32_[TC_LEVELS])[TC_REDUCERS] = TC_PER_LEVEL(tc_reducers, f32);
 static const tc_reducer (*const tc_reducers_f64_[TC_LEVELS])[TC_REDUCERS] = TC_PER_LEVEL(tc_reducers, f64);
-typedef int64_t (*const *tc_argmax_entry)(const char *, tc_int);
 typedef void (*const *tc_divide_entry)(char *, tc_int, double);
-static const tc_argmax_entry tc_argmax_f32_[TC_LEVELS] = TC_PER_LEVEL(tc_argmax, f32);
-static const tc_argmax_entry tc_argmax_f64_[TC_LEVELS] = TC_PER_LEVEL(tc_argmax, f64);
+static const tc_place (*const tc_places_f32_[TC_LEVELS])[2] = TC_PER_LEVEL(tc_places, f32);
+static const tc_place (*const tc_places_f64_[TC_LEVELS])[2] = TC_PER_LEVEL(tc_places, f64);
 static const tc_divide_entry tc_divide_f32_[TC_LEVELS] = TC_PER_LEVEL(tc_divide, f32);
 static const tc_divide_entry tc_divide_f64_[TC_LEVELS] = TC_PER_LEVEL(tc_divide, f64);
 
 /* What was chosen at import: [0] float, [1] double. */
 static const tc_reducer *tc_reduce_by[2];
-static int64_t (*tc_argmax_by[2])(const char *, tc_int);
+static const tc_place *tc_place_by[2]; /* there [0] of maxima, [1] of minima */
 static void (*tc_divide_by[2])(char *, tc_int, double);
 
 /* -1 if TINYGRAD_COURSE_ISA names no level */
@@ -27,8 +27,8 @@ static int tc_choose_reducers(void) {
     if (level < 0) return -1;
     tc_reduce_by[0] = *tc_reducers_f32_[level];
     tc_reduce_by[1] = *tc_reducers_f64_[level];
-    tc_argmax_by[0] = *tc_argmax_f32_[level];
-    tc_argmax_by[1] = *tc_argmax_f64_[level];
+    tc_place_by[0] = *tc_places_f32_[level];
+    tc_place_by[1] = *tc_places_f64_[level];
     tc_divide_by[0] = *tc_divide_f32_[level];
     tc_divide_by[1] = *tc_divide_f64_[level];
     return 0;
@@ -66,4 +66,66 @@ static void tc_reduce_pass(const tc_reducer *f, const char *x, ptrdiff_t outer, 
                 f->columns(from, inner, here, tc_min(tile, inner - col), to);
         }
     }
+}
+
+/* x (outer, n, inner) -> out (outer, inner): places of extremes along the middle axis, in units of one run or some columns. */
+static void tc_find_units(const tc_place *f, const char *x, ptrdiff_t n, ptrdiff_t inner, int64_t *out, ptrdiff_t item,
+                          ptrdiff_t from, ptrdiff_t stop) {
+    const ptrdiff_t tiles = tc_ceil_div(inner, TC_NARROW);
+    for (ptrdiff_t u = from; u < stop; u++) {
+        const ptrdiff_t o = u / tiles, col = u % tiles * TC_NARROW;
+        if (inner == 1)
+            out[o] = f->run(x + o * n * item, n);
+        else
+            f->columns(x + (o * n * inner + col) * item, inner, n, tc_min(TC_NARROW, inner - col), out + o * inner + col);
+    }
+}
+
+static void tc_find(const tc_place *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner, int64_t *out,
+                    ptrdiff_t item, int threads) {
+    const ptrdiff_t units = outer * tc_ceil_div(inner, TC_NARROW);
+    const ptrdiff_t group = tc_max(1, TC_BLOCK / (n * tc_min(inner, TC_NARROW)));
+    TC_EACH(threads, t, tc_ceil_div(units, group),
+            tc_find_units(f, x, n, inner, out, item, t * group, tc_min(units, (t + 1) * group)));
+}
+
+/* ---- bools: bytes; what is not 0 holds */
+
+enum { TC_ALL, TC_ANY };
+
+static void tc_any_runs(const char *x, tc_int count, tc_int n, char *out) {
+    for (tc_int r = 0; r < count; r++, x += n) {
+        char found = 0;
+        for (tc_int i = 0; i < n && !found; i += 1024)
+            for (tc_int k = i; k < tc_min(n, i + 1024); k++) found |= x[k];
+        out[r] = found != 0;
+    }
+}
+static void tc_all_runs(const char *x, tc_int count, tc_int n, char *out) {
+    for (tc_int r = 0; r < count; r++) out[r] = memchr(x + r * n, 0, (size_t)n) == NULL;
+}
+static void tc_any_columns(const char *x, tc_int ld, tc_int rows, tc_int cols, char *restrict out) {
+    memset(out, 0, (size_t)cols);
+    for (tc_int r = 0; r < rows; r++)
+        for (tc_int c = 0; c < cols; c++) out[c] |= x[r * ld + c] != 0;
+}
+static void tc_all_columns(const char *x, tc_int ld, tc_int rows, tc_int cols, char *restrict out) {
+    memset(out, 1, (size_t)cols);
+    for (tc_int r = 0; r < rows; r++)
+        for (tc_int c = 0; c < cols; c++) out[c] &= x[r * ld + c] != 0;
+}
+static const tc_reducer tc_logical[2] = {{tc_all_runs, tc_all_columns}, {tc_any_runs, tc_any_columns}};
+
+/* How many of n bools hold: bytes add up to 255 before they are widened. */
+static int64_t tc_count(const char *x, ptrdiff_t n) {
+    int64_t total = 0;
+    ptrdiff_t i = 0;
+    while (i + 64 <= n) {
+        unsigned char lane[64] = {0};
+        for (int rounds = 0; rounds < 255 && i + 64 <= n; rounds++, i += 64)
+            for (int k = 0; k < 64; k++) lane[k] = (unsigned char)(lane[k] + (x[i + k] != 0));
+        for (int k = 0; k < 64; k++) total += lane[k];
+    }
+    for (; i < n; i++) total += x[i] != 0;
+    return total;
 }

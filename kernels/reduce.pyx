@@ -31,16 +31,22 @@ cdef extern from "reduce.h" nogil:
     ctypedef struct tc_reducer:
         pass
     enum:
-        TC_SUM, TC_MAX
+        TC_SUM, TC_MAX, TC_MIN, TC_ALL, TC_ANY
+    ctypedef struct tc_place:
+        pass
+    const tc_reducer tc_logical[2]
+    const tc_place *tc_place_by[2]
     const tc_reducer *tc_reduce_by[2]
-    int64_t (*tc_argmax_by[2])(const char *, ptrdiff_t) noexcept nogil
     void (*tc_divide_by[2])(char *, ptrdiff_t, double) noexcept nogil
     int tc_choose_reducers()
+    int64_t tc_count(const char *x, ptrdiff_t n)
+    void tc_find(const tc_place *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner, int64_t *out,
+                 ptrdiff_t item, int threads)
     ptrdiff_t tc_block_rows(ptrdiff_t n, ptrdiff_t inner)
     void tc_reduce_pass(const tc_reducer *f, const char *x, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner,
                         ptrdiff_t rows, char *out, ptrdiff_t item, int threads)
 
-KERNELS = ("argmax", "max", "mean", "sum", "sum_to")
+KERNELS = ("all", "any", "argmax", "argmin", "max", "mean", "min", "sum", "sum_to")
 
 if tc_choose_reducers() < 0:
     raise ImportError("TINYGRAD_COURSE_ISA must be base, v3, v4 or amx")
@@ -186,11 +192,10 @@ cdef int _mark(str name, cnp.ndarray x, tuple axis, bint *reduced) except -1:
     return 0
 
 
-cdef cnp.ndarray _apply(int which, cnp.ndarray x, const bint *reduced, int out_nd, cnp.npy_intp *out_dims):
-    """The reduction of x as a new array of shape `out_dims`, an empty sum being 0; None if x repeats elements."""
+cdef cnp.ndarray _apply(const tc_reducer *f, cnp.ndarray x, const bint *reduced, int out_nd, cnp.npy_intp *out_dims):
+    """The reduction of x as a new array of shape `out_dims`, 0 over no elements; None if x repeats elements."""
     cdef cnp.ndarray out
     cdef ptrdiff_t item = cnp.PyArray_ITEMSIZE(x)
-    cdef const tc_reducer *f = &tc_reduce_by[_float_kind(x)][which]
     cdef int nd = cnp.PyArray_NDIM(x), d, last = -1
     cdef int order[MAX_ND]
     cdef cnp.npy_intp dims[MAX_ND]
@@ -221,7 +226,7 @@ cdef cnp.ndarray _apply(int which, cnp.ndarray x, const bint *reduced, int out_n
     return out
 
 
-cdef cnp.ndarray _along(int which, cnp.ndarray x, const bint *reduced, bint keepdims):
+cdef cnp.ndarray _along(const tc_reducer *f, cnp.ndarray x, const bint *reduced, bint keepdims):
     cdef cnp.npy_intp dims[MAX_ND]
     cdef int d, nd = 0
     for d in range(cnp.PyArray_NDIM(x)):
@@ -231,18 +236,26 @@ cdef cnp.ndarray _along(int which, cnp.ndarray x, const bint *reduced, bint keep
         elif keepdims:
             dims[nd] = 1
             nd += 1
-    return _apply(which, x, reduced, nd, dims)
+    return _apply(f, x, reduced, nd, dims)
 
 
 def sum(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Sum over the axes of the tuple `axis`; bools and integers in int64."""
     cdef bint reduced[MAX_ND]
+    cdef cnp.npy_intp ones[MAX_ND]
     cdef cnp.ndarray out
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(x)):
+        ones[d] = 1
     _mark("sum", x, axis, reduced)
     if _float_kind(x) >= 0:
-        out = _along(TC_SUM, x, reduced, keepdims)
+        out = _along(&tc_reduce_by[_float_kind(x)][<int>TC_SUM], x, reduced, keepdims)
         if out is not None:
             return out
+    if cnp.PyArray_TYPE(x) == cnp.NPY_BOOL and len(axis) == cnp.PyArray_NDIM(x) and PyArray_ISCARRAY_RO(x):
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x) if keepdims else 0, ones, cnp.NPY_INT64, 0)
+        (<int64_t *>cnp.PyArray_DATA(out))[0] = tc_count(<const char *>cnp.PyArray_DATA(x), cnp.PyArray_SIZE(x))
+        return out
     if x.dtype.kind in "biu":
         return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.int64))
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
@@ -264,7 +277,7 @@ def mean(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
         return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
     if _float_kind(x) >= 0:
-        out = _along(TC_SUM, x, reduced, keepdims)
+        out = _along(&tc_reduce_by[_float_kind(x)][<int>TC_SUM], x, reduced, keepdims)
         if out is None:
             out = sum(x, axis, keepdims)
         tc_divide_by[_float_kind(x)](<char *>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), count)
@@ -273,59 +286,111 @@ def mean(cnp.ndarray x not None, tuple axis not None, bint keepdims):
         return np.asarray(np.divide(sum(x, axis, keepdims), np.asarray(count, x.dtype)))
 
 
-cdef int _not_empty(str name, cnp.ndarray x, const bint *reduced) except -1:
+cdef int _not_empty(str name, str wanted, cnp.ndarray x, const bint *reduced) except -1:
     cdef int d
     for d in range(cnp.PyArray_NDIM(x)):
         if reduced[d] and cnp.PyArray_DIM(x, d) == 0:
             raise ValueError(f"{name}: input {(<object>x).shape} has no elements along axis {d}, "
-                             "a maximum needs at least one")
+                             f"a {wanted} needs at least one")
     return 0
+
+
+cdef cnp.ndarray _extreme(str name, int which, cnp.ndarray x, tuple axis, bint keepdims):
+    cdef bint reduced[MAX_ND]
+    _mark(name, x, axis, reduced)
+    _not_empty(name, "maximum" if which == TC_MAX else "minimum", x, reduced)
+    return _along(&tc_reduce_by[_float_kind(x)][which], x, reduced, keepdims) if _float_kind(x) >= 0 else None
 
 
 def max(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Largest value over the axes of the tuple `axis`, NaN if there is one."""
-    cdef bint reduced[MAX_ND]
-    cdef cnp.ndarray out
-    _mark("max", x, axis, reduced)
-    _not_empty("max", x, reduced)
-    if _float_kind(x) >= 0:
-        out = _along(TC_MAX, x, reduced, keepdims)
-        if out is not None:
-            return out
+    out = _extreme("max", TC_MAX, x, axis, keepdims)
+    if out is not None:
+        return out
     with np.errstate(invalid="ignore"):
         return np.array(np.max(x, axis=axis, keepdims=keepdims))
 
 
-def argmax(cnp.ndarray x not None, int axis, bint keepdims):
-    """Index of the first largest value along `axis`, of the first NaN if there is one."""
+def min(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Smallest value over the axes of the tuple `axis`, NaN if there is one."""
+    out = _extreme("min", TC_MIN, x, axis, keepdims)
+    if out is not None:
+        return out
+    with np.errstate(invalid="ignore"):
+        return np.array(np.min(x, axis=axis, keepdims=keepdims))
+
+
+cdef cnp.ndarray _place(str name, int which, cnp.ndarray x, int axis, bint keepdims):
+    """Places along `axis`; None for types that NumPy serves."""
     cdef bint reduced[MAX_ND]
     cdef cnp.npy_intp dims[MAX_ND]
-    cdef int d, nd = cnp.PyArray_NDIM(x)
-    cdef ptrdiff_t n, rows, i, stride
+    cdef int d, at = 0, nd = cnp.PyArray_NDIM(x)
+    cdef ptrdiff_t outer = 1, inner = 1, item = cnp.PyArray_ITEMSIZE(x), n
+    cdef const tc_place *f
     cdef const char *data
     cdef int64_t *to
-    cdef int64_t (*first)(const char *, ptrdiff_t) noexcept nogil
     cdef cnp.ndarray out
     if nd == 0:
         return np.zeros((), np.int64)
-    _mark("argmax", x, (axis,), reduced)
-    _not_empty("argmax", x, reduced)
-    if _float_kind(x) < 0 or axis != nd - 1 or not PyArray_ISCARRAY_RO(x):
-        index = np.asarray(np.argmax(x, axis=axis)).astype(np.int64)
-        return np.expand_dims(index, axis) if keepdims else index
-    for d in range(nd):
-        dims[d] = 1 if d == axis else cnp.PyArray_DIM(x, d)
-    out = cnp.PyArray_EMPTY(nd if keepdims else nd - 1, dims, cnp.NPY_INT64, 0)
+    _mark(name, x, (axis,), reduced)
+    _not_empty(name, "minimum" if which else "maximum", x, reduced)
     n = cnp.PyArray_DIM(x, axis)
-    rows = cnp.PyArray_SIZE(x) / n
-    stride = n * cnp.PyArray_ITEMSIZE(x)
-    data = <const char *>cnp.PyArray_DATA(x)
-    to = <int64_t *>cnp.PyArray_DATA(out)
-    first = tc_argmax_by[_float_kind(x)]
+    if _float_kind(x) < 0 or n > 0x7FFFFFFF:
+        return None
+    x = _contiguous(x)
+    if x is None:
+        return None
+    for d in range(nd):
+        if d < axis:
+            outer *= cnp.PyArray_DIM(x, d)
+        elif d > axis:
+            inner *= cnp.PyArray_DIM(x, d)
+        if d != axis or keepdims:
+            dims[at] = 1 if d == axis else cnp.PyArray_DIM(x, d)
+            at += 1
+    out = pool_empty(at, dims, cnp.NPY_INT64)
+    if cnp.PyArray_SIZE(out) == 0:
+        return out
+    f = &tc_place_by[_float_kind(x)][which]
+    data, to = <const char *>cnp.PyArray_DATA(x), <int64_t *>cnp.PyArray_DATA(out)
     with nogil:
-        for i in range(rows):
-            to[i] = first(data + i * stride, n)
+        tc_find(f, data, outer, n, inner, to, item, n_threads(outer * n * inner, GRAIN))
     return out
+
+
+def argmax(cnp.ndarray x not None, int axis, bint keepdims):
+    """Index of the first largest value along `axis`, of the first NaN if there is one."""
+    out = _place("argmax", 0, x, axis, keepdims)
+    return out if out is not None else np.asarray(np.argmax(x, axis=axis, keepdims=keepdims)).astype(np.int64, copy=False)
+
+
+def argmin(cnp.ndarray x not None, int axis, bint keepdims):
+    """Index of the first smallest value along `axis`, of the first NaN if there is one."""
+    out = _place("argmin", 1, x, axis, keepdims)
+    return out if out is not None else np.asarray(np.argmin(x, axis=axis, keepdims=keepdims)).astype(np.int64, copy=False)
+
+
+cdef cnp.ndarray _holds(str name, int which, cnp.ndarray x, tuple axis, bint keepdims):
+    """`all` or `any`; None where NumPy has to do it."""
+    cdef bint reduced[MAX_ND]
+    _mark(name, x, axis, reduced)
+    if cnp.PyArray_SIZE(x) == 0:
+        return None
+    if cnp.PyArray_TYPE(x) != cnp.NPY_BOOL:
+        x = np.asarray(np.not_equal(x, 0))
+    return _along(&tc_logical[which], x, reduced, keepdims)
+
+
+def all(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Whether no element over the axes of the tuple `axis` is 0."""
+    out = _holds("all", TC_ALL, x, axis, keepdims)
+    return out if out is not None else np.asarray(np.all(x, axis=axis, keepdims=keepdims))
+
+
+def any(cnp.ndarray x not None, tuple axis not None, bint keepdims):
+    """Whether an element over the axes of the tuple `axis` is not 0."""
+    out = _holds("any", TC_ANY, x, axis, keepdims)
+    return out if out is not None else np.asarray(np.any(x, axis=axis, keepdims=keepdims))
 
 
 def sum_to(cnp.ndarray x not None, tuple shape not None):
@@ -344,7 +409,7 @@ def sum_to(cnp.ndarray x not None, tuple shape not None):
         if not reduced[lead + d] and dims[d] != cnp.PyArray_DIM(x, lead + d):
             raise ValueError(f"sum_to: shape {shape} does not broadcast to the input's {(<object>x).shape}")
     if _float_kind(x) >= 0:
-        out = _apply(TC_SUM, x, reduced, nd, dims)
+        out = _apply(&tc_reduce_by[_float_kind(x)][<int>TC_SUM], x, reduced, nd, dims)
         if out is not None:
             return out
     stretched = tuple([d for d in range(lead + nd) if reduced[d]])

@@ -15,7 +15,13 @@ typedef struct {
     /* out[c] = f over r of x[r * ld + c], for rows >= 1 and cols columns */
     void (*columns)(const char *x, tc_int ld, tc_int rows, tc_int cols, char *out);
 } tc_reducer;
-enum { TC_SUM, TC_MAX, TC_REDUCERS };
+enum { TC_SUM, TC_MAX, TC_MIN, TC_REDUCERS };
+/* Places of extremes: in a run, and in every column of at most TC_NARROW. */
+typedef struct {
+    int64_t (*run)(const char *x, tc_int n);
+    /* at[c] = place over r of the extreme of x[r * ld + c] */
+    void (*columns)(const char *x, tc_int ld, tc_int rows, tc_int cols, int64_t *at);
+} tc_place;
 enum { TC_NARROW = 64 /* columns that fill vectors well */ };
 #endif
 
@@ -124,14 +130,21 @@ static void TC_FN(sum_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, 
     }
 }
 
-static void TC_FN(max_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, TC_T *restrict out) {
-    memcpy(out, x, (size_t)cols * sizeof(TC_T));
-    for (tc_int r = 1; r < rows; r++) {
-        const TC_T *p = x + r * ld;
-#pragma omp simd
-        for (tc_int c = 0; c < cols; c++) out[c] = p[c] > out[c] || p[c] != p[c] ? p[c] : out[c]; /* a NaN stays */
+/* Of two numbers the larger (smaller) one, or the second if it is NaN: of a long line a NaN stays. */
+TC_INLINE TC_T TC_FN(max_two)(TC_T a, TC_T b) { return b > a || b != b ? b : a; }
+TC_INLINE TC_T TC_FN(min_two)(TC_T a, TC_T b) { return b < a || b != b ? b : a; }
+#define TC_WIDE(name)                                                                                               \
+    static void TC_FN(name##_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, TC_T *restrict out) {        \
+        memcpy(out, x, (size_t)cols * sizeof(TC_T));                                                                \
+        for (tc_int r = 1; r < rows; r++) {                                                                         \
+            const TC_T *p = x + r * ld;                                                                             \
+            _Pragma("omp simd")                                                                                     \
+            for (tc_int c = 0; c < cols; c++) out[c] = TC_FN(name##_two)(out[c], p[c]);                             \
+        }                                                                                                           \
     }
-}
+TC_WIDE(max)
+TC_WIDE(min)
+#undef TC_WIDE
 
 /* Few columns leave vectors empty: `fold` rows that follow each other without a gap count as one wide row; its columns
  * are then reduced to the few. */
@@ -150,46 +163,74 @@ static void TC_FN(max_wide)(const TC_T *x, tc_int ld, tc_int rows, tc_int cols, 
         TC_FN(name##_wide)(wide, cols, fold, cols, out);                                                     \
     }
 TC_INLINE TC_T TC_FN(sum_two)(TC_T a, TC_T b) { return a + b; }
-TC_INLINE TC_T TC_FN(max_two)(TC_T a, TC_T b) { return b > a || b != b ? b : a; }
 TC_COLUMNS(sum)
 TC_COLUMNS(max)
+TC_COLUMNS(min)
 #undef TC_COLUMNS
 
-static TC_T TC_FN(max_of)(const TC_T *x, tc_int n) {
-    TC_T m = -INFINITY;
-    int nan = 0;
-#pragma omp simd reduction(max : m) reduction(| : nan)
-    for (tc_int i = 0; i < n; i++) {
-        m = x[i] > m ? x[i] : m;
-        nan |= x[i] != x[i];
+/* Runs of maxima and minima (`worst` is what all others beat), and their places: of the first one, or of the first NaN. */
+#define TC_EXTREME(name, worst, beats, reduction)                                                                   \
+    static TC_T TC_FN(name##_of)(const TC_T *x, tc_int n) {                                                         \
+        TC_T m = worst;                                                                                             \
+        int nan = 0;                                                                                                \
+        _Pragma(reduction)                                                                                          \
+        for (tc_int i = 0; i < n; i++) {                                                                            \
+            m = x[i] beats m ? x[i] : m;                                                                            \
+            nan |= x[i] != x[i];                                                                                    \
+        }                                                                                                           \
+        return nan ? (TC_T)NAN : m;                                                                                 \
+    }                                                                                                               \
+    static void TC_FN(name##_runs)(const char *x, tc_int count, tc_int n, char *out) {                              \
+        for (tc_int r = 0; r < count; r++) ((TC_T *)out)[r] = TC_FN(name##_of)((const TC_T *)x + r * n, n);         \
+    }                                                                                                               \
+    static int64_t TC_FN(name##_place)(const char *x_, tc_int n) {                                                  \
+        const TC_T *x = (const TC_T *)x_;                                                                           \
+        if (n < 64) { /* as many classes as most classifiers have: one pass without vectors */                      \
+            tc_int best = 0;                                                                                        \
+            for (tc_int i = 1; i < n && x[best] == x[best]; i++)                                                    \
+                best = x[i] beats x[best] || x[i] != x[i] ? i : best;                                               \
+            return best;                                                                                            \
+        }                                                                                                           \
+        const TC_T m = TC_FN(name##_of)(x, n);                                                                      \
+        for (tc_int i = 0; i < n; i += 64) {                                                                        \
+            const tc_int stop = tc_min(n, i + 64);                                                                  \
+            int found = 0;                                                                                          \
+            _Pragma("omp simd reduction(| : found)")                                                                \
+            for (tc_int k = i; k < stop; k++) found |= x[k] == m || x[k] != x[k];                                   \
+            if (found)                                                                                              \
+                for (tc_int k = i; k < stop; k++)                                                                   \
+                    if (x[k] == m || x[k] != x[k]) return k;                                                        \
+        }                                                                                                           \
+        return 0;                                                                                                   \
+    }                                                                                                               \
+    static void TC_FN(name##_places)(const char *x_, tc_int ld, tc_int rows, tc_int cols, int64_t *at) {            \
+        const TC_T *x = (const TC_T *)x_;                                                                           \
+        TC_T best[TC_NARROW];                                                                                       \
+        TC_COUNT place[TC_NARROW]; /* as wide as the numbers, so that they share vectors */                         \
+        for (tc_int c = 0; c < cols; c++) {                                                                         \
+            best[c] = x[c];                                                                                         \
+            place[c] = 0;                                                                                           \
+        }                                                                                                           \
+        for (tc_int r = 1; r < rows; r++) {                                                                         \
+            const TC_T *p = x + r * ld;                                                                             \
+            _Pragma("omp simd")                                                                                     \
+            for (tc_int c = 0; c < cols; c++) {                                                                     \
+                const int take = (p[c] beats best[c] || p[c] != p[c]) && best[c] == best[c];                        \
+                best[c] = take ? p[c] : best[c];                                                                    \
+                place[c] = take ? (TC_COUNT)r : place[c];                                                           \
+            }                                                                                                       \
+        }                                                                                                           \
+        for (tc_int c = 0; c < cols; c++) at[c] = place[c];                                                         \
     }
-    return nan ? (TC_T)NAN : m;
-}
-
-static void TC_FN(max_runs)(const char *x, tc_int count, tc_int n, char *out) {
-    for (tc_int r = 0; r < count; r++) ((TC_T *)out)[r] = TC_FN(max_of)((const TC_T *)x + r * n, n);
-}
-
-/* Place of the first maximum, or of the first NaN. */
-static int64_t TC_FN(argmax_run)(const char *x_, tc_int n) {
-    const TC_T *x = (const TC_T *)x_;
-    if (n < 64) { /* as many classes as most classifiers have: one pass without vectors */
-        tc_int best = 0;
-        for (tc_int i = 1; i < n && x[best] == x[best]; i++) best = x[i] <= x[best] ? best : i;
-        return best;
-    }
-    const TC_T m = TC_FN(max_of)(x, n);
-    for (tc_int i = 0; i < n; i += 64) {
-        const tc_int stop = tc_min(n, i + 64);
-        int found = 0;
-#pragma omp simd reduction(| : found)
-        for (tc_int k = i; k < stop; k++) found |= x[k] == m || x[k] != x[k];
-        if (found)
-            for (tc_int k = i; k < stop; k++)
-                if (x[k] == m || x[k] != x[k]) return k;
-    }
-    return 0;
-}
+#if TC_TBYTES == 4
+#define TC_COUNT int32_t
+#else
+#define TC_COUNT int64_t
+#endif
+TC_EXTREME(max, -INFINITY, >, "omp simd reduction(max : m) reduction(| : nan)")
+TC_EXTREME(min, INFINITY, <, "omp simd reduction(min : m) reduction(| : nan)")
+#undef TC_EXTREME
+#undef TC_COUNT
 
 static void TC_FN(divide)(char *x_, tc_int n, double by) {
     TC_T *x = (TC_T *)x_;
@@ -201,8 +242,9 @@ static void TC_FN(divide)(char *x_, tc_int n, double by) {
 static const tc_reducer TC_FN(tc_reducers)[TC_REDUCERS] = {
     {TC_FN(sum_runs), TC_FN(sum_columns)},
     {TC_FN(max_runs), TC_FN(max_columns)},
+    {TC_FN(min_runs), TC_FN(min_columns)},
 };
-static int64_t (*const TC_FN(tc_argmax))(const char *, tc_int) = TC_FN(argmax_run);
+static const tc_place TC_FN(tc_places)[2] = {{TC_FN(max_place), TC_FN(max_places)}, {TC_FN(min_place), TC_FN(min_places)}};
 static void (*const TC_FN(tc_divide))(char *, tc_int, double) = TC_FN(divide);
 
 #undef TC_LANES

@@ -59,31 +59,64 @@ def test_all_sets_of_axes(k, shape, dtype, layout):
         with np.errstate(invalid="ignore", divide="ignore"):
             np.testing.assert_allclose(average, want / count if count else want * NAN, rtol=rtol, atol=rtol)
         if count:
-            largest = k.max(x, axis, keepdims)
-            assert is_new(largest, x)
-            assert largest.dtype == dtype
-            np.testing.assert_array_equal(largest, by_loops(x, axis, keepdims, max, -INF))
+            for extreme, combine, start in ((k.max, max, -INF), (k.min, min, INF)):
+                found = extreme(x, axis, keepdims)
+                assert is_new(found, x)
+                assert found.dtype == dtype
+                np.testing.assert_array_equal(found, by_loops(x, axis, keepdims, combine, start))
         else:
-            with pytest.raises(ValueError, match="no elements along axis"):
-                k.max(x, axis, keepdims)
+            for extreme, wanted in ((k.max, "maximum"), (k.min, "minimum")):
+                with pytest.raises(ValueError, match=f"no elements along axis .*{wanted}"):
+                    extreme(x, axis, keepdims)
     assert np.array_equal(x, before)
 
 
-@pytest.mark.parametrize("shape", [(1,), (5,), (3, 4), (4, 1), (2, 3, 4), (3, 0), (5, 200), (2, 64, 3)], ids=str)
-def test_argmax(k, shape, dtype, layout):
+@pytest.mark.parametrize("shape", [(1,), (5,), (3, 4), (4, 1), (2, 3, 4), (3, 0), (5, 200), (2, 64, 3), (3, 5, 130)], ids=str)
+def test_argmax_and_argmin(k, shape, dtype, layout):
     x = layout(np.round(draw(shape, dtype) * 2))  # with ties
     for axis, keepdims in itertools.product(range(len(shape)), (False, True)):
         if shape[axis] == 0:
-            with pytest.raises(ValueError, match="no elements along axis"):
-                k.argmax(x, axis, keepdims)
+            for place, wanted in ((k.argmax, "maximum"), (k.argmin, "minimum")):
+                with pytest.raises(ValueError, match=f"no elements along axis .*{wanted}"):
+                    place(x, axis, keepdims)
             continue
-        rows = np.moveaxis(x, axis, -1).reshape(-1, shape[axis])
-        first = [max(range(len(row)), key=lambda i, row=row: (row[i], -i)) for row in rows.tolist()]
-        want = np.array(first, np.int64).reshape([n for d, n in enumerate(shape) if d != axis])
-        got = k.argmax(x, axis, keepdims)
-        assert got.dtype == np.int64
-        np.testing.assert_array_equal(got, np.expand_dims(want, axis) if keepdims else want)
-    assert k.argmax(np.ones((), dtype), 0, False).shape == ()
+        rows = np.moveaxis(x, axis, -1).reshape(-1, shape[axis]).tolist()
+        for place, extreme in ((k.argmax, max), (k.argmin, min)):
+            first = [row.index(extreme(row)) for row in rows]
+            want = np.array(first, np.int64).reshape([n for d, n in enumerate(shape) if d != axis])
+            got = place(x, axis, keepdims)
+            assert got.dtype == np.int64
+            np.testing.assert_array_equal(got, np.expand_dims(want, axis) if keepdims else want)
+    assert k.argmax(np.ones((), dtype), 0, False).shape == k.argmin(np.ones((), dtype), 0, False).shape == ()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (2, 3, 4), (0, 3), (5, 200), (3, 9_001)], ids=str)
+@pytest.mark.parametrize("source", ["bool", "float32", "int64"])
+def test_all_any_and_counts(k, shape, source):
+    draws = np.random.default_rng(0).random(shape)
+    for share in (0.0, 0.002, 0.3, 0.998, 1.0):
+        x = np.asarray(draws < share).astype(source)
+        for view in (x, x.T, x[..., ::-1] if shape else x):
+            held = np.asarray(view != 0)
+            for axis, keepdims in itertools.product(all_axes(view.ndim), (False, True)):
+                for got, want in ((k.all(view, axis, keepdims), held.all(axis, keepdims=keepdims)),
+                                  (k.any(view, axis, keepdims), held.any(axis, keepdims=keepdims)),
+                                  (k.sum(held, axis, keepdims), held.sum(axis, keepdims=keepdims))):
+                    assert is_new(got, view)
+                    assert got.dtype == np.asarray(want).dtype
+                    np.testing.assert_array_equal(got, want)
+
+
+def test_places_of_nan(k, dtype):
+    """The first NaN is both the largest and the smallest number."""
+    x = draw((70, 90), dtype)
+    x[3, 5], x[60, 5], x[0, 7], x[2, 7] = NAN, NAN, INF, NAN
+    for place, best, position in ((k.max, INF, k.argmax), (k.min, -INF, k.argmin)):
+        x[1, 8] = best
+        assert np.isnan(place(x, (0,), False)[[5, 7]]).all()
+        assert position(x, 0, False)[[5, 7, 8]].tolist() == [3, 2, 1]
+        assert position(x, 1, False)[[3, 60, 2, 1]].tolist() == [5, 5, 7, 8]
+        x[1, 8] = 0
 
 
 def test_nan_and_infinity(k, torch, dtype):
@@ -141,6 +174,10 @@ def test_threads(compiled, same_for_all_thread_counts, dtype):
             same_for_all_thread_counts(lambda view=view, axis=axis: compiled.sum(view, axis, False))
             same_for_all_thread_counts(lambda view=view, axis=axis: compiled.max(view, axis, True))
         same_for_all_thread_counts(lambda x=x: compiled.argmax(x, x.ndim - 1, False))
+        same_for_all_thread_counts(lambda x=x: compiled.argmin(x, 0, False))
+    x = draw((900, 700), dtype)
+    same_for_all_thread_counts(lambda: (compiled.sum(x.T, (0,), False), compiled.any(x > 3, (0,), False),
+                                        compiled.all(x > -3, (1,), False)))
 
 
 LEVEL = """
@@ -158,7 +195,9 @@ for dtype in (np.dtype("float32"), np.dtype("float64")):
         cases.test_all_sets_of_axes(k, shape, dtype, np.ascontiguousarray)
     for shape, axis in cases.LARGE[:9]:
         cases.test_large(k, shape, axis, dtype)
-    cases.test_argmax(k, (5, 200), dtype, np.ascontiguousarray)
+    for shape in ((5, 200), (3, 5, 130)):
+        cases.test_argmax_and_argmin(k, shape, dtype, np.ascontiguousarray)
+    cases.test_places_of_nan(k, dtype)
 print("passed", hashlib.sha256(k.sum(cases.draw((1000, 300), np.float32), (1,), False).tobytes()).hexdigest())
 """
 

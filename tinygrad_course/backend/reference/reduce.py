@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-KERNELS: tuple[str, ...] = ("argmax", "max", "mean", "sum", "sum_to")
+KERNELS: tuple[str, ...] = ("all", "any", "argmax", "argmin", "max", "mean", "min", "sum", "sum_to")
 
 
 def _array(value: Any) -> Array:
@@ -54,18 +54,53 @@ def max(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     return _array(np.max(x, axis=axis, keepdims=keepdims))
 
 
+def min(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Smallest value over `axis`, NaN if there is one.
+
+    Raises:
+        ValueError: there is nothing to take the minimum of.
+    """
+    for a in axis:
+        if x.shape[a] == 0:
+            raise ValueError(f"min: input {x.shape} has no elements along axis {a}, a minimum needs at least one")
+    return _array(np.min(x, axis=axis, keepdims=keepdims))
+
+
 def argmax(x: Array, axis: int, keepdims: bool) -> Array:
     """Index (int64) of the first largest value along `axis`; of the first NaN if there is one.
 
     Raises:
         ValueError: there is nothing to take the maximum of.
     """
+    return _place("argmax", "maximum", np.argmax, x, axis, keepdims)
+
+
+def argmin(x: Array, axis: int, keepdims: bool) -> Array:
+    """Index (int64) of the first smallest value along `axis`; of the first NaN if there is one.
+
+    Raises:
+        ValueError: there is nothing to take the minimum of.
+    """
+    return _place("argmin", "minimum", np.argmin, x, axis, keepdims)
+
+
+def _place(name: str, wanted: str, find: Any, x: Array, axis: int, keepdims: bool) -> Array:
     if x.ndim == 0:
         return np.zeros_like(x, dtype=np.int64)
     if x.shape[axis] == 0:
-        raise ValueError(f"argmax: input {x.shape} has no elements along axis {axis}, a maximum needs at least one")
-    index = _array(np.argmax(x, axis=axis)).astype(np.int64)
+        raise ValueError(f"{name}: input {x.shape} has no elements along axis {axis}, a {wanted} needs at least one")
+    index = _array(find(x, axis=axis)).astype(np.int64)
     return np.expand_dims(index, axis) if keepdims else index
+
+
+def all(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Whether no element over `axis` is 0."""
+    return _array(np.all(x, axis=axis, keepdims=keepdims))
+
+
+def any(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    """Whether an element over `axis` is not 0."""
+    return _array(np.any(x, axis=axis, keepdims=keepdims))
 
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:

@@ -9,28 +9,8 @@ import numpy as np
 from tinygrad_course.backend.reference.reduce import Array, _array, mean, sum
 
 KERNELS: tuple[str, ...] = (
-    "all", "any", "argmin", "cumprod", "cumsum", "logcumsumexp", "logsumexp", "min", "prod", "var", "vector_norm",
+    "cumprod", "cumsum", "logcumsumexp", "logsumexp", "prod", "var", "vector_norm",
 )
-
-
-def min(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
-    """Smallest value over `axis`, NaN if there is one."""
-    return _array(np.min(x, axis=axis, keepdims=keepdims))
-
-
-def argmin(x: Array, axis: int, keepdims: bool) -> Array:
-    """Index (int64) of the first smallest value along `axis`; of the first NaN if there is one."""
-    return _array(np.argmin(x, axis=axis, keepdims=keepdims)).astype(np.int64)
-
-
-def all(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
-    """Whether no element over `axis` is 0."""
-    return _array(np.all(x, axis=axis, keepdims=keepdims))
-
-
-def any(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
-    """Whether an element over `axis` is not 0."""
-    return _array(np.any(x, axis=axis, keepdims=keepdims))
 
 
 def prod(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
