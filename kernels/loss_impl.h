@@ -61,8 +61,7 @@ static void TC_FN(cross_entropy_grad_row)(TC_T g, const TC_T *logp, int64_t t, c
     const TC_T at_target = g * (TC_T)(1 - smoothing) * (weight ? weight[t] : 1), b = g * (TC_T)(smoothing / c);
     const TC_T a = at_target + b * weight_sum;
     TC_FN(exp_of)(logp, 0, out, c);
-#pragma omp simd
-    for (tc_int k = 0; k < c; k++) out[k] *= a;
+    TC_ALONG(k, c, TC_FN(put)(out + k, TC_FN(some)(out + k, left) * a, left));
     if (smoothing)
         for (tc_int k = 0; k < c; k++) out[k] -= weight ? b * weight[k] : b;
     out[t] -= at_target;

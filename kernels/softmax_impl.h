@@ -13,37 +13,78 @@
 #define TC_TILE 128
 #define TC_FLUSH 64
 
-/* e = exp(x - shift).  x may be e.  The tail is a whole vector, too: ten classes one by one would take five times as long. */
-TC_INLINE void TC_FN(exp_of)(const TC_T *x, TC_T shift, TC_T *e, tc_int n) {
-    enum { LANES = TC_VBYTES / TC_TBYTES };
-    const tc_int whole = n - n % LANES;
+/* The statement for whole vectors at i, and for what is left of a row of n; `left` tells some() and put() how much there is. */
+#ifndef TC_ALONG
+#define TC_ALONG(i, n, statement)                            \
+    do {                                                     \
+        tc_int i = 0;                                        \
+        for (; i + TC_VL <= (n); i += TC_VL) {               \
+            const tc_int left = TC_VL;                       \
+            statement;                                       \
+        }                                                    \
+        if (i < (n)) {                                       \
+            const tc_int left = (n) - i;                     \
+            statement;                                       \
+        }                                                    \
+    } while (0)
+#endif
+
+/* A vector from p on, or the first n < TC_VL numbers of it and zeros. */
+TC_INLINE TC_VEC TC_FN(some)(const TC_T *p, tc_int n) { return n < TC_VL ? TC_FN(tc_load_first)(p, n) : TC_FN(tc_load)(p); }
+TC_INLINE void TC_FN(put)(TC_T *p, TC_VEC v, tc_int n) {
+    if (n < TC_VL) TC_FN(tc_store_first)(p, v, n);
+    else TC_FN(tc_store)(p, v);
+}
+
+/* e = exp(x - shift).  The tail is a whole vector, too: ten classes one by one would take five times as long.  It begins before
+ * the last whole one has ended, and computes some numbers again. */
+TC_INLINE void TC_FN(exp_of)(const TC_T *x, TC_T shift, TC_T *restrict e, tc_int n) {
+    const tc_int whole = n - n % TC_VL;
 #pragma omp simd
     for (tc_int i = 0; i < whole; i++) e[i] = TC_FN(vexp)(x[i] - shift);
     if (whole == n) return;
-    TC_T tail[LANES];
-    for (tc_int i = 0; i < LANES; i++) tail[i] = whole + i < n ? x[whole + i] : shift;
+    TC_T tail[TC_VL];
+    const tc_int from = n < TC_VL ? 0 : n - TC_VL;
+    TC_FN(tc_store)(tail, TC_FN(some)(x + from, n - from) - shift);
 #pragma omp simd
-    for (tc_int i = 0; i < LANES; i++) tail[i] = TC_FN(vexp)(tail[i] - shift);
-    for (tc_int i = whole; i < n; i++) e[i] = tail[i - whole];
+    for (tc_int i = 0; i < TC_VL; i++) tail[i] = TC_FN(vexp)(tail[i]);
+    TC_FN(put)(e + from, TC_FN(tc_load)(tail), n - from);
 }
 
-TC_INLINE TC_T TC_FN(row_max)(const TC_T *x, tc_int n) {
+TC_INLINE TC_T TC_FN(row_max)(const TC_T *x, tc_int n) { /* a NaN is skipped: it comes back from exp(NaN - m) */
+    const tc_int whole = n - n % TC_VL;
     TC_T m = -INFINITY;
 #pragma omp simd reduction(max : m)
-    for (tc_int i = 0; i < n; i++) m = x[i] > m ? x[i] : m; /* a NaN is skipped: it comes back from exp(NaN - m) */
+    for (tc_int i = 0; i < whole; i++) m = x[i] > m ? x[i] : m;
+    if (n < TC_VL) {
+        for (tc_int i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+    } else if (whole < n) {
+        const TC_T *last = x + n - TC_VL;
+#pragma omp simd reduction(max : m)
+        for (tc_int i = 0; i < TC_VL; i++) m = last[i] > m ? last[i] : m;
+    }
     return m;
 }
 
 /* Sum of g * y over a block, or of g alone if y is NULL. */
 TC_INLINE TC_T TC_FN(block_dot)(const TC_T *g, const TC_T *y, tc_int n) {
-    TC_T sum = 0;
-    if (y) {
+    TC_T sum = 0, lane[TC_VL];
+    if (n % TC_VL == 0) { /* the compiler adds up the lanes better */
+        if (y) {
 #pragma omp simd reduction(+ : sum)
-        for (tc_int i = 0; i < n; i++) sum += g[i] * y[i];
-    } else {
+            for (tc_int i = 0; i < n; i++) sum += g[i] * y[i];
+        } else {
 #pragma omp simd reduction(+ : sum)
-        for (tc_int i = 0; i < n; i++) sum += g[i];
+            for (tc_int i = 0; i < n; i++) sum += g[i];
+        }
+        return sum;
     }
+    TC_VEC total = {0};
+    if (y) TC_ALONG(i, n, total += TC_FN(some)(g + i, left) * TC_FN(some)(y + i, left));
+    else TC_ALONG(i, n, total += TC_FN(some)(g + i, left));
+    TC_FN(tc_store)(lane, total);
+#pragma omp simd reduction(+ : sum)
+    for (tc_int k = 0; k < TC_VL; k++) sum += lane[k];
     return sum;
 }
 
@@ -69,27 +110,23 @@ TC_INLINE TC_T TC_FN(row_exp)(const TC_T *x, TC_T *y, tc_int n, TC_T m) {
 
 TC_INLINE void TC_FN(softmax_row)(const TC_T *x, TC_T *y, tc_int n) {
     const TC_T sum = TC_FN(row_exp)(x, y, n, TC_FN(row_max)(x, n));
-#pragma omp simd
-    for (tc_int i = 0; i < n; i++) y[i] /= sum;
+    TC_ALONG(i, n, TC_FN(put)(y + i, TC_FN(some)(y + i, left) / sum, left));
 }
 
 TC_INLINE void TC_FN(log_softmax_row)(const TC_T *x, TC_T *restrict y, tc_int n) {
     const TC_T m = TC_FN(row_max)(x, n), log_sum = TC_FN(vlog)(TC_FN(row_exp)(x, NULL, n, m));
-#pragma omp simd
-    for (tc_int i = 0; i < n; i++) y[i] = x[i] - m - log_sum;
+    TC_ALONG(i, n, TC_FN(put)(y + i, TC_FN(some)(x + i, left) - m - log_sum, left));
 }
 
 TC_INLINE void TC_FN(softmax_grad_row)(const TC_T *g, const TC_T *y, TC_T *restrict gx, tc_int n) {
     const TC_T sum = TC_FN(row_dot)(g, y, n);
-#pragma omp simd
-    for (tc_int i = 0; i < n; i++) gx[i] = y[i] * (g[i] - sum);
+    TC_ALONG(i, n, TC_FN(put)(gx + i, TC_FN(some)(y + i, left) * (TC_FN(some)(g + i, left) - sum), left));
 }
 
 TC_INLINE void TC_FN(log_softmax_grad_row)(const TC_T *g, const TC_T *y, TC_T *restrict gx, tc_int n) {
     const TC_T sum = TC_FN(row_dot)(g, NULL, n);
     TC_FN(exp_of)(y, 0, gx, n);
-#pragma omp simd
-    for (tc_int i = 0; i < n; i++) gx[i] = g[i] - gx[i] * sum;
+    TC_ALONG(i, n, TC_FN(put)(gx + i, TC_FN(some)(g + i, left) - TC_FN(some)(gx + i, left) * sum, left));
 }
 
 /* The same for `width` <= TC_TILE neighbouring columns of n numbers that are `inner` apart. */
