@@ -17,6 +17,7 @@ typedef void (*tc_cross_entropy_grad_fn)(const void *g, ptrdiff_t step, double t
                                          int64_t ignore_index, double smoothing, int threads);
 typedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, ptrdiff_t n, int threads);
 typedef void (*tc_bce_grad_fn)(const void *g, const void *x, const void *target, void *gx, ptrdiff_t n, int threads);
+typedef void (*tc_huber_fn)(const void *x, const void *target, void *loss, ptrdiff_t n, double delta, int threads);
 #define TC_BOTH(name) {TC_PER_LEVEL(name, f32), TC_PER_LEVEL(name, f64)}
 static const tc_cross_entropy_fn tc_cross_entropy[2][TC_LEVELS] = TC_BOTH(cross_entropy);
 static const tc_loss_reduce_fn tc_loss_reduce[2][TC_LEVELS] = TC_BOTH(loss_reduce);
@@ -25,3 +26,4 @@ static const tc_cross_entropy_grad_fn tc_cross_entropy_grad[2][TC_LEVELS] = TC_B
 static const tc_bce_fn tc_bce[2][TC_LEVELS] = TC_BOTH(bce);
 static const tc_bce_grad_fn tc_bce_grad[2][TC_LEVELS] = TC_BOTH(bce_grad);
 static const tc_bce_fn tc_bce_with_logits[2][TC_LEVELS] = TC_BOTH(bce_with_logits);
+static const tc_huber_fn tc_huber[2][TC_LEVELS] = TC_BOTH(huber);

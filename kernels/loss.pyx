@@ -33,6 +33,8 @@ cdef extern from "loss.h" nogil:
     ctypedef void (*tc_bce_fn)(const void *x, const void *target, void *loss, Py_ssize_t n, int threads) noexcept
     ctypedef void (*tc_bce_grad_fn)(const void *g, const void *x, const void *target, void *gx, Py_ssize_t n,
                                     int threads) noexcept
+    ctypedef void (*tc_huber_fn)(const void *x, const void *target, void *loss, Py_ssize_t n, double delta,
+                                 int threads) noexcept
     tc_cross_entropy_fn tc_cross_entropy[2][3]
     tc_loss_reduce_fn tc_loss_reduce[2][3]
     tc_loss_weight_fn tc_loss_weight[2][3]
@@ -40,8 +42,9 @@ cdef extern from "loss.h" nogil:
     tc_bce_fn tc_bce[2][3]
     tc_bce_grad_fn tc_bce_grad[2][3]
     tc_bce_fn tc_bce_with_logits[2][3]
+    tc_huber_fn tc_huber[2][3]
 
-KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits")
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits", "huber")
 
 cdef enum:
     GRAIN = 50_000      # values that are worth a thread
@@ -112,6 +115,21 @@ def bce(cnp.ndarray x, cnp.ndarray target):
 def bce_with_logits(cnp.ndarray x, cnp.ndarray target):
     """max(x, 0) - x * target + log(1 + exp(-|x|)), elementwise; x and target of one shape."""
     return _elementwise("bce_with_logits", tc_bce_with_logits[0][_level], tc_bce_with_logits[1][_level], x, target)
+
+
+def huber(cnp.ndarray x, cnp.ndarray target, double delta):
+    """c * (d - c / 2) with d = x - target and c = d limited to [-delta, delta]; x and target of one shape."""
+    cdef int kind = float_kind("huber", x)
+    if not cnp.PyArray_SAMESHAPE(x, target):
+        raise ShapeError(f"huber: x {(<object>x).shape} and target {(<object>target).shape} must have one shape")
+    x = contiguous(x)
+    target = contiguous_as(target, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray loss = empty_like(x)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    with nogil:
+        tc_huber[kind][_level](cnp.PyArray_DATA(x), cnp.PyArray_DATA(target), cnp.PyArray_DATA(loss), n, delta,
+                               n_threads(n, GRAIN))
+    return loss
 
 
 def bce_grad(cnp.ndarray g, cnp.ndarray x, cnp.ndarray target):

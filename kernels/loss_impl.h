@@ -121,6 +121,22 @@ static void TC_FN(bce_grad)(const void *g_, const void *x_, const void *target_,
     }
 }
 
+/* c (d - c / 2) with d = x - t and c = d limited to [-delta, delta], element by element. */
+static void TC_FN(huber)(const void *x_, const void *target_, void *loss_, tc_int n, double delta_, int threads) {
+    enum { BLOCK = 4096 };
+    const TC_T *x = x_, *target = target_, delta = (TC_T)delta_;
+    TC_T *restrict loss = loss_;
+    TC_PARALLEL_FOR(threads)
+    for (tc_int begin = 0; begin < n; begin += BLOCK) {
+        const tc_int end = tc_min(n, begin + BLOCK);
+#pragma omp simd
+        for (tc_int i = begin; i < end; i++) {
+            const TC_T d = x[i] - target[i], least = -delta > d ? -delta : d, c = delta < least ? delta : least;
+            loss[i] = c * (d - (TC_T)0.5 * c);
+        }
+    }
+}
+
 /* max(x, 0) - x t + log(1 + exp(-|x|)), element by element, in blocks of a fixed size. */
 static void TC_FN(bce_with_logits)(const void *x_, const void *target_, void *loss_, tc_int n, int threads) {
     enum { BLOCK = 512 };

@@ -149,6 +149,8 @@ def test_a_class_that_does_not_exist_is_an_index_error(k, wrong, dtype):
 
 
 def test_wrong_shapes_are_refused(compiled):
+    with pytest.raises(ShapeError, match=r"huber: x \(2,\) and target \(3,\) must have one shape"):
+        compiled.huber(np.ones(2), np.ones(3), 1.0)
     x = np.zeros((2, 3))
     with pytest.raises(ShapeError, match=r"\(2, 3\) and \(3,\)"):
         compiled.cross_entropy(x, np.zeros(3, np.int64), None, IGNORE, 0.0)
@@ -224,6 +226,18 @@ def test_bce_of_nan_is_nan(k, dtype):
     assert np.isnan(k.bce(half, nan)).all()
     assert np.isnan(k.bce_grad(half, nan, half)).all()
     assert np.isnan(k.bce_grad(nan, half, half)).all()
+
+
+def test_huber(k, torch, layout, dtype):
+    rng = np.random.default_rng(0)
+    for shape, delta in (((3, 50), 1.0), ((3, 5), 0.3), ((60, 2000), 2.5)):
+        x, target = (layout((2 * rng.standard_normal(shape)).astype(dtype)) for _ in range(2))
+        want = torch.nn.functional.huber_loss(torch.tensor(x.copy()), torch.tensor(target.copy()), "none", delta)
+        got = k.huber(x, target, delta)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want.numpy(), rtol=2e-6 if dtype == np.float32 else 1e-14, atol=1e-7)
+    special = np.array([np.inf, -np.inf, np.nan, 3.0], dtype)
+    np.testing.assert_array_equal(k.huber(special, np.zeros(4, dtype), 1.0), np.array([np.inf, np.inf, np.nan, 2.5], dtype))
 
 
 def test_bce_with_logits_keeps_small_losses(k, dtype):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinygrad_course.backend.reference.softmax import log_softmax
 
-KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits")
+KERNELS = ("cross_entropy", "cross_entropy_grad", "bce", "bce_grad", "bce_with_logits", "huber")
 
 Array = NDArray[Any]
 
@@ -106,6 +106,16 @@ def bce_with_logits(x: Array, target: Array) -> Array:
     """
     loss = np.maximum(x, 0) - x * target + np.log1p(np.exp(-np.abs(x)))
     return np.asarray(loss, dtype=x.dtype, like=x)
+
+
+def huber(x: Array, target: Array, delta: float) -> Array:
+    """Square near 0, straight beyond:  c * (d - c / 2)  with d = x - target and c = d limited to +-delta, per element.
+
+    x and target have one shape."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        d = x - target
+        c = np.minimum(np.maximum(d, -delta), delta)
+        return np.asarray(c * (d - 0.5 * c), dtype=x.dtype, like=x)
 
 
 def _classes(target: Array, n_classes: int, ignore_index: int) -> tuple[Array, Array]:
