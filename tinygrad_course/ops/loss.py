@@ -305,7 +305,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
     if weight is not None and weight.array.dtype != input.array.dtype:
         raise DTypeError(f"nll_loss: the weight is {weight.array.dtype}, the input {input.array.dtype}; use "
                          "weight.to(input.dtype)")
-    _check_classes("nll_loss", target, input.array.shape[1], ignore_index)
+    if _check_classes("nll_loss", target, input.array.shape[1], ignore_index) == target.array.size:
+        return _nll_of_all(input, target, weight, shape, reduction)
     valid = ne(target, ignore_index)
     safe = where(valid, target, 0)
     picked = neg(reshape(gather(input, 1, unsqueeze(safe, 1)), target.array.shape))
@@ -315,6 +316,17 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
     loss = mul(where(valid, picked, 0.0), factor)  # where first: an ignored -inf must not become nan
     if reduction == "mean":
         return div(sum(loss), sum(factor))
+    return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
+
+
+def _nll_of_all(x: Any, target: Any, weight: Any, shape: Shape | None, reduction: str) -> Any:
+    """nll_loss where no class is ignored, which is the rule: no masks."""
+    loss = neg(reshape(gather(x, 1, unsqueeze(target, 1)), target.array.shape))
+    if weight is not None:
+        factor = gather(weight, 0, target)
+        loss = mul(loss, factor)
+        if reduction == "mean":
+            return div(sum(loss), sum(factor))
     return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
 
 
@@ -430,9 +442,12 @@ def _check_weight(op: str, weight: Any, classes: int) -> None:
                          f"{weight.array.shape}")
 
 
-def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> None:
+def _check_classes(op: str, target: Any, classes: int, ignore_index: int) -> Any:
+    """How many samples count."""
     array = target.array
-    if count_classes(array, classes, ignore_index) < 0:
+    used = count_classes(array, classes, ignore_index)
+    if used < 0:
         wrong = (array != ignore_index) & ((array < 0) | (array >= classes))
         raise IndexError(f"{op}: target {int(array[wrong][0])} is not a class: the input has {classes} classes, so targets "
                          f"are 0..{classes - 1} (or ignore_index={ignore_index})")
+    return used
