@@ -9,8 +9,8 @@ Design:
 * Arguments are `cnp.ndarray`, checked with three macros: a memoryview costs 85 ns per argument.
 * Outputs are fresh C-contiguous arrays, from the pool once they are large enough.
 * An output element depends on its operands only, not on its position, so threads cannot change a result.
-* `pow` with one exponent of 2, 3, 0.5, 1 or -1 is products, a root, a copy or a division, as in torch and (but 3) NumPy
-  (so pow(-inf, 0.5) is NaN where C99 says inf); otherwise float32 is computed in vectors, float64 by libm.
+* `pow` with one exponent of 2, 3, 1, -1, -2, 0.5 or -0.5 is products, a copy, divisions or roots, as in torch (so
+  pow(-inf, 0.5) is NaN where C99 says inf); otherwise float32 is computed in vectors, float64 by libm.
 """
 
 cimport numpy as cnp
@@ -45,8 +45,8 @@ cdef extern from "elementwise.h" nogil:
         TC_ADD, TC_SUB, TC_MUL, TC_DIV, TC_POW, TC_MAXIMUM, TC_MINIMUM, TC_TANH_GRAD, TC_SIGMOID_GRAD, TC_RELU_GRAD
         TC_EQ, TC_NE, TC_LT, TC_LE, TC_GT, TC_GE
         TC_NEG, TC_ABS, TC_SIGN, TC_SQRT, TC_EXP, TC_LOG, TC_TANH, TC_SIGMOID, TC_RELU
-        TC_COPY, TC_SQUARE, TC_RECIPROCAL, TC_LOGICAL_NOT
-        TC_WHERE
+        TC_COPY, TC_SQUARE, TC_CUBE, TC_RECIPROCAL, TC_RSQRT, TC_RECIPROCAL_SQUARE, TC_LOGICAL_NOT
+        TC_WHERE, TC_CLAMP
         TC_MAX_ND
     const tc_loop *tc_chosen[2]
     int tc_choose_loops()
@@ -294,10 +294,14 @@ def pow(cnp.ndarray x not None, cnp.ndarray y not None):
             which = TC_COPY
         elif e == -1:
             which = TC_RECIPROCAL
+        elif e == 3:
+            which = TC_CUBE
+        elif e == -0.5:
+            which = TC_RSQRT
+        elif e == -2:
+            which = TC_RECIPROCAL_SQUARE
         if which >= 0:
             return _unary("pow", which, x, False, LIGHT)
-        if e == 3:
-            return mul(mul(x, x), x)
     z = _binary("pow", TC_POW, x, y, False, HEAVY)
     return z if z is not None else _ufunc(np.power, (x, y))
 
@@ -440,22 +444,33 @@ def ge(cnp.ndarray x not None, cnp.ndarray y not None):
 # ---- selection and conversion
 
 
-def where(cnp.ndarray cond not None, cnp.ndarray x not None, cnp.ndarray y not None):
-    """z = x where cond (bool) holds, else y."""
-    cdef int kind = _float_kind(x)
+cdef inline cnp.ndarray _three(str name, int which, cnp.ndarray a, cnp.ndarray x, cnp.ndarray y):
+    """A loop of three operands; x is a float array, y of its type."""
+    cdef tc_loop loop = tc_chosen[_float_kind(x)][which]
     cdef const char *inputs[3]
     cdef cnp.ndarray z
-    if kind < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or cnp.PyArray_TYPE(cond) != cnp.NPY_BOOL:
-        return np.asarray(np.where(cond, x, y))
-    if (cnp.PyArray_SIZE(x) < 2 * LIGHT and same_dims(x, y) and same_dims(x, cond)
-            and PyArray_ISCARRAY_RO(x) and PyArray_ISCARRAY_RO(y) and PyArray_ISCARRAY_RO(cond)):
+    if (size_of(x) < 2 * LIGHT and same_dims(x, y) and same_dims(x, a) and PyArray_ISCARRAY_RO(x) and PyArray_ISCARRAY_RO(y)
+            and PyArray_ISCARRAY_RO(a)):
         z = _new(x, cnp.PyArray_TYPE(x))
-        inputs[0] = <const char *>cnp.PyArray_DATA(cond)
+        inputs[0] = <const char *>cnp.PyArray_DATA(a)
         inputs[1] = <const char *>cnp.PyArray_DATA(x)
         inputs[2] = <const char *>cnp.PyArray_DATA(y)
-        tc_chosen[kind][<int>TC_WHERE](inputs, <char *>cnp.PyArray_DATA(z), cnp.PyArray_SIZE(x), 0)
+        loop(inputs, <char *>cnp.PyArray_DATA(z), size_of(x), 0)
         return z
-    return _walk("where", tc_chosen[kind][<int>TC_WHERE], 3, cond, x, y, cnp.PyArray_TYPE(x), LIGHT)
+    return _walk(name, loop, 3, a, x, y, cnp.PyArray_TYPE(x), LIGHT)
+
+
+def where(cnp.ndarray cond not None, cnp.ndarray x not None, cnp.ndarray y not None):
+    """z = x where cond (bool) holds, else y."""
+    if _float_kind(x) < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or cnp.PyArray_TYPE(cond) != cnp.NPY_BOOL:
+        return np.asarray(np.where(cond, x, y))
+    return _three("where", TC_WHERE, cond, x, y)
+
+
+cdef cnp.ndarray clamped(cnp.ndarray x, cnp.ndarray low, cnp.ndarray high):
+    if _float_kind(x) < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(low) or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(high):
+        return None
+    return _three("clamp", TC_CLAMP, x, low, high)
 
 
 def cast(cnp.ndarray x not None, object dtype):

@@ -9,7 +9,6 @@ Design:
   All else - broadcasting, integers, float16 - is called as a ufunc, as in the NumPy body.
 * erf is vectorised C of our own (special_impl.h).  erfc, erfinv, lgamma and digamma are rarer: computed in float64, number by
   number (functions.h), and rounded once; threads share the work.
-* clamp between two numbers is three straight lines.
 * glu has a pass of its own: as separate ops its backward writes its input's size four times.
 """
 
@@ -18,12 +17,11 @@ from libc.stddef cimport ptrdiff_t
 
 from tinygrad_course.kernels.arrays cimport same_dims, size_of
 from tinygrad_course.kernels.door cimport chosen_level, contiguous, contiguous_as, empty_like, float_kind
+from tinygrad_course.kernels.elementwise cimport clamped
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
 import numpy as np
-
-from tinygrad_course.kernels.activation import piecewise_linear
 
 cnp.import_array()
 
@@ -192,24 +190,10 @@ def digamma(cnp.ndarray x not None):
     return _slow("digamma", TC_DIGAMMA, x)
 
 
-cdef double _number(cnp.ndarray x) noexcept:
-    """The value of an array of one."""
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32:
-        return (<float *>cnp.PyArray_DATA(x))[0]
-    return (<double *>cnp.PyArray_DATA(x))[0]
-
-
 def clamp(cnp.ndarray x not None, cnp.ndarray low not None, cnp.ndarray high not None):
     """y = min(max(x, low), high); NaN wins, and `high` where the bounds cross."""
-    cdef int kind = cnp.PyArray_TYPE(x)
-    cdef double least, most
-    if ((kind == cnp.NPY_FLOAT32 or kind == cnp.NPY_FLOAT64) and cnp.PyArray_NDIM(low) == 0 and cnp.PyArray_NDIM(high) == 0
-            and cnp.PyArray_TYPE(low) == kind and cnp.PyArray_TYPE(high) == kind and PyArray_ISCARRAY_RO(low)
-            and PyArray_ISCARRAY_RO(high)):
-        least, most = _number(low), _number(high)
-        if least <= most:
-            return piecewise_linear(x, least, most, ((0.0, least), (1.0, -0.0), (0.0, most)))  # + -0.0 keeps the sign of zero
-    return np.asarray(np.minimum(np.maximum(x, low), high))
+    y = clamped(x, low, high)
+    return y if y is not None else np.asarray(np.minimum(np.maximum(x, low), high))
 
 
 cdef cnp.ndarray _gate(str name, cnp.ndarray x, cnp.ndarray g, int axis):
