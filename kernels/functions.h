@@ -21,6 +21,12 @@ static void tc_erf(int level, ptrdiff_t item, const char *x, char *y, ptrdiff_t 
                    tc_min(TC_FUNCTION_PIECE, n - t * TC_FUNCTION_PIECE)));
 }
 
+static void tc_erfc(int level, const float *x, float *y, ptrdiff_t n, int threads) {
+    const tc_special_loops *f = tc_specials_by[0][level];
+    TC_EACH(threads, t, tc_ceil_div(n, TC_FUNCTION_PIECE),
+            f->erfc(x + t * TC_FUNCTION_PIECE, y + t * TC_FUNCTION_PIECE, tc_min(TC_FUNCTION_PIECE, n - t * TC_FUNCTION_PIECE)));
+}
+
 /* Rows [row, stop) of x (rows, 2, run): halves a and b; y (rows, run), or with g of that shape the gradient in x's shape. */
 static void tc_gate_rows(const tc_special_loops *f, ptrdiff_t bytes, const char *x, const char *g, char *y, ptrdiff_t row,
                          ptrdiff_t stop, ptrdiff_t run) {

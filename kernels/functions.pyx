@@ -7,8 +7,8 @@ Design:
   pool's memory.  A result does not depend on where its number stands, so threads cannot change a bit.
 * That way is for one array, arrays of one shape, or a number on one side, contiguous (a single strided array is copied).
   All else - broadcasting, integers, float16 - is called as a ufunc, as in the NumPy body.
-* erf is vectorised C of our own (special_impl.h).  erfc, erfinv, lgamma and digamma are rarer: computed in float64, number by
-  number (functions.h), and rounded once; threads share the work.
+* erf, and erfc of float32, are vectorised C of our own (special_impl.h).  erfinv, lgamma and digamma are rarer: computed in
+  float64, number by number (functions.h), and rounded once; threads share the work.
 * glu has a pass of its own: as separate ops its backward writes its input's size four times.
 """
 
@@ -32,6 +32,7 @@ cdef extern from "functions.h" nogil:
     ctypedef void (*tc_ufunc_loop)(char **operands, ptrdiff_t *count, ptrdiff_t *steps, void *data) noexcept nogil
     enum:
         TC_LGAMMA, TC_DIGAMMA, TC_ERFC, TC_ERFINV
+    void tc_erfc(int level, const float *x, float *y, ptrdiff_t n, int threads)
     void tc_erf(int level, ptrdiff_t item, const char *x, char *y, ptrdiff_t n, int threads)
     void tc_gate(int level, ptrdiff_t item, const char *x, const char *g, char *y, ptrdiff_t rows, ptrdiff_t run, int threads)
     void tc_ufunc(tc_ufunc_loop loop, void *data, int count, char **operands, const ptrdiff_t *steps, ptrdiff_t n,
@@ -172,7 +173,15 @@ cdef cnp.ndarray _slow(str name, int which, cnp.ndarray x):
 
 def erfc(cnp.ndarray x not None):
     """y = 1 - erf x, accurate for large x."""
-    return _slow("erfc", TC_ERFC, x)
+    cdef cnp.ndarray y
+    cdef ptrdiff_t n = size_of(x)
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT32:
+        return _slow("erfc", TC_ERFC, x)
+    x = contiguous(x)
+    y = empty_like(x)
+    with nogil:
+        tc_erfc(_level, <const float *>cnp.PyArray_DATA(x), <float *>cnp.PyArray_DATA(y), n, n_threads(n, HEAVY))
+    return y
 
 
 def erfinv(cnp.ndarray x not None):

@@ -68,7 +68,7 @@ def test_values_are_those_of_the_body(name, dtype):
 
 @pytest.mark.parametrize("name", [*OWN, "clamp", "sin", "log1p", "isnan", "atan2", "fmax"])  # the others share their code
 def test_threads(name, dtype, same_for_all_thread_counts):
-    count = {"erf": 80_001}.get(name, 9_001 if name in OWN else 280_001)
+    count = {"erf": 80_001, "erfc": 80_001}.get(name, 9_001 if name in OWN else 280_001)
     values = np.random.default_rng(0).uniform(-0.999, 3.0, count).astype(dtype)
     args = problems(name, values)[0]
     same_for_all_thread_counts(lambda: (getattr(functions(), name)(*args),))
@@ -127,6 +127,11 @@ for dtype, bound in ((np.float32, 1.5), (np.float64, 4.5)):
     assert error.max() < bound, (dtype, error.max())
     special = np.array([np.inf, -np.inf, -0.0, np.nan], dtype)
     assert functions.erf(special).tobytes() == np.array([1, -1, -0.0, np.nan], dtype).tobytes()
+values = np.concatenate([x, np.linspace(7, 11, 4001)]).astype(np.float32)  # to the smallest numbers and to 0
+exact = sp.erfc(values.astype(np.float64))
+error = np.abs(functions.erfc(values) - exact) / np.spacing(np.abs(exact).astype(np.float32))
+assert error.max() < 0.65, error.max()
+np.testing.assert_array_equal(functions.erfc(np.float32([np.inf, -np.inf, 1e30, np.nan])), np.float32([0, 2, 0, np.nan]))
 """
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TINYGRAD_COURSE_ISA": level}, capture_output=True,
                           text=True)
