@@ -227,9 +227,21 @@ static TC_T TC_FN(avg_border)(const TC_T *x, const tc_pool *p, tc_int r, tc_int 
 
 /* Mean of a run of numbers: a window that spans whole rows, as in global pooling. */
 TC_INLINE TC_T TC_FN(avg_run)(const TC_T *x, tc_int n, TC_T divisor) {
-    TC_T sum = 0;
+    TC_VEC even = {0}, odd = {0};
+    tc_int i = 0;
+    for (; i + 2 * TC_VL <= n; i += 2 * TC_VL) {
+        even += TC_FN(tc_load)(x + i);
+        odd += TC_FN(tc_load)(x + i + TC_VL);
+    }
+    if (i + TC_VL <= n) {
+        even += TC_FN(tc_load)(x + i);
+        i += TC_VL;
+    }
+    if (i < n) odd += TC_FN(tc_load_first)(x + i, n - i); /* one by one the 49 of a 7 x 7 plane wait for each other */
+    TC_T lane[TC_VL], sum = 0;
+    TC_FN(tc_store)(lane, even + odd);
 #pragma omp simd reduction(+ : sum)
-    for (tc_int i = 0; i < n; i++) sum += x[i];
+    for (int k = 0; k < TC_VL; k++) sum += lane[k];
     return sum / divisor;
 }
 
