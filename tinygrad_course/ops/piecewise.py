@@ -2,6 +2,7 @@
 
 Where a function has a corner, its slope there is the one that PyTorch takes."""
 
+import functools
 import math
 from typing import Any
 
@@ -189,16 +190,16 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     return overwrite(input, "hardswish_", hardswish) if inplace else unary(Hardswish, floating(input))
 
 
-def _outside(x: Any, lambd: float) -> tuple[float, float]:
-    """The numbers of x's type next to -lambd and lambd, on the outside: the borders belong to the middle."""
-    dtype = x.array.dtype.type
+@functools.lru_cache(maxsize=64)  # finding them takes longer than a small layer
+def _outside(dtype: Any, lambd: float) -> tuple[float, float]:
+    """The numbers of a type next to -lambd and lambd, on the outside: the borders belong to the middle."""
     return float(np.nextafter(dtype(-lambd), dtype(-math.inf))), float(np.nextafter(dtype(lambd), dtype(math.inf)))
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     """x, but 0 where -lambd <= x <= lambd."""
     x = floating(input)
-    low, high = _outside(x, lambd)
+    low, high = _outside(x.array.dtype.type, lambd)
     return apply(PiecewiseLinear, (x,), (low, high, (_SAME, _ZERO, _SAME)))
 
 
@@ -207,7 +208,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must not be negative, got {lambd}")
     x = floating(input)
-    low, high = _outside(x, lambd)
+    low, high = _outside(x.array.dtype.type, lambd)
     return apply(PiecewiseLinear, (x,), (low, high, ((1.0, float(lambd)), _ZERO, (1.0, -float(lambd)))))
 
 
