@@ -17,7 +17,8 @@ enum {
     TC_GEMM_ROWS = 196,     /* of A in the second cache */
     TC_GEMM_COLS = 512,     /* of C per task, at most */
     TC_GEMM_LARGE = 1 << 26, /* multiplications and numbers of C from which on packing more often does not matter */
-    TC_GEMM_WIDE = 1 << 16
+    TC_GEMM_WIDE = 1 << 16,
+    TC_GEMM_FAR = 1 << 21   /* bytes of C that do not stay in the second cache */
 };
 
 #define TC_IMPL "gemm_impl.h"

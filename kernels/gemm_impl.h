@@ -12,7 +12,9 @@
  *
  * Packing.  The tile broadcasts numbers of A and loads vectors of B.  A is read where it lies if its rows are contiguous
  * (or its columns, if there are few panels).  B is copied to panels, transposed on the way if need be.  Tasks pack for
- * themselves: letting all pack together first was slower, by a barrier and by cold caches.
+ * themselves: letting all pack together first was slower, by a barrier and by cold caches.  Where rows of B are contiguous
+ * the tiles of the first block of rows read them in place and leave the copy for the other blocks, which costs no time of
+ * its own.
  *
  * Turning.  C' = B' A' is the same product with the parts exchanged, at the price of transposing the tiles of C.  In
  * x w' (the forward pass of a layer) a small batch x is then packed in place of the large w, and with a few columns the
@@ -47,6 +49,8 @@ typedef struct {
     tc_int joined;                    /* parts into which the terms are joined; `terms` if k is sliced */
     tc_int chunk;                     /* row blocks */
     int a_in_place, b_in_place;
+    int b_copied, one_panel;          /* B: by the first block of rows; to one place, as no other chunk will read it */
+    int c_far;                        /* C does not stay in the second cache, and the sum is short */
     tc_int a_room;                    /* numbers of scratch for packed A */
 } TC_PLAN;
 
@@ -160,6 +164,15 @@ static void TC_FN(gemm_pack_a)(const TC_PLAN *q, const TC_ROW_CUT *cut, tc_int f
         }
 }
 
+/* Call up the lines of a tile of C: they come while the sums are taken. */
+TC_INLINE void TC_FN(gemm_call_up)(const TC_PLAN *q, tc_int m, tc_int n, const TC_T *c) {
+    tc_int lines = q->turned ? n : m, last = ((q->turned ? m : n) - 1) * TC_TBYTES;
+    for (tc_int at = 0; lines > 0; lines--, at += q->p->c_row * TC_TBYTES) {
+        tc_prefetch(c, at);
+        tc_prefetch(c, at + last);
+    }
+}
+
 static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
     const TC_PLAN *q = (const TC_PLAN *)plan;
     const tc_gemm_problem *p = q->p;
@@ -182,14 +195,15 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
         tc_int k0 = tc_cut(p->k, q->slices, slice), k = tc_cut(p->k, q->slices, slice + 1) - k0, all = terms * k;
         const TC_T *a_part = a + term * p->a_term + k0 * p->a_col, *b_part = b + term * p->b_term + k0 * p->b_row;
         int add = p->add || part > 0;
-        for (tc_int t = 0; t < terms && !q->b_in_place; t++)
+        for (tc_int t = 0; t < terms && !q->b_in_place && !q->b_copied; t++)
             TC_FN(gemm_pack_b)(q, k, all, left, right, b_part + t * p->b_term, packed_b + t * k * TC_NR);
         for (tc_int first = 0; first < cut.blocks; first += q->chunk) {
             tc_int last = tc_min(cut.blocks, first + q->chunk), top = TC_FN(gemm_block)(&cut, first);
             if (!q->a_in_place) TC_FN(gemm_pack_a)(q, &cut, first, last, k, a_part, packed_a);
             for (tc_int panel = panel0; panel < panel1; panel++) {
                 tc_int j0 = panel * TC_NR, n = tc_min(TC_NR, p->n - j0), nv = n > TC_VL ? 2 : 1, ldb = TC_NR;
-                const TC_T *rows = packed_b + (j0 - left) * all;
+                TC_T *panel_b = packed_b + (q->one_panel ? 0 : (j0 - left) * all), *copy = NULL;
+                const TC_T *rows = panel_b;
                 TC_PIECE piece = TC_FN(gemm_piece)(q, j0, j0 + n), to_next;
                 int whole = !q->turned && n % TC_VL == 0 && piece.n == n;
                 if (q->b_in_place) {
@@ -200,6 +214,10 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
                         rows = packed_b;
                         ldb = TC_NR;
                     }
+                }
+                if (q->b_copied && first == 0) {
+                    if (n == TC_NR && piece.n == n) copy = panel_b;
+                    else TC_FN(gemm_pack_panel)(q, k, j0, j0 + n, b_part, panel_b);
                 }
                 if (bias && !q->row_bias && n % TC_VL) memcpy(edge_bias, bias + j0, sizeof(TC_T) * (size_t)n);
                 for (tc_int block = first, i0 = top, m; block < last; block++, i0 += m) {
@@ -212,10 +230,15 @@ static void TC_FN(gemm_task)(const void *plan, tc_int task, void *scratch) {
                         else out.col_bias = n % TC_VL ? edge_bias : bias + j0;
                     }
                     const TC_T *from = q->a_in_place ? a_part + i0 * p->a_row : packed_a + (i0 - top) * all;
+                    if (q->c_far) TC_FN(gemm_call_up)(q, m, n, to);
+                    const TC_T *now = copy ? b_part + piece.b : rows;
+                    tc_int pitch = copy ? p->b_row : ldb;
+                    out.copy = copy;
+                    copy = NULL; /* the other blocks read the copy */
                     if (q->a_in_place && p->a_col == 1)
-                        TC_FN(tile_runs)[nv - 1][m - 1](terms, p->a_term, k, from, p->a_row, rows, ldb, &out);
+                        TC_FN(tile_runs)[nv - 1][m - 1](terms, p->a_term, k, from, p->a_row, now, pitch, &out);
                     else
-                        TC_FN(tile_down)[nv - 1][m - 1](all, from, q->a_in_place ? p->a_col : m, rows, ldb, &out);
+                        TC_FN(tile_down)[nv - 1][m - 1](all, from, q->a_in_place ? p->a_col : m, now, pitch, &out);
                     if (whole) continue;
                     TC_FN(gemm_store)(m, piece.n, aside, to, p->c_row, add, q->turned);
                     for (tc_int at = piece.n; at < n; at += to_next.n) {
@@ -504,10 +527,15 @@ static int TC_FN(gemm)(const tc_gemm_problem *problem, int threads) {
      * hang on the shape alone, not on the threads as a_in_place may, for the order of the sum hangs on it. */
     q.joined = p->a_col == 1 && !shared_places ? tc_ceil_div(q.terms, tc_max(1, longest / tc_max(1, p->k))) : q.terms;
     q.b_in_place = p->b_col == 1 && q.row_blocks == 1 && q.joined == q.terms;
+    q.b_copied = p->b_col == 1 && !q.b_in_place && q.joined == q.terms;
     q.chunk = tc_min(tc_ceil_div(tc_ceil_div(p->m, q.row_groups), TC_MR), tc_max(1, TC_GEMM_ROWS / TC_MR));
+    /* With a short sum, writing a large C takes as long: its rows are written from left to right, and called up before. */
+    q.c_far = p->k <= TC_GEMM_SHORT && p->m * p->n * TC_TBYTES >= TC_GEMM_FAR;
+    if (q.c_far) q.chunk = 1;
+    q.one_panel = q.b_copied && q.chunk * q.row_groups >= q.row_blocks;
     tc_int k = tc_ceil_div(p->k, q.slices) * tc_ceil_div(q.terms, q.joined);
     q.a_room = q.a_in_place ? 0 : (q.chunk * TC_MR * k + TC_VL + 63) / 64 * 64;
-    tc_int b_room = k * TC_NR * (q.b_in_place ? 1 : group_panels);
+    tc_int b_room = k * TC_NR * (q.b_in_place || q.one_panel ? 1 : group_panels);
     return tc_run(TC_FN(gemm_task), &q, batch * q.row_groups * q.panel_groups,
                   sizeof(TC_T) * (size_t)(q.a_room + b_room + TC_VL), threads);
 }

@@ -23,6 +23,7 @@
  */
 #ifndef TC_ISA_H
 #define TC_ISA_H
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "gemm_types.h"
@@ -40,6 +41,10 @@ TC_INLINE tc_int tc_max(tc_int a, tc_int b) { return a > b ? a : b; }
 TC_INLINE tc_int tc_ceil_div(tc_int a, tc_int b) { return (a + b - 1) / b; }
 /* Cut [0, n) into `parts` pieces whose sizes differ by at most 1: where piece i begins. */
 TC_INLINE tc_int tc_cut(tc_int n, tc_int parts, tc_int i) { return n * i / parts; }
+/* Call up a line of memory that lies `bytes` behind p; an address outside of all buffers does no harm, and is no pointer. */
+TC_INLINE void tc_prefetch(const void *p, tc_int bytes) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)bytes), 0, 2);
+}
 
 #define TC_CAT3_(a, b, c) a##_##b##_##c
 #define TC_CAT3(a, b, c) TC_CAT3_(a, b, c)

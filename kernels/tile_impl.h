@@ -21,7 +21,8 @@
  * reading: so cutting the output into other tiles never changes a bit.
  *
  * The result goes to c (row pitch ldc): added to what is there if `add`, else plus the biases that are not NULL
- * (row_bias[i], col_bias[j]).  Reads and writes exactly m x nv * TC_VL numbers of c, never beyond.
+ * (row_bias[i], col_bias[j]).  Reads and writes exactly m x nv * TC_VL numbers of c, never beyond.  tile_runs (of one run)
+ * and tile_down, where TC_COPIES, write the rows of B to `copy`, unless that is NULL, as a panel of TC_NR columns.
  */
 
 #define TC_TILE_V 4
@@ -35,6 +36,7 @@ typedef struct {
     tc_int ldc;
     int add;
     const TC_T *row_bias, *col_bias;
+    TC_T *copy;
 } TC_TILE_OUT;
 
 TC_INLINE void TC_FN(tile_finish)(int m, int nv, TC_VEC acc[TC_MR][TC_TILE_V], const TC_TILE_OUT *out) {
@@ -149,18 +151,30 @@ TC_INLINE void TC_FN(tile_lanes_body)(int m, int nv, int k_is_item, TC_TILE_LANE
     }
 }
 
+/* A step of a tile whose rows of B may be copied on the way: two stores beside so many FMAs cost nothing, and the next
+ * panel, which will be read from far away as well, is called up. */
+#define TC_COPY_ROW                                            \
+    if (copies) {                                              \
+        TC_UNROLL                                              \
+        for (int j = 0; j < nv; j++) {                         \
+            TC_STORE(copy + j * TC_VL, row[j]);                \
+            tc_prefetch(b, (nv + j) * TC_VBYTES);              \
+        }                                                      \
+        copy += TC_NR;                                         \
+    }
+
 /* Fourteen row pointers do not fit into the registers; x86 adds 0, 1 or 2 times the pitch to a pointer for nothing. */
-TC_INLINE void TC_FN(tile_runs_body)(int m, int nv, tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda,
-                                     const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {
+TC_INLINE void TC_FN(tile_runs_sum)(int m, int nv, int copies, tc_int runs, tc_int a_skip, tc_int k, const TC_T *a,
+                                    tc_int lda, const TC_T *b, tc_int ldb, TC_VEC acc[TC_MR][TC_TILE_V], TC_T *copy) {
     const TC_T *third[(TC_MR + 2) / 3];
     TC_UNROLL
     for (int i = 0; i < m; i += 3) third[i / 3] = a + i * lda;
-    TC_CLEAR(m, nv)
     for (tc_int at = 0; runs > 0; runs--, at += a_skip) {
         for (tc_int p = at; p < at + k; p++, b += ldb) {
             TC_VEC row[2];
             TC_UNROLL
             for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+            TC_COPY_ROW
             TC_UNROLL
             for (int i = 0; i < m; i++) {
                 const TC_T *line = third[i / 3] + i % 3 * lda;
@@ -169,24 +183,32 @@ TC_INLINE void TC_FN(tile_runs_body)(int m, int nv, tc_int runs, tc_int a_skip, 
             }
         }
     }
+}
+
+TC_INLINE void TC_FN(tile_runs_body)(int m, int nv, tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda,
+                                     const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {
+    TC_CLEAR(m, nv)
+    TC_FN(tile_runs_sum)(m, nv, 0, runs, a_skip, k, a, lda, b, ldb, acc, NULL);
     TC_FN(tile_finish)(m, nv, acc, out);
 }
 
-TC_INLINE void TC_FN(tile_down_body)(int m, int nv, tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
-                                     const TC_TILE_OUT *out) {
-    TC_CLEAR(m, nv)
+TC_INLINE void TC_FN(tile_down_sum)(int m, int nv, int copies, tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,
+                                    TC_VEC acc[TC_MR][TC_TILE_V], TC_T *copy) {
     for (; k > 0; k--, a += lda, b += ldb) {
         TC_VEC row[2];
         TC_UNROLL
         for (int j = 0; j < nv; j++) row[j] = TC_LOAD(b + j * TC_VL);
+        TC_COPY_ROW
         TC_UNROLL
         for (int i = 0; i < m; i++) {
             TC_UNROLL
             for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
         }
     }
-    TC_FN(tile_finish)(m, nv, acc, out);
 }
+#undef TC_COPY_ROW
+
+#define TC_COPIES(m, nv) ((nv) == 2 && 2 * (m) > TC_MR)
 
 /* ---- one function per (m, nv), and the tables */
 typedef void (*TC_FN(tc_tile_panels))(tc_int k, const TC_T *a, const TC_T *b, tc_int ldb, const TC_TILE_OUT *out);
@@ -278,11 +300,18 @@ static const TC_FN(tc_tile_matrix) TC_FN(tile_across)[2][TC_MR] = {{TC_EACH_M(TC
 #define TC_DEFINE(m, nv)                                                                                           \
     static void TC_TILE_NAME(tile_runs, m, nv)(tc_int runs, tc_int a_skip, tc_int k, const TC_T *a, tc_int lda,     \
                                                const TC_T *b, tc_int ldb, const TC_TILE_OUT *out) {                \
-        TC_FN(tile_runs_body)(m, nv, runs, a_skip, k, a, lda, b, ldb, out);                                        \
+        TC_CLEAR(m, nv)                                                                                            \
+        if (TC_COPIES(m, nv) && out->copy)                                                                         \
+            TC_FN(tile_runs_sum)(m, nv, 1, 1, 0, k, a, lda, b, ldb, acc, out->copy);                               \
+        else TC_FN(tile_runs_sum)(m, nv, 0, runs, a_skip, k, a, lda, b, ldb, acc, NULL);                           \
+        TC_FN(tile_finish)(m, nv, acc, out);                                                                       \
     }                                                                                                              \
     static void TC_TILE_NAME(tile_down, m, nv)(tc_int k, const TC_T *a, tc_int lda, const TC_T *b, tc_int ldb,      \
                                                const TC_TILE_OUT *out) {                                           \
-        TC_FN(tile_down_body)(m, nv, k, a, lda, b, ldb, out);                                                      \
+        TC_CLEAR(m, nv)                                                                                            \
+        if (TC_COPIES(m, nv) && out->copy) TC_FN(tile_down_sum)(m, nv, 1, k, a, lda, b, ldb, acc, out->copy);      \
+        else TC_FN(tile_down_sum)(m, nv, 0, k, a, lda, b, ldb, acc, NULL);                                         \
+        TC_FN(tile_finish)(m, nv, acc, out);                                                                       \
     }
 TC_EACH_M(TC_DEFINE, 1)
 TC_EACH_M(TC_DEFINE, 2)
