@@ -27,10 +27,11 @@ cnp.import_array()
 cdef extern from "rnn_types.h" nogil:
     ctypedef struct tc_rnn:
         int kind, reverse
-        Py_ssize_t steps, batch, units, padded
+        Py_ssize_t steps, batch, units, padded, outputs, padded_outputs
         const Py_ssize_t *size
         const Py_ssize_t *first
         const void *weight
+        const void *projection
         const void *bias
         const void *h0
         const void *c0
@@ -42,6 +43,7 @@ cdef extern from "rnn_types.h" nogil:
         const void *gh
         const void *gc
         void *sums
+        void *gh_rows
         void *gh0
         void *gc0
     const int TC_LSTM
@@ -49,6 +51,7 @@ cdef extern from "rnn_types.h" nogil:
     const int tc_rnn_gates[]
     const int tc_rnn_work[]
     const int tc_rnn_sums[]
+    Py_ssize_t tc_rnn_work_pitch(const tc_rnn *p)
 
 cdef extern from "rnn.h" nogil:
     ctypedef int (*tc_rnn_function)(const tc_rnn *p, int threads) noexcept nogil
@@ -106,7 +109,7 @@ cdef class _Layer:
     cdef Py_ssize_t item, inputs, rows, gates, groups
     cdef cnp.ndarray size, first, group, different, input
 
-    def __init__(self, str op, cnp.ndarray x, cnp.ndarray h0, cnp.ndarray w_ih, cnp.ndarray w_hh, str kind,
+    def __init__(self, str op, cnp.ndarray x, cnp.ndarray h0, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray w_hr, str kind,
                  cnp.ndarray sizes, bint reverse):
         cdef Py_ssize_t lanes, t, rows = 0
         cdef Py_ssize_t *first
@@ -117,11 +120,15 @@ cdef class _Layer:
         self.p.kind, self.p.reverse = KINDS[kind], reverse
         self.gates = tc_rnn_gates[self.p.kind]
         self.rows, self.inputs = x.shape[0], x.shape[1]
-        self.p.units = w_hh.shape[1]
-        if (<object>w_hh).shape != (self.gates * self.p.units, self.p.units) or (
+        self.p.outputs = w_hh.shape[1]
+        self.p.units = self.p.outputs if w_hr is None else w_hr.shape[1]
+        self.p.projection = _data(w_hr)
+        if (<object>w_hh).shape != (self.gates * self.p.units, self.p.outputs) or (
                 (<object>w_ih).shape != (self.gates * self.p.units, self.inputs)):
             raise ValueError(f"{op}: weights {(<object>w_ih).shape} and {(<object>w_hh).shape} do not fit x "
                              f"{(<object>x).shape} and {kind}")
+        if w_hr is not None and (self.p.kind != TC_LSTM or w_hr.shape[0] != self.p.outputs):
+            raise ValueError(f"{op}: the projection {(<object>w_hr).shape} does not fit {(<object>w_hh).shape} and {kind}")
         self.size = contiguous_as(sizes, cnp.NPY_INTP)
         self.p.steps = self.size.shape[0]
         self.p.batch = h0.shape[0]
@@ -134,10 +141,11 @@ cdef class _Layer:
             rows += self.p.size[t]
             fits = fits and 0 <= self.p.size[t] <= (self.p.size[t - 1] if t else self.p.batch)
         if not fits or self.p.steps == 0 or self.p.size[0] != self.p.batch or rows != self.rows or (
-                (<object>h0).shape != (self.p.batch, self.p.units)):
+                (<object>h0).shape != (self.p.batch, self.p.outputs)):
             raise ValueError(f"{op}: x {(<object>x).shape}, h0 {(<object>h0).shape} and sizes {sizes} do not fit")
         lanes = tc_vector[_level] // self.item
         self.p.padded = (self.p.units + lanes - 1) // lanes * lanes
+        self.p.padded_outputs = (self.p.outputs + lanes - 1) // lanes * lanes
 
     cdef int find_repeats(self, cnp.ndarray x) except -1:
         """Set groups and group, and the `different` rows of x; groups = 0 if less than half of the rows are repetitions."""
@@ -162,7 +170,7 @@ cdef class _Layer:
         return 0
 
     cdef int run(self, tc_rnn_function function) except -1:
-        cdef Py_ssize_t work = 2 * self.rows * self.gates * self.p.units * self.p.units
+        cdef Py_ssize_t work = 2 * self.rows * self.gates * self.p.units * self.p.outputs
         cdef int failed
         with nogil:
             failed = function(&self.p, n_threads(work, GRAIN))
@@ -193,7 +201,7 @@ cdef class _Layer:
         cdef char *to = <char *>self.p.work
         memset(&q, 0, sizeof(q))
         q.m, q.k = self.rows, self.inputs
-        q.c_row = tc_rnn_work[self.p.kind] * self.p.padded
+        q.c_row = tc_rnn_work_pitch(&self.p)
         self.find_repeats(x)
         if self.groups:
             x, q.m, q.c_row = self.different, self.groups, self.gates * self.p.padded
@@ -255,14 +263,32 @@ cdef class _Layer:
     cdef int recurrent_gradient(self, void *gw, Py_ssize_t slot, Py_ssize_t gates, cnp.ndarray y, cnp.ndarray h0,
                                 cnp.ndarray before) except -1:
         """gw = sums^T h(t-1).  before: h(t-1) per row, or None if all sequences are equally long."""
-        cdef Py_ssize_t units = self.p.units, batch = self.p.batch, rest = self.rows - self.p.batch
+        cdef Py_ssize_t width = self.p.outputs, batch = self.p.batch, rest = self.rows - self.p.batch
         if before is not None:
-            return self.weight_gradient(gw, self.p.sums, slot, gates, 0, self.rows, cnp.PyArray_DATA(before), units, False)
-        self.weight_gradient(gw, self.p.sums, slot, gates, rest if self.p.reverse else 0, batch, cnp.PyArray_DATA(h0), units,
+            return self.weight_gradient(gw, self.p.sums, slot, gates, 0, self.rows, cnp.PyArray_DATA(before), width, False)
+        self.weight_gradient(gw, self.p.sums, slot, gates, rest if self.p.reverse else 0, batch, cnp.PyArray_DATA(h0), width,
                              False)
         if rest:
             self.weight_gradient(gw, self.p.sums, slot, gates, 0 if self.p.reverse else batch, rest,
-                                 _at(cnp.PyArray_DATA(y), batch * units if self.p.reverse else 0, self.item), units, True)
+                                 _at(cnp.PyArray_DATA(y), batch * width if self.p.reverse else 0, self.item), width, True)
+        return 0
+
+    cdef int projection_gradient(self, void *gw) except -1:
+        """gw = gh^T r, with the gradient of every h and r = o tanh(c), which forward left in work"""
+        cdef tc_gemm_problem q
+        cdef Py_ssize_t start, block, n_blocks = max(1, (self.rows + SUM_ROWS - 1) // SUM_ROWS)
+        memset(&q, 0, sizeof(q))
+        q.m, q.n = self.p.outputs, self.p.units
+        q.a_row, q.a_col = 1, self.p.outputs
+        q.b_row, q.b_col = tc_rnn_work_pitch(&self.p), 1
+        q.c, q.c_row = gw, self.p.units
+        for block in range(n_blocks):
+            start = self.rows * block // n_blocks
+            q.k = self.rows * (block + 1) // n_blocks - start
+            q.a = _at(self.p.gh_rows, start * self.p.outputs, self.item)
+            q.b = _at(self.p.work, start * q.b_row + tc_rnn_work[TC_LSTM] * self.p.padded, self.item)
+            q.add = block > 0
+            self.product(&q)
         return 0
 
     cdef cnp.ndarray group_sums(self, cnp.ndarray sums):
@@ -279,42 +305,43 @@ cdef class _Layer:
 
     cdef cnp.ndarray before(self, cnp.ndarray y, cnp.ndarray h0):
         """h(t-1) for every row, if the sequences are not equally long."""
-        cdef Py_ssize_t t, b, other, units = self.p.units
+        cdef Py_ssize_t t, b, other, width = self.p.outputs
         cdef char *to
         if self.p.size[self.p.steps - 1] == self.p.batch:
             return None
-        cdef cnp.ndarray out = _new(self.rows, units, y)
+        cdef cnp.ndarray out = _new(self.rows, width, y)
         to = <char *>cnp.PyArray_DATA(out)
         for t in range(self.p.steps):
             other = t + 1 if self.p.reverse else t - 1
             for b in range(self.p.size[t]):
                 if 0 <= other < self.p.steps and b < self.p.size[other]:
-                    memcpy(to, _at(cnp.PyArray_DATA(y), (self.p.first[other] + b) * units, self.item), units * self.item)
+                    memcpy(to, _at(cnp.PyArray_DATA(y), (self.p.first[other] + b) * width, self.item), width * self.item)
                 else:
-                    memcpy(to, _at(cnp.PyArray_DATA(h0), b * units, self.item), units * self.item)
-                to += units * self.item
+                    memcpy(to, _at(cnp.PyArray_DATA(h0), b * width, self.item), width * self.item)
+                to += width * self.item
         return out
 
-    cdef cnp.ndarray last(self, cnp.ndarray rows, Py_ssize_t at, Py_ssize_t pitch):
-        """What each sequence ends with: `units` numbers from `at` on of its last row, rows being `pitch` apart."""
-        cdef Py_ssize_t b, t = self.p.steps - 1, units = self.p.units
-        cdef cnp.ndarray out = _new(self.p.batch, units, rows)
+    cdef cnp.ndarray last(self, cnp.ndarray rows, Py_ssize_t at, Py_ssize_t width, Py_ssize_t pitch):
+        """What each sequence ends with: `width` numbers from `at` on of its last row, rows being `pitch` apart."""
+        cdef Py_ssize_t b, t = self.p.steps - 1
+        cdef cnp.ndarray out = _new(self.p.batch, width, rows)
         for b in range(self.p.batch):
             while not self.p.reverse and self.p.size[t] <= b:
                 t -= 1
             if self.p.reverse:
                 t = 0
-            memcpy(_at(cnp.PyArray_DATA(out), b * units, self.item),
-                   _at(cnp.PyArray_DATA(rows), (self.p.first[t] + b) * pitch + at, self.item), units * self.item)
+            memcpy(_at(cnp.PyArray_DATA(out), b * width, self.item),
+                   _at(cnp.PyArray_DATA(rows), (self.p.first[t] + b) * pitch + at, self.item), width * self.item)
         return out
 
 
 def rnn_forward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0, cnp.ndarray w_ih not None,
                 cnp.ndarray w_hh not None, cnp.ndarray b_ih, cnp.ndarray b_hh, str kind, cnp.ndarray sizes not None,
-                bint reverse):
+                bint reverse, cnp.ndarray w_hr=None):
     """(y, last h, last c or None, what backward needs) of one layer in one direction."""
-    cdef _Layer layer = _Layer("rnn_forward", x, h0, w_ih, w_hh, kind, sizes, reverse)
-    cdef Py_ssize_t units = layer.p.units, pitch = tc_rnn_work[layer.p.kind] * layer.p.padded
+    w_hr = _like(x, w_hr)
+    cdef _Layer layer = _Layer("rnn_forward", x, h0, w_ih, w_hh, w_hr, kind, sizes, reverse)
+    cdef Py_ssize_t units = layer.p.units, outputs = layer.p.outputs, pitch = tc_rnn_work_pitch(&layer.p)
     cdef cnp.ndarray y, work, bias = None
     x, h0, c0 = _like(x, x), _like(x, h0), _like(x, c0)
     w_ih, w_hh, b_ih, b_hh = _like(x, w_ih), _like(x, w_hh), _like(x, b_ih), _like(x, b_hh)
@@ -325,44 +352,49 @@ def rnn_forward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0,
             layer.p.bias = _at(cnp.PyArray_DATA(b_hh), 2 * units, layer.item)
         else:
             bias = b_ih + b_hh
-    y = _new(layer.rows, units, x)
+    y = _new(layer.rows, outputs, x)
     work = _new(layer.rows, pitch, x)
     layer.p.weight, layer.p.h0, layer.p.c0 = _data(w_hh), _data(h0), _data(c0)
     layer.p.work, layer.p.y = cnp.PyArray_DATA(work), cnp.PyArray_DATA(y)
     layer.input_gates(x, w_ih, bias)
     layer.run(tc_rnn_forward[layer.type][_level])
-    return (y, layer.last(y, 0, units),
-            layer.last(work, 4 * layer.p.padded, pitch) if layer.p.kind == TC_LSTM else None, work)
+    return (y, layer.last(y, 0, outputs, outputs),
+            layer.last(work, 4 * layer.p.padded, units, pitch) if layer.p.kind == TC_LSTM else None, work)
 
 
 def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0, cnp.ndarray w_ih not None,
                  cnp.ndarray w_hh not None, cnp.ndarray y not None, cnp.ndarray work not None, cnp.ndarray gy,
                  cnp.ndarray gh, cnp.ndarray gc, str kind, cnp.ndarray sizes not None, bint reverse, bint wants_x,
-                 bint wants_bias):
-    """Gradients (x, h0, c0, w_ih, w_hh, b_ih, b_hh) from those of y, last h and last c, any of which may be None."""
-    cdef _Layer layer = _Layer("rnn_backward", x, h0, w_ih, w_hh, kind, sizes, reverse)
-    cdef Py_ssize_t units = layer.p.units, gates = layer.gates, slots = tc_rnn_sums[layer.p.kind]
-    cdef Py_ssize_t slot = slots - gates
-    cdef cnp.ndarray gx = None, gc0 = None, gb_ih = None, gb_hh = None, gh0, gw_ih, gw_hh, before, totals
+                 bint wants_bias, cnp.ndarray w_hr=None):
+    """Gradients (x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr) from those of y, last h and last c, any of which may be None."""
+    w_hr = _like(x, w_hr)
+    cdef _Layer layer = _Layer("rnn_backward", x, h0, w_ih, w_hh, w_hr, kind, sizes, reverse)
+    cdef Py_ssize_t units = layer.p.units, outputs = layer.p.outputs, gates = layer.gates
+    cdef Py_ssize_t slots = tc_rnn_sums[layer.p.kind], slot = slots - gates
+    cdef cnp.ndarray gx = None, gc0 = None, gb_ih = None, gb_hh = None, gw_hr = None, gh0, gw_ih, gw_hh
+    cdef cnp.ndarray gh_rows, before, totals
     cdef cnp.ndarray sums, of_x     # gradients of the gates' sums per row, and per different row of x
     x, h0, c0, y, work = _like(x, x), _like(x, h0), _like(x, c0), _like(x, y), _like(x, work)
     w_ih, w_hh, gy, gh, gc = _like(x, w_ih), _like(x, w_hh), _like(x, gy), _like(x, gh), _like(x, gc)
-    if work.shape[1] != tc_rnn_work[layer.p.kind] * layer.p.padded:
+    if work.shape[1] != tc_rnn_work_pitch(&layer.p):
         raise ValueError(f"rnn_backward: work {(<object>work).shape} was not made by this rnn_forward")
     of_x = sums = _new(layer.rows, slots * layer.p.padded, x)
-    gh0 = _new(layer.p.batch, units, x)
+    gh0 = _new(layer.p.batch, outputs, x)
     if layer.p.kind == TC_LSTM:
         gc0 = _new(layer.p.batch, units, x)
         layer.p.gc0 = cnp.PyArray_DATA(gc0)
     layer.p.weight, layer.p.h0, layer.p.c0 = _data(w_hh), _data(h0), _data(c0)
     layer.p.work, layer.p.y, layer.p.sums = cnp.PyArray_DATA(work), cnp.PyArray_DATA(y), cnp.PyArray_DATA(sums)
     layer.p.gy, layer.p.gh, layer.p.gc, layer.p.gh0 = _data(gy), _data(gh), _data(gc), cnp.PyArray_DATA(gh0)
+    if w_hr is not None:
+        gh_rows = _new(layer.rows, outputs, x)
+        layer.p.gh_rows = cnp.PyArray_DATA(gh_rows)
     layer.run(tc_rnn_backward[layer.type][_level])
     if wants_x:
         gx = _new(layer.rows, layer.inputs, x)
         layer.input_gradient(gx, w_ih)
     gw_ih = _new(gates * units, layer.inputs, x)
-    gw_hh = _new(gates * units, units, x)
+    gw_hh = _new(gates * units, outputs, x)
     layer.find_repeats(x)
     if layer.groups:
         x, of_x = layer.different, layer.group_sums(sums)
@@ -374,6 +406,9 @@ def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0
         layer.recurrent_gradient(_at(cnp.PyArray_DATA(gw_hh), 2 * units * units, layer.item), 0, 1, y, h0, before)
     else:
         layer.recurrent_gradient(cnp.PyArray_DATA(gw_hh), 0, gates, y, h0, before)
+    if w_hr is not None:
+        gw_hr = _new(outputs, units, x)
+        layer.projection_gradient(cnp.PyArray_DATA(gw_hr))
     if wants_bias:
         totals = _new(slots, layer.p.padded, x)
         with nogil:
@@ -382,4 +417,4 @@ def rnn_backward(cnp.ndarray x not None, cnp.ndarray h0 not None, cnp.ndarray c0
                                                n_threads(of_x.shape[0] * slots * layer.p.padded, SUM_GRAIN))
         gb_ih = totals[slot:, :units].reshape(-1)
         gb_hh = np.concatenate([totals[1, :units], totals[2, :units], totals[0, :units]]) if slot else gb_ih.copy()
-    return gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh
+    return gx, gh0, gc0, gw_ih, gw_hh, gb_ih, gb_hh, gw_hr

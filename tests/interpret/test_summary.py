@@ -98,6 +98,7 @@ LAYERS = {  # layer: (shape of the input, multiply-adds, parameters)
     "rnn": (nn.RNN(3, 4), (7, 2, 3), 14 * 4 * (3 + 4), 4 * 9),
     "gru": (nn.GRU(3, 4, num_layers=2), (7, 2, 3), 14 * 12 * (7 + 8), 12 * 9 + 12 * 10),
     "lstm": (nn.LSTM(3, 4, bidirectional=True), (7, 2, 3), 2 * 14 * 16 * 7, 2 * 16 * 9),
+    "projected lstm": (nn.LSTM(3, 4, proj_size=2), (7, 2, 3), 14 * (16 * 5 + 8), 16 * 7 + 8),
     "lstm cell": (nn.LSTMCell(3, 4), (2, 3), 2 * 16 * 7, 16 * 9),
     "batch norm": (nn.BatchNorm2d(3), (2, 3, 4, 4), 96, 6),
     "group norm": (nn.GroupNorm(2, 4), (2, 4, 3, 3), 3 * 72, 8),

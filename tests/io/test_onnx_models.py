@@ -108,6 +108,12 @@ def test_recurrent_with_states() -> None:
     check(relu, normal(7, 2, 5))
 
 
+def test_lstm_with_a_projection() -> None:
+    model = nn.LSTM(5, 6, 2, proj_size=3, bidirectional=True, bias=False)
+    check(model, normal(4, 2, 5), others=((normal(4, 3, 5),),), dynamic_axes={"input": {1: "batch"}})
+    check(nn.LSTM(5, 6, proj_size=3), normal(1, 2, 5), others=((normal(1, 3, 5),),), dynamic_axes={"input": {1: "batch"}})
+
+
 def test_transformer() -> None:
     layer = nn.TransformerEncoderLayer(12, 3, 20, batch_first=True)
     check(layer, normal(2, 5, 12), others=((normal(3, 5, 12),),))

@@ -1,6 +1,7 @@
 """Recurrent kernels: against step-by-step formulas in float64 and PyTorch, for all sizes, layouts and thread counts."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -44,9 +45,10 @@ def draw(kind, units, inputs, steps, dtype, seed=0):
 def run(k, kind, arrays, gs, steps, reverse=False, wants_x=True, bias=True):
     """Outputs and gradients."""
     steps = np.array(steps)
-    given = arrays if bias else (*arrays[:5], None, None)
-    y, h, c, work = k.rnn_forward(*given, kind, steps, reverse)
-    gradients = k.rnn_backward(*arrays[:5], y, work, *gs, kind, steps, reverse, wants_x, bias)
+    w_hr = arrays[7] if len(arrays) > 7 else None
+    biases = arrays[5:7] if bias else (None, None)
+    y, h, c, work = k.rnn_forward(*arrays[:5], *biases, kind, steps, reverse, w_hr)
+    gradients = k.rnn_backward(*arrays[:5], y, work, *gs, kind, steps, reverse, wants_x, bias, w_hr)
     return [y, h, c, *gradients]
 
 
@@ -78,6 +80,70 @@ def test_values_and_gradients(k, kind, case, reverse, dtype):
         assert a is None or a.tobytes() == b.tobytes()
 
 
+def project(arrays, gs, outputs):
+    """`draw` of an lstm, with a projection to `outputs` numbers."""
+    rng, units, dtype = np.random.default_rng(3), arrays[1].shape[1], arrays[0].dtype
+
+    def some(*shape, scale=1.0):
+        return rng.uniform(-scale, scale, shape).astype(dtype)
+
+    w_hh = some(4 * units, outputs, scale=1 / np.sqrt(outputs))
+    rows, batch = len(gs[0]), len(gs[1])
+    return (
+        (arrays[0], some(batch, outputs), *arrays[2:4], w_hh, *arrays[5:], some(outputs, units, scale=1 / np.sqrt(units))),
+        (some(rows, outputs), some(batch, outputs), gs[2]),
+    )
+
+
+# narrower than a vector and not, more outputs than units, early ends; weights that are shared out, on each side
+PROJECTED = [
+    (5, 2, 3, [6, 6, 3, 1]), (33, 7, 17, [5] * 4), (128, 9, 32, [32] * 4), (7, 3, 40, [4, 2]), (600, 6, 130, [17, 17, 2]),
+    (70, 5, 3, [0, 0]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROJECTED, ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_projections(k, case, reverse, dtype):
+    units, inputs, outputs, steps = case
+    arrays, gs = project(*draw("lstm", units, inputs, steps, dtype), outputs)
+    wanted = run(formulas, "lstm", wide(arrays), wide(gs), steps, reverse)
+    for number, (a, b) in enumerate(zip(run(k, "lstm", arrays, gs, steps, reverse), wanted, strict=True)):
+        assert a is None or a.dtype == dtype
+        near(a, b, 2e-6 if dtype == np.float32 else 1e-13, f"result {number}")
+    with np.errstate(invalid="ignore"):
+        no_gy = run(k, "lstm", arrays, (None, *gs[1:]), steps, reverse)
+    for a, b in zip(no_gy, run(formulas, "lstm", wide(arrays), (None, *wide(gs)[1:]), steps, reverse), strict=True):
+        near(a, b, 2e-6 if dtype == np.float32 else 1e-13, "without gy")
+
+
+@pytest.mark.parametrize("case", [(96, 33, 20, [19, 19, 8, 3]), (610, 30, 120, [9] * 3)], ids=str)
+def test_thread_counts_of_projections(compiled, same_for_all_thread_counts, case, dtype):
+    units, inputs, outputs, steps = case
+    arrays, gs = project(*draw("lstm", units, inputs, steps, dtype), outputs)
+    for reverse in (False, True):
+        same_for_all_thread_counts(
+            lambda reverse=reverse: [a for a in run(compiled, "lstm", arrays, gs, steps, reverse) if a is not None]
+        )
+
+
+def test_a_projection_is_as_exact_as_pytorch(compiled, torch):
+    """Distance from float64, over a long sequence."""
+    steps, units = [8] * 60, 64
+    arrays, gs = project(*draw("lstm", units, 32, steps, np.float32), 24)
+    x, h, c, *weights = (torch.tensor(a, requires_grad=True) for a in arrays)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+        y = torch.lstm(x.reshape(60, 8, 32), (h[None], c[None]), weights, True, 1, 0.0, True, False, False)
+    y[0].backward(torch.tensor(gs[0].reshape(60, 8, 24)))
+    ours = run(compiled, "lstm", arrays, (gs[0], None, None), steps)
+    wanted = run(formulas, "lstm", wide(arrays), (wide(gs)[0], None, None), steps)
+    for number, its in ((0, y[0].detach().reshape(-1, 24)), *((3 + at, p.grad) for at, p in ((0, x), (4, weights[1]),
+                                                                                          (7, weights[4])))):
+        mine, exact = ours[number], wanted[number]
+        assert np.abs(mine - exact).max() <= 2 * np.abs(its.numpy() - exact).max() + 1e-7
+
+
 @kinds
 def test_what_is_not_given_counts_as_zero(k, kind, dtype):
     arrays, gs = draw(kind, 9, 4, [3, 3], dtype)
@@ -92,7 +158,7 @@ def test_what_is_not_given_counts_as_zero(k, kind, dtype):
         near(a, b, 1e-15, kind)
     plain = (*arrays[:5], *(np.zeros_like(b) for b in arrays[5:]))
     for a, b in zip(
-        run(k, kind, arrays, gs, [3, 3], bias=False)[:-2], run(k, kind, plain, gs, [3, 3])[:-2], strict=True
+        run(k, kind, arrays, gs, [3, 3], bias=False)[:8], run(k, kind, plain, gs, [3, 3])[:8], strict=True
     ):
         near(a, b, 1e-6 if dtype == np.float32 else 1e-14, kind)
     assert run(k, kind, arrays, gs, [3, 3], wants_x=False)[3] is None
@@ -211,6 +277,9 @@ def test_what_does_not_fit_is_refused(compiled):
         run(compiled, "lstm", arrays, gs, [1, 2])
     with pytest.raises(ValueError, match="do not fit"):
         run(compiled, "gru", arrays, gs, [2, 2])
+    projected, its = project(arrays, gs, 3)
+    with pytest.raises(ValueError, match=r"projection \(2, 4\) does not fit \(16, 3\)"):
+        run(compiled, "lstm", (*projected[:7], np.ones((2, 4), np.float32)), its, [2, 2])
     with pytest.raises(TypeError, match="float32 or float64"):
         run(compiled, "lstm", tuple(a.astype(int) for a in arrays), gs, [2, 2])
 

@@ -21,15 +21,18 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-def cell(kind: str, x: Array, h: Array, c: Any, w: Array, u: Array, b: Any, d: Any) -> tuple[Array, Any]:
+def cell(
+    kind: str, x: Array, h: Array, c: Any, w: Array, u: Array, b: Any, d: Any, r: Any = None
+) -> tuple[Array, Any]:
     """One step, as the formulas of torch.nn say it."""
     s, sh = x @ w.T + (0 if b is None else b), h @ u.T + (0 if d is None else d)
-    n = h.shape[1]
+    n = u.shape[0] // GATES[kind]
     s, sh = ([v[:, g * n : (g + 1) * n] for g in range(GATES[kind])] for v in (s, sh))
     if kind == "lstm":
         i, f, g, o = (a + b for a, b in zip(s, sh, strict=True))
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        return sigmoid(o) * np.tanh(c), c
+        h = sigmoid(o) * np.tanh(c)
+        return h if r is None else h @ r.T, c
     if kind == "gru":
         r, z = sigmoid(s[0] + sh[0]), sigmoid(s[1] + sh[1])
         return (1 - z) * np.tanh(s[2] + r * sh[2]) + z * h, None
@@ -79,14 +82,26 @@ def samples(kind: str) -> tuple[Any, ...]:
         states = ((batch, n),) * (2 if kind == "lstm" else 1)
         biases = ((g * n,), (g * n,)) if bias else (None, None)
         out.append(S(x, *states, (g * n, x[-1]), (g * n, n), *biases, note=f"{x}{how}", **how))
-    return tuple(out)
+    return (*out, *projected()) if kind == "lstm" else tuple(out)
+
+
+def projected() -> tuple[Any, ...]:
+    """An LSTM of 3 units whose h has 2 numbers."""
+    return tuple(
+        S(x, (batch, 2), (batch, 3), (12, x[-1]), (12, 2), *biases, (2, 3), note=f"projected {x}{how}", **how)
+        for x, batch, biases, how in (
+            ((2, 2, 2), 2, ((12,), (12,)), {}),
+            ((4, 1), 2, (None, None), {"sizes": (2, 1, 1), "reverse": True}),
+        )
+    )
 
 
 def large(kind: str) -> tuple[Any, ...]:
     """Weights that fit into a cache, and weights that are shared out."""
     g = GATES[kind]
     states = 2 if kind == "lstm" else 1
-    return tuple(
+    more = (S((3, 9, 20), (9, 40), (9, 130), (520, 20), (520, 40), (520,), (520,), (40, 130), note="projected"),)
+    return (more if kind == "lstm" else ()) + tuple(
         S((t, b, 20), *((b, n),) * states, (g * n, 20), (g * n, n), (g * n,), (g * n,), note=f"{n}")
         for t, b, n in ((6, 24, 130), (2, 5, 610))
     )
@@ -101,7 +116,7 @@ def torch_layer(kind: str) -> Any:
         states, weights = rest[: kind == "lstm"], rest[kind == "lstm" :]
         hx = [v[None] for v in (h, *states)]
         flat = [w for w in weights if w is not None]
-        biases = len(flat) == 4
+        biases = len(flat) >= 4
         if sizes is not None:
             x = torch.nn.utils.rnn.PackedSequence(x, torch.tensor(sizes))
         if reverse:  # one of two directions, the other one without meaning
@@ -240,6 +255,17 @@ def test_an_input_that_depends_on_another_keeps_its_own_second_derivative() -> N
         results.append([v.detach().numpy() for v in (*first, *second)])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_projections_that_do_not_fit_are_refused() -> None:
+    def run(h: Any, w_hh: Any, w_hr: Any) -> Any:
+        return layer("lstm", tgc.ones(4, 2, 3), tgc.ones(*h), tgc.ones(2, 5), (tgc.ones(20, 3), tgc.ones(*w_hh), None, None,
+                                                                               tgc.ones(*w_hr)))
+
+    with pytest.raises(ShapeError, match=r"w_hh \(4 H, P\) and w_hr \(P, H\), got \(20, 3\), \(20, 2\) and \(5, 2\)"):
+        run((2, 2), (20, 2), (5, 2))
+    with pytest.raises(ShapeError, match=r"initial h must be \(batch, P\) = \(2, 2\), got \(2, 5\)"):
+        run((2, 5), (20, 2), (2, 5))
 
 
 def test_an_output_that_was_changed_is_noticed() -> None:

@@ -48,8 +48,8 @@ def _attention(args: Any, shapes: Any, size: int) -> int:
 
 def _recurrent(args: Any, shapes: Any, size: int) -> int:
     x = shapes[0]
-    w_ih, w_hh = shapes[3:5] if args[0] == "lstm" else shapes[2:4]
-    return math.prod(x[:-1]) * (math.prod(w_ih) + math.prod(w_hh))
+    weights = (*shapes[3:5], shapes[7]) if args[0] == "lstm" else shapes[2:4]
+    return math.prod(x[:-1]) * sum(math.prod(w) for w in weights if w is not None)
 
 
 _COUNTS: dict[str, Callable[[Any, Any, int], int]] = {

@@ -54,7 +54,7 @@ class Rnn(Op):
 
     @staticmethod
     def backward(ctx: Node, gy: Any, gh: Any) -> Any:
-        gx, gh0, _, *weights = _backward(ctx, gy, gh, None)
+        gx, gh0, _, *weights, _ = _backward(ctx, gy, gh, None)
         return gx, gh0, *weights
 
 
@@ -71,49 +71,51 @@ class Gru(Op):
 
 
 class Lstm(Op):
-    """i, f, o = sigmoid(W x + b + U h + c) each, g = tanh(...), c' = f c + i g, h' = o tanh(c').
+    """i, f, o = sigmoid(W x + b + U h + c) each, g = tanh(...), c' = f c + i g, h' = o tanh(c'), or w_hr times that.
 
-    Rows of the weights: i, f, g, o  ->  all h (T, batch, H), the last h and the last c.  Hochreiter and Schmidhuber
-    (1997), Long short-term memory; with forget gates: Gers, Schmidhuber and Cummins (2000)."""
+    Rows of the weights: i, f, g, o  ->  all h (T, batch, H), the last h and the last c.  With w_hr (P, H) h has P numbers.
+    Hochreiter and Schmidhuber (1997), Long short-term memory; with forget gates: Gers, Schmidhuber and Cummins (2000);
+    with projections: Sak, Senior and Beaufays (2014), arXiv:1402.1128."""
 
     name = "lstm"
 
     @staticmethod
-    def shape(x: Shape, h: Shape, c: Shape, w_ih: Shape, w_hh: Shape, b_ih: Shape | None, b_hh: Shape | None, kind: str,
-              sizes: Any, reverse: bool) -> tuple[Shape, Shape, Shape]:
-        _check_shapes(kind, sizes, x, {"h": h, "c": c}, w_ih, w_hh, b_ih, b_hh)
+    def shape(x: Shape, h: Shape, c: Shape, w_ih: Shape, w_hh: Shape, b_ih: Shape | None, b_hh: Shape | None,
+              w_hr: Shape | None, kind: str, sizes: Any, reverse: bool) -> tuple[Shape, Shape, Shape]:
+        _check_shapes(kind, sizes, x, {"h": h, "c": c}, w_ih, w_hh, b_ih, b_hh, w_hr)
         return (*x[:-1], h[1]), h, c
 
     @staticmethod
-    def forward(ctx: Node, k: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, kind: str, sizes: Any,
-                reverse: bool) -> Any:
-        return _forward(ctx, k, kind, sizes, reverse, x, h, c, w_ih, w_hh, b_ih, b_hh)
+    def forward(ctx: Node, k: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, kind: str,
+                sizes: Any, reverse: bool) -> Any:
+        return _forward(ctx, k, kind, sizes, reverse, x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr)
 
     @staticmethod
     def backward(ctx: Node, gy: Any, gh: Any, gc: Any) -> Any:
         return _backward(ctx, gy, gh, gc)
 
 
-def _forward(ctx: Node, k: Any, kind: str, sizes: Any, reverse: bool, x: Any, h: Any, c: Any, *weights: Any) -> Any:
+def _forward(ctx: Node, k: Any, kind: str, sizes: Any, reverse: bool, x: Any, h: Any, c: Any, w_ih: Any,
+             w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any = None) -> Any:
     rows = x.reshape(-1, x.shape[-1])
-    y, h_last, c_last, work = k.rnn_forward(rows, h, c, *weights, kind, _sizes(x, sizes), reverse)
+    y, h_last, c_last, work = k.rnn_forward(rows, h, c, w_ih, w_hh, b_ih, b_hh, kind, _sizes(x, sizes), reverse, w_hr)
     y = y.reshape(*x.shape[:-1], y.shape[1])
-    ctx.save_all((x, h, c, *weights, y))
+    ctx.save_all((x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, y))
     ctx.constants = work  # what only the first derivative needs
     return y, h_last, c_last
 
 
 def _backward(ctx: Node, gy: Any, gh: Any, gc: Any) -> tuple[Any, ...]:
-    """Gradients of x, h, c, w_ih, w_hh, b_ih, b_hh; None for a c or biases that there are not."""
+    """Gradients of x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr; None for a c, biases or a projection that there are not."""
     kind, sizes, reverse = ctx.args
-    saved = list(ctx.saved)
+    saved, needs = list(ctx.saved), list(ctx.needs)
     y = saved.pop()
     if kind != "lstm":
         saved.insert(2, None)
-    saved += [None] * (7 - len(saved))
-    needs = list(ctx.needs)
-    if kind != "lstm":
         needs.insert(2, False)
+        needs.append(False)
+    w_hr = None if len(saved) % 2 else saved.pop()  # only what there is was saved: 5 values, 2 biases or none, and w_hr
+    saved += [None] * (7 - len(saved)) + [w_hr]
     if is_grad_enabled():
         return _differentiable_backward(kind, sizes, reverse, saved, needs, (gy, gh, gc))
     arrays: list[Any] = [None if value is None else value.array for value in saved]
@@ -124,7 +126,7 @@ def _backward(ctx: Node, gy: Any, gh: Any, gc: Any) -> tuple[Any, ...]:
         gs[0] = gs[0].reshape(-1, width)
     k = backend.kernels_for(ctx.name, arrays)
     found = list(k.rnn_backward(rows, *arrays[1:5], y.array.reshape(-1, width), ctx.constants, *gs, kind, _sizes(x, sizes),
-                                reverse, needs[0], needs[5] or needs[6]))
+                                reverse, needs[0], needs[5] or needs[6], arrays[7]))
     if needs[0]:
         found[0] = found[0].reshape(x.shape)
     return tuple([new_tensor(g) if needed else None for g, needed in zip(found, needs, strict=True)])
@@ -136,16 +138,16 @@ def _differentiable_backward(kind: str, sizes: Any, reverse: bool, inputs: list[
 
     Of clones: an input that depends on another one, or is passed twice, shall get only what comes through its own place."""
     own = [clone(value) if needed else value for value, needed in zip(inputs, needs, strict=True)]
-    x, h, c, w_ih, w_hh, b_ih, b_hh = own
-    outputs = steps_of_ops(kind, x, h, c, w_ih, w_hh, b_ih, b_hh, None, sizes, reverse)
+    x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = own
+    outputs = _steps_of_ops(kind, x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
     pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if g is not None]
     wanted = [value for value, needed in zip(own, needs, strict=True) if needed]
     found = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True))
     return tuple([next(found) if needed else None for needed in needs])
 
 
-def steps_of_ops(kind: str, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: Any,
-                 reverse: bool) -> tuple[Any, Any, Any]:
+def _steps_of_ops(kind: str, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any, sizes: Any,
+                  reverse: bool) -> tuple[Any, Any, Any]:
     """(y, last h, last c or None) of a layer, step by step.  w_hr (P, H) projects h of an lstm, as in Sak et al. (2014)."""
     op = _NAMES[kind]
     shape = x.array.shape
@@ -188,11 +190,9 @@ def layer(kind: str, x: Any, h: Any, c: Any, weights: tuple[Any, ...], sizes: An
     require_tensors(op, x, h, *weights[:2], c=c)
     if x.array.dtype.kind != "f":
         raise DTypeError(f"{op}: the input must be floating point, got {x.array.dtype}; use .float()")
-    if len(weights) > 4:
-        w_ih, w_hh, b_ih, b_hh, w_hr = weights
-        return steps_of_ops(kind, x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse)
     if op == "lstm":
-        y, h, c = apply(Lstm, (x, h, c, *weights), (kind, sizes, reverse))
+        w_hr = weights[4] if len(weights) > 4 else None
+        y, h, c = apply(Lstm, (x, h, c, *weights[:4], w_hr), (kind, sizes, reverse))
         return y, h, c
     y, h = apply(Gru if op == "gru" else Rnn, (x, h, *weights), (kind, sizes, reverse))
     return y, h, None
@@ -237,22 +237,27 @@ def _sizes(x: Any, sizes: Any) -> Any:
 
 
 def _check_shapes(kind: str, sizes: Any, x: Shape, states: dict[str, Shape], w_ih: Shape, w_hh: Shape, b_ih: Shape | None,
-                  b_hh: Shape | None) -> None:
+                  b_hh: Shape | None, w_hr: Shape | None = None) -> None:
     op, gates = _NAMES[kind], _GATES[kind]
     if len(x) != (3 if sizes is None else 2):
         raise ShapeError(f"{op}: the input must be (time, batch, features), or (rows, features) of a packed sequence; got "
                          f"{x}")
-    if len(w_ih) != 2 or len(w_hh) != 2 or w_hh[0] != gates * w_hh[1] or w_ih[0] != w_hh[0]:
+    if w_hr is not None:
+        if len(w_hr) != 2 or len(w_hh) != 2 or len(w_ih) != 2 or w_hh != (gates * w_hr[1], w_hr[0]) or w_ih[0] != w_hh[0]:
+            raise ShapeError(f"{op}: with a projection the weights must be w_ih ({gates} H, features), w_hh ({gates} H, P) "
+                             f"and w_hr (P, H), got {w_ih}, {w_hh} and {w_hr}")
+    elif len(w_ih) != 2 or len(w_hh) != 2 or w_hh[0] != gates * w_hh[1] or w_ih[0] != w_hh[0]:
         raise ShapeError(f"{op}: the weights must be w_ih ({gates} H, features) and w_hh ({gates} H, H), got {w_ih} and "
                          f"{w_hh}")
     if x[-1] != w_ih[1]:
         raise ShapeError(f"{op}: the input {x} has {x[-1]} features, w_ih {w_ih} expects {w_ih[1]}")
     if sizes is None and not x[0]:
         raise ShapeError(f"{op}: the input {x} has no time step")
-    batch = x[1] if sizes is None else int(sizes[0])
+    batch, units = x[1] if sizes is None else int(sizes[0]), w_hh[0] // gates
     for name, state in states.items():
-        if state != (batch, w_hh[1]):
-            raise ShapeError(f"{op}: the initial {name} must be (batch, H) = {(batch, w_hh[1])}, got {state}")
+        size, letter = (units, "H") if name == "c" else (w_hh[1], "H" if w_hr is None else "P")
+        if state != (batch, size):
+            raise ShapeError(f"{op}: the initial {name} must be (batch, {letter}) = {(batch, size)}, got {state}")
     if (b_ih is None) != (b_hh is None):
         raise ShapeError(f"{op}: give both biases or none")
     for name, bias in (("b_ih", b_ih), ("b_hh", b_hh)):

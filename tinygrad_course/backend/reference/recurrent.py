@@ -8,7 +8,10 @@ in PyTorch's order:
     lstm        G = 4   i, f, o = sigmoid(s), g = tanh(s);  c = f c + i g;  h = o tanh(c)
     gru         G = 3   r, z = sigmoid(s), n = tanh(W_in x + b_in + r (W_hn h + b_hn));  h = (1 - z) n + z h
 
+An lstm may project: with w_hr (P, H), h = W_hr (o tanh(c)) has P numbers, and w_hh is (G H, P).
+
     Hochreiter and Schmidhuber (1997), Long short-term memory; with forget gates: Gers et al. (2000).
+    Projections: Sak, Senior and Beaufays (2014), Long short-term memory based recurrent neural network architectures.
     Cho et al. (2014), Learning phrase representations using RNN encoder-decoder; Elman (1990), Finding structure in time.
 """
 
@@ -34,14 +37,15 @@ def _steps(sizes: Any, reverse: bool) -> list[tuple[slice, int]]:
 
 
 def rnn_forward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, kind: str, sizes: Any,
-                reverse: bool) -> tuple[Any, Any, Any, Any]:
+                reverse: bool, w_hr: Any = None) -> tuple[Any, Any, Any, Any]:
     """(y, last h, last c or None, what backward needs) of one layer in one direction.
 
-    x (rows, I), h0 and c0 (batch, H), biases (G H,) or None -> y (rows, H).  c0 is None except for lstm."""
+    x (rows, I), h0 and c0 (batch, H), biases (G H,) or None -> y (rows, H).  c0 is None except for lstm.  With a projection
+    h0 is (batch, P) and y (rows, P)."""
     gates = _GATES[kind]
-    units = w_hh.shape[1]
+    units = w_hh.shape[0] // gates
     sx = x @ w_ih.T if b_ih is None else x @ w_ih.T + b_ih
-    y = np.empty_like(x, shape=(x.shape[0], units), order="C")
+    y = np.empty_like(x, shape=(x.shape[0], w_hh.shape[1]), order="C")
     work = np.empty_like(x, shape=(x.shape[0], {1: 1, 3: 4, 4: 6}[gates], units), order="C")
     h = h0.copy()
     c: Any = None if c0 is None else c0.copy()
@@ -54,7 +58,7 @@ def rnn_forward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh:
             g = np.tanh(s[:, 2] + sh[:, 2])
             c[:n] = f * c[:n] + i * g
             t = np.tanh(c[:n])
-            h[:n] = o * t
+            h[:n] = o * t if w_hr is None else o * t @ w_hr.T
             for slot, value in enumerate((i, f, g, o, c[:n], t)):
                 w[:, slot] = value
         elif kind == "gru":
@@ -72,10 +76,12 @@ def rnn_forward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh:
 
 
 def rnn_backward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, y: Any, work: Any, gy: Any, gh: Any, gc: Any, kind: str,
-                 sizes: Any, reverse: bool, wants_x: bool, wants_bias: bool) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
-    """Gradients (x, h0, c0, w_ih, w_hh, b_ih, b_hh) from those of y, last h and last c, any of which may be None."""
+                 sizes: Any, reverse: bool, wants_x: bool, wants_bias: bool,
+                 w_hr: Any = None) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any]:
+    """Gradients (x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr) from those of y, last h and last c, any of which may be None."""
     gates = _GATES[kind]
-    units = w_hh.shape[1]
+    units = w_hh.shape[0] // gates
+    gw_hr = None if w_hr is None else np.zeros_like(w_hr, order="C")
     dh = np.zeros_like(h0) if gh is None else gh.copy()
     dc: Any = None if c0 is None else np.zeros_like(c0) if gc is None else gc.copy()
     ds = np.empty_like(x, shape=(x.shape[0], gates, units), order="C")  # gradients of what the input adds to the gates
@@ -96,6 +102,9 @@ def rnn_backward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, y: Any, work: A
         d = ds[rows]
         if kind == "lstm":
             i, f, new, o, _, t = (w[:, slot] for slot in range(6))
+            if w_hr is not None:
+                gw_hr += g.T @ (o * t)
+                g = g @ w_hr
             q = dc[:n] + g * o * (1 - t * t)
             d[:, 0], d[:, 1] = q * new * i * (1 - i), q * old_c * f * (1 - f)
             d[:, 2], d[:, 3] = q * i * (1 - new * new), g * t * o * (1 - o)
@@ -116,4 +125,4 @@ def rnn_backward(x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, y: Any, work: A
         dh[:n] = direct + dm[rows].reshape(n, gates * units) @ w_hh
     ds, dm = ds.reshape(-1, gates * units), dm.reshape(-1, gates * units)
     return (ds @ w_ih if wants_x else None, dh, dc, ds.T @ x, dm.T @ h_before, ds.sum(0) if wants_bias else None,
-            dm.sum(0) if wants_bias else None)
+            dm.sum(0) if wants_bias else None, gw_hr)

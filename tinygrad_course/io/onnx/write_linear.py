@@ -129,9 +129,11 @@ def recurrent(g: Any, call: Any, x: str, h: str, *rest: Any) -> Any:
 
     The weights stay as they are in the state dict; nodes bring their blocks into ONNX's order."""
     c = rest[0] if call.op == "lstm" else None
-    w_ih, w_hh, b_ih, b_hh, kind, sizes, reverse = rest[1:] if call.op == "lstm" else rest
+    w_ih, w_hh, b_ih, b_hh, *projection, kind, sizes, reverse = rest[1:] if call.op == "lstm" else rest
     if sizes is not None:
         raise ExportError("packed sequences have no ONNX counterpart; export the model with padded sequences")
+    if any(projection):
+        return _projected(g, call.inputs[0].shape[0], x, h, c, w_ih, w_hh, b_ih, b_hh, projection[0], reverse)
     hidden = call.inputs[1].a.shape[1]
     order = _ORDER.get(call.op)
     front = g.constant([0], np.int64)
@@ -155,3 +157,26 @@ def recurrent(g: Any, call: Any, x: str, h: str, *rest: Any) -> Any:
     y, *last = g.node(call.op.upper(), x, *weights, biases, None, *states, outputs=2 + (c is not None), **options)
     second = g.constant([1], np.int64)
     return (g.node("Squeeze", y, second), *[g.node("Squeeze", state, front) for state in last])
+
+
+def _projected(g: Any, steps: Any, x: str, h: str, c: Any, w_ih: str, w_hh: str, b_ih: Any, b_hh: Any, w_hr: str,
+               reverse: bool) -> Any:
+    """ONNX's LSTM cannot project: one step after the other.  The time axis of x stays, with the length 1, in h and c."""
+    if not isinstance(steps, int):
+        raise VaryingError("an LSTM with a projection is written step by step, for one number of steps")
+    w_ih, w_hh, w_hr = [g.node("Transpose", name, perm=[1, 0]) for name in (w_ih, w_hh, w_hr)]
+    from_x = g.node("MatMul", x, w_ih)
+    for bias in (b_ih, b_hh):
+        from_x = from_x if bias is None else g.node("Add", from_x, bias)
+    parts = g.node("Split", from_x, axis=0, outputs=steps, num_outputs=steps) if steps > 1 else (from_x,)
+    outputs = []
+    for part in reversed(parts) if reverse else parts:
+        gates = g.node("Add", part, g.node("MatMul", h, w_hh))
+        i, f, cell, o = g.node("Split", gates, axis=2, outputs=4, num_outputs=4)
+        i, f, o = [g.node("Sigmoid", gate) for gate in (i, f, o)]
+        c = g.node("Add", g.node("Mul", f, c), g.node("Mul", i, g.node("Tanh", cell)))
+        h = g.node("MatMul", g.node("Mul", o, g.node("Tanh", c)), w_hr)
+        outputs.append(h)
+    front = g.constant([0], np.int64)
+    y = g.node("Concat", *(outputs[::-1] if reverse else outputs), axis=0)
+    return y, g.node("Squeeze", h, front), g.node("Squeeze", c, front)
