@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
 from tinygrad_course.errors import OperandError, ShapeError
 from tinygrad_course.ops.arguments import integers, number
-from tinygrad_course.ops.broadcast import expand
 from tinygrad_course.ops.dtypes import require_tensors
 from tinygrad_course.ops.index import getitem
-from tinygrad_course.ops.join import cat
 
 __all__ = ["constant_pad_nd", "pad"]
 
@@ -59,8 +58,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     y = _extended(input, cut, 0) if mode == "circular" else input  # the other modes look at what will be cut off
     for axis, (low, high) in enumerate(sides, input.array.ndim - len(sides)):
         if low > 0 or high > 0:
-            left, right = _EDGES[mode](y, axis, max(low, 0), max(high, 0))
-            y = cat([part for part in (left, y, right) if part is not None], axis)
+            y = getitem(y, (slice(None),) * axis + (_EDGES[mode](y, axis, max(low, 0), max(high, 0)),))
     return y if mode == "circular" else _extended(y, cut, 0)
 
 
@@ -86,36 +84,34 @@ def _extended(x: Any, sides: list[tuple[int, int]], value: float) -> Any:
     return apply(ConstantPad, (x,), (tuple([low for low, _ in sides]), tuple([high for _, high in sides]), value))
 
 
-# -- what stands at both ends in each mode: (y, axis, places before, places after) -> two tensors or None ----------------
+# -- which place each place along an axis shows, in each mode: (y, axis, places before, places after) -> int64 -----------
 
 
-def _part(y: Any, axis: int, start: int | None, stop: int | None, step: int = 1) -> Any:
-    return getitem(y, (slice(None),) * axis + (slice(start, stop, step),))
+def _places(y: Any, axis: int, low: int, high: int) -> Any:
+    return backend.array_module(y.array).arange(-low, y.array.shape[axis] + high)
 
 
-def _mirrored(y: Any, axis: int, low: int, high: int) -> tuple[Any, Any]:
+def _mirrored(y: Any, axis: int, low: int, high: int) -> Any:
     size = y.array.shape[axis]
     if max(low, high) >= size:
         raise ShapeError(f"pad: {max(low, high)} places cannot be reflected at the end of axis {axis}, which has size "
                          f"{size}: there must be fewer than that")
-    return (_part(y, axis, low, 0, -1) if low else None,
-            _part(y, axis, size - 2, size - 2 - high if high < size - 1 else None, -1) if high else None)
+    return size - 1 - abs(size - 1 - abs(_places(y, axis, low, high)))
 
 
-def _repeated(y: Any, axis: int, low: int, high: int) -> tuple[Any, Any]:
+def _repeated(y: Any, axis: int, low: int, high: int) -> Any:
     shape = y.array.shape
     if shape[axis] == 0:
         raise ShapeError(f"pad: axis {axis} of {shape} is empty and has no last value to replicate")
-    return (expand(_part(y, axis, 0, 1), (*shape[:axis], low, *shape[axis + 1:])) if low else None,
-            expand(_part(y, axis, -1, None), (*shape[:axis], high, *shape[axis + 1:])) if high else None)
+    return _places(y, axis, low, high).clip(0, shape[axis] - 1)
 
 
-def _wrapped(y: Any, axis: int, low: int, high: int) -> tuple[Any, Any]:
+def _wrapped(y: Any, axis: int, low: int, high: int) -> Any:
     size = y.array.shape[axis]
     if max(low, high) > size:
         raise ShapeError(f"pad: {max(low, high)} places cannot be taken from the other end of axis {axis}, which has size "
                          f"{size}")
-    return _part(y, axis, size - low, None) if low else None, _part(y, axis, 0, high) if high else None
+    return _places(y, axis, low, high) % size
 
 
 _EDGES = {"reflect": _mirrored, "replicate": _repeated, "circular": _wrapped}
