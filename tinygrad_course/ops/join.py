@@ -35,12 +35,12 @@ class Cat(Op):
     def shape(*shapes_and_axis: Any) -> Shape:
         *shapes, axis = shapes_and_axis
         first = shapes[0]
+        before, after = first[:axis], first[axis + 1:]
         for position, shape in enumerate(shapes):
-            if len(shape) != len(first) or any(a != b for i, (a, b) in enumerate(zip(shape, first, strict=True))
-                                               if i != axis):
+            if len(shape) != len(first) or shape[:axis] != before or shape[axis + 1:] != after:
                 raise ShapeError(f"cat: tensor {position} has shape {shape}, tensor 0 has {first}; along dim {axis} the "
                                  "sizes may differ, all others must be equal")
-        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1:])
+        return (*before, sum([shape[axis] for shape in shapes]), *after)
 
     @staticmethod
     def forward(ctx: Node, k: Any, *arrays_and_axis: Any) -> Any:
@@ -97,6 +97,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
             raise ShapeError(f"stack: tensor {position} has shape {tensor.array.shape}, tensor 0 has {first}; all must be "
                              "equal")
     axis = normalise_axis("stack", dim, len(first) + 1)
+    if axis < len(first):  # one after the other along the axis behind the new one is the same memory
+        return reshape(apply(Cat, tuple(tensors), (axis,)), (*first[:axis], len(tensors), *first[axis:]))
     return apply(Cat, tuple([unsqueeze(tensor, axis) for tensor in tensors]), (axis,))
 
 
@@ -159,6 +161,8 @@ def _same_type(op: str, tensors: Sequence[Any]) -> list[Any]:
     if not tensors:
         raise ShapeError(f"{op}: expected at least one tensor, got an empty list")
     dtype = tensors[0].array.dtype
+    if all(tensor.array.dtype is dtype for tensor in tensors):
+        return tensors
     for tensor in tensors[1:]:
         dtype = promote_types(dtype, tensor.array.dtype)
     return [cast(tensor, dtype) for tensor in tensors]
