@@ -158,9 +158,9 @@ def _triangle(op: str, x: Any, diagonal: int, lower: bool) -> Any:
         raise ShapeError(f"{op}: expects matrices, got shape {x.array.shape}")
     diagonal = integer(op, "diagonal", diagonal)
     rows, columns = x.array.shape[-2:]
-    xp = backend.array_module(x.array)
-    beyond = xp.arange(columns) - xp.arange(rows)[:, None] - diagonal
-    return where(new_tensor(beyond <= 0 if lower else beyond >= 0), x, constant(False, x))
+    below = new_tensor(backend.array_module(x.array).tri(rows, columns, diagonal if lower else diagonal - 1, bool))
+    zero = constant(False, x)
+    return where(below, x, zero) if lower else where(below, zero, x)
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = int64, device: Any = None) -> Any:
