@@ -39,7 +39,7 @@ from tinygrad_course.ops.index import (
     select,
     slice_key,
 )
-from tinygrad_course.ops.shape import movedim, reshape, unsqueeze
+from tinygrad_course.ops.shape import reshape, unsqueeze
 
 __all__ = [
     "fill", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "masked_fill", "masked_scatter", "put",
@@ -216,8 +216,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     x, index, source, axis = _along("index_add", input, dim, index, source)
     if alpha != 1:
         source = mul(source, alpha)
-    rows = apply(SliceAdjoint, (movedim(source, axis, 0),), (movedim(x, axis, 0).array.shape, (index.array.copy(),)))
-    return reshape(add(x, movedim(rows, 0, axis)), input.array.shape)
+    rows = apply(SliceAdjoint, (source,), (x.array.shape, (slice(None),) * axis + (index.array.copy(),)))
+    return reshape(add(x, rows), input.array.shape)
 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
@@ -307,9 +307,9 @@ def _replace(x: Any, index: Any, src: Any, axis: int) -> Any:
 
 def _coordinates(index: Any, axis: int) -> tuple[Any, ...]:
     """The places that gather(x, axis, index) reads, as a key."""
-    key = list(backend.array_module(index).ogrid[tuple([slice(0, size) for size in index.shape])])
-    key[axis] = index.copy()
-    return tuple(key)
+    xp = backend.array_module(index)
+    return tuple([index.copy() if d == axis else xp.arange(size).reshape((-1,) + (1,) * (index.ndim - 1 - d))
+                  for d, size in enumerate(index.shape)])
 
 
 def _over_counts(total: Any, index: Any, axis: int, include_self: bool) -> Any:
