@@ -13,8 +13,8 @@ cimport numpy as cnp
 import numpy as np
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from tinygrad_course.kernels.door cimport chosen_level
-from tinygrad_course.kernels.memory cimport pool_empty
+from tinygrad_course.kernels.door cimport chosen_level, contiguous_as
+from tinygrad_course.kernels.memory cimport pool_empty, tc_free, tc_malloc
 from tinygrad_course.kernels.threads cimport n_threads
 
 cnp.import_array()
@@ -37,12 +37,17 @@ cdef extern from "random.h" nogil:
     tc_philox_fn tc_philox[3]
     tc_randint_fn tc_randint[3]
 
-KERNELS = ("philox", "uniform", "normal", "dropout_mask", "randint")
+    ctypedef struct tc_keyed:
+        pass
+    bint tc_permutation(const double *keys, Py_ssize_t n, tc_keyed *sorted, int64_t *ends, Py_ssize_t buckets, int64_t *out)
+
+KERNELS = ("philox", "uniform", "normal", "dropout_mask", "randint", "permutation")
 
 cdef enum:
     GRAIN = 100_000      # words that are worth a thread
     NORMAL_COST = 4      # a normal value takes as long as so many words
     MAX_DIMS = 64
+    MOST_BUCKETS = 131072   # their ends stay in the second cache
 
 cdef int _level = chosen_level()
 
@@ -104,6 +109,30 @@ def randint(seed, offset, low, high, shape):
     cdef uint64_t span = high - low
     with nogil:
         tc_randint[_level](&s, <int64_t *>cnp.PyArray_DATA(out), size, first, span, n_threads(size, GRAIN))
+    return out
+
+
+def permutation(cnp.ndarray keys not None):
+    """0..n-1 in the order of n uniform float64 keys in [0, 1); equal keys keep their order."""
+    cdef cnp.ndarray c = contiguous_as(keys, cnp.NPY_FLOAT64), out
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(c)
+    cdef Py_ssize_t buckets = 1
+    cdef tc_keyed *scratch
+    cdef int64_t *ends
+    cdef bint done = False
+    while buckets < n and buckets < MOST_BUCKETS:
+        buckets *= 2
+    out = pool_empty(1, &n, cnp.NPY_INT64)
+    scratch = <tc_keyed *>tc_malloc(n * sizeof(tc_keyed) + (buckets + 1) * sizeof(int64_t))
+    if scratch == NULL:
+        raise MemoryError()
+    ends = <int64_t *>(scratch + n)
+    with nogil:
+        done = tc_permutation(<const double *>cnp.PyArray_DATA(c), n, scratch, ends, buckets,
+                              <int64_t *>cnp.PyArray_DATA(out))
+        tc_free(scratch)
+    if not done:
+        raise ValueError("permutation: the keys must lie in [0, 1)")
     return out
 
 

@@ -191,3 +191,20 @@ def test_thread_counts(compiled, same_for_all_thread_counts, dtype):
     same_for_all_thread_counts(lambda: compiled.normal(1, 4, (n,), dtype))
     same_for_all_thread_counts(lambda: compiled.dropout_mask(1, 4, (n,), 0.4, dtype))
     same_for_all_thread_counts(lambda: compiled.randint(1, 4, 0, 1000, (n,)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000, 200_000])
+def test_permutation_is_a_stable_argsort(k, n):
+    """Also of keys that are spread unevenly, or equal, and at both ends of [0, 1)."""
+    rng = np.random.default_rng(n)
+    for keys in (rng.random(n), np.floor(rng.random(n) * 50) / 50, rng.random(min(n, 1000)) ** 50):
+        keys[:1], keys[1:2] = 0.0, np.nextafter(1.0, 0.0)
+        got = k.permutation(keys)
+        assert got.dtype == np.int64
+        np.testing.assert_array_equal(got, np.argsort(keys, kind="stable"))
+
+
+def test_permutation_refuses_other_keys(compiled):
+    for wrong in (1.0, -0.1, np.nan):
+        with pytest.raises(ValueError, match=r"permutation.*\[0, 1\)"):
+            compiled.permutation(np.array([0.5, wrong]))

@@ -222,10 +222,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     if n > 0:
         _check_range("randperm", 0, n - 1, kind)
     keys = draw("uniform", (n,), np.dtype("float64"), generator)
-    order = np.argsort(keys)  # several times faster than a stable one, and the same if no two keys are equal
-    if (np.diff(keys[order]) == 0).any():
-        order = np.argsort(keys, kind="stable")
-    return finish(order.astype(kind), device, requires_grad)
+    return finish(backend.get("cpu").permutation(keys).astype(kind, copy=False), device, requires_grad)
 
 
 # -- for the other modules that make tensors ---------------------------------------------------------------------------
