@@ -267,8 +267,9 @@ TC_INLINE void TC_FN(from_columns)(const TC_T *columns, double *sums, tc_int cha
     }
 }
 
-/* m, a and b of `channels` channels from c on. */
-TC_INLINE void TC_FN(affine_columns)(const tc_batch_norm_call *p, TC_FN(columns) *w, tc_int c, tc_int channels) {
+/* m, a and b of `channels` channels from c on.  A function of its own, like column_moments: the flags of its callers do not
+ * matter here. */
+static void TC_FN(affine_columns)(const tc_batch_norm_call *p, TC_FN(columns) *w, tc_int c, tc_int channels) {
     const TC_T *mean = (const TC_T *)p->mean + c, *var = (const TC_T *)p->var + c;
     const TC_T *weight = p->weight ? (const TC_T *)p->weight + c : NULL, *bias = p->bias ? (const TC_T *)p->bias + c : NULL;
     TC_T a[TC_COLUMNS], b[TC_COLUMNS];
@@ -284,7 +285,7 @@ TC_INLINE void TC_FN(affine_columns)(const tc_batch_norm_call *p, TC_FN(columns)
 }
 
 /* Mean and variance of `channels` channels from c on. */
-TC_INLINE void TC_FN(column_moments)(const tc_batch_norm_call *p, TC_FN(columns) *w, tc_int c, tc_int channels) {
+static void TC_FN(column_moments)(const tc_batch_norm_call *p, TC_FN(columns) *w, tc_int c, tc_int channels) {
     const tc_int ld = p->c * p->s, width = channels * p->s;
     const TC_T *x = (const TC_T *)p->x + c * p->s;
     TC_FN(moments) total[TC_COLUMNS];
