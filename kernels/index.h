@@ -77,7 +77,7 @@ TC_GATHER(64)
             }                                                                                                      \
         }                                                                                                          \
     }                                                                                                              \
-    /* y[o, index[i], c] += g[o, i, c]; an index below zero counts from the end.  Tasks as above. */              \
+    /* y[o, index[i], c] += g[o, i, c].  Tasks as above. */                                                       \
     static void tc_add_rows_##name(void *y_, const int64_t *index, const void *g_, ptrdiff_t outer, ptrdiff_t n,   \
                                    ptrdiff_t m, ptrdiff_t inner, int threads) {                                    \
         const ptrdiff_t tiles = (inner + TC_ROW_TILE - 1) / TC_ROW_TILE;                                           \
@@ -87,9 +87,13 @@ TC_GATHER(64)
             const ptrdiff_t stop = threads > 1 && start + TC_ROW_TILE < inner ? start + TC_ROW_TILE : inner;       \
             type *all = (type *)y_ + o * n * inner;                                                                \
             const type *g = (const type *)g_ + o * m * inner;                                                      \
+            if (inner == 1) {                                                                                      \
+                for (ptrdiff_t i = 0; i < m; i++) all[index[i]] += g[i];                                           \
+                continue;                                                                                          \
+            }                                                                                                      \
             if (threads == 1 && start) continue; /* alone: whole rows, which lie together */                       \
             for (ptrdiff_t i = 0; i < m; i++, g += inner) {                                                        \
-                type *restrict y = all + (index[i] < 0 ? index[i] + n : index[i]) * inner;                         \
+                type *restrict y = all + index[i] * inner;                                                         \
                 _Pragma("omp simd")                                                                                \
                 for (ptrdiff_t c = start; c < stop; c++) y[c] += g[c];                                             \
             }                                                                                                      \
@@ -99,11 +103,11 @@ TC_SCATTER(float, f32)
 TC_SCATTER(double, f64)
 TC_SCATTER(int64_t, i64)
 
-/* y[o, i, :] = x[o, index[i], :] for rows of `row` bytes; an index below zero counts from the end. */
-#define TC_MOVE_ROWS(move)                                                             \
-    for (ptrdiff_t i = first; i < stop; i++) {                                         \
-        const ptrdiff_t k = index[i] < 0 ? (ptrdiff_t)index[i] + n : (ptrdiff_t)index[i]; \
-        move;                                                                          \
+/* y[o, i, :] = x[o, index[i], :] for rows of `row` bytes. */
+#define TC_MOVE_ROWS(move)                       \
+    for (ptrdiff_t i = first; i < stop; i++) {   \
+        const ptrdiff_t k = (ptrdiff_t)index[i]; \
+        move;                                    \
     }
 static void tc_take_rows(const void *x, const int64_t *index, void *y, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t m,
                          ptrdiff_t row, int threads) {
@@ -128,4 +132,18 @@ static void tc_clear(void *y, ptrdiff_t bytes, int threads) {
     TC_PARALLEL_FOR(threads)
     for (ptrdiff_t at = 0; at < bytes; at += piece)
         memset((char *)y + at, 0, (size_t)(bytes - at < piece ? bytes - at : piece));
+}
+
+/* The numbers of the `count` bytes that are not 0.  Most blocks of 8 bytes are neither empty nor full, so there is no test:
+ * each place is written, and the next one over it if it was none. */
+static void tc_true_places(const char *mask, ptrdiff_t n, int64_t *places, ptrdiff_t count) {
+    ptrdiff_t k = 0;
+    for (ptrdiff_t i = 0; i < n && k < count; i++) {
+        places[k] = i;
+        k += mask[i] != 0;
+    }
+}
+
+static void tc_join(const int64_t *index, const int64_t *other, int64_t size, int64_t *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = index[i] * size + other[i];
 }

@@ -1,14 +1,18 @@
-"""Picking and placing elements; what each kernel computes stands in tinygrad_course/backend/reference/index.py.
+"""Picking and placing elements, and running results along an axis.
+
+What each kernel computes stands in tinygrad_course/backend/reference/: index.py, and statistics.py and order.py.
 
 Design:
 * Every index is checked in one vectorised pass before the first element moves, so the loops have no branches and an
   error names the first bad index whatever the number of threads.  The loops never see an unchecked index.
 * `gather` and `take_slice` move bytes, so they serve all dtypes.  `scatter_add` and the adjoint of indexing add in
   float32, float64 and int64; other dtypes use NumPy's `add.at`.
-* A key of slices `:` and neighbouring integer arrays (rows, columns, pairs) is one array of row numbers: `_rows_of`.
+* A key of slices `:` and neighbouring integer arrays (rows, columns, pairs), or a mask, is one array of row numbers:
+  `_rows_of`.
   Other keys are left to NumPy.
 * A task of `scatter_add` owns its places and takes the sources in order: no atomics, the same bits for any number of
   threads.
+* Running sums and their like are chains along the axis: scan.h says what is done about that.
 """
 
 cimport numpy as cnp
@@ -17,6 +21,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from tinygrad_course.kernels.copy cimport copied, copy_into, extended, movable
+from tinygrad_course.kernels.door cimport chosen_level, contiguous, empty_like, float_kind
 from tinygrad_course.kernels.memory cimport pool_empty
 from tinygrad_course.kernels.threads cimport n_threads
 
@@ -49,13 +54,34 @@ cdef extern from "index.h" nogil:
     void tc_add_rows_i64(void *, const int64_t *, const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
     void tc_take_rows(const void *, const int64_t *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
     void tc_clear(void *, ptrdiff_t, int)
+    void tc_true_places(const char *mask, ptrdiff_t n, int64_t *places, ptrdiff_t count)
+    void tc_join(const int64_t *index, const int64_t *other, int64_t size, int64_t *y, ptrdiff_t n)
 
-KERNELS = ("gather", "one_hot", "scatter_add", "slice_adjoint", "take_slice")
+cdef extern from "scan.h" nogil:
+    void tc_scan(int product, int type, int level, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int reverse, int)
+    void tc_running_extreme(int smallest, int type, const char *, int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int)
+    void tc_topk(int type, const char *, int64_t *, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t count, bint largest, int)
+    void tc_recurrence(int type, const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int reverse, int)
+
+cdef extern from *:
+    """
+    /* What follows is Cython's: checks and calls, of which -O3 would make a third more.  The loops are above. */
+    #if defined(__GNUC__) && !defined(__clang__)
+    #pragma GCC optimize("Os")
+    #endif
+    """
+
+KERNELS = ("cummax_index", "cummin_index", "cumprod", "cumsum", "gather", "one_hot", "recurrence", "scatter_add",
+           "slice_adjoint", "take_slice", "topk_few_index", "within")
+
+cdef int _level = chosen_level()
 
 cdef enum:
     GRAIN = 65536           # elements that are worth a thread
     ADD_GRAIN = 262144      # where neighbours are added in whole vectors
     CLEAR_GRAIN = 4000000   # bytes of zeros
+    SCAN_GRAIN = 65536      # elements of a running result
+    TOPK_GRAIN = 262144     # elements to choose few from
     MAX_DIMS = 64
 
 
@@ -76,7 +102,7 @@ cdef int _check(str name, cnp.ndarray index, int64_t low, int64_t size, int dim)
     cdef const int64_t *data = <const int64_t *>cnp.PyArray_DATA(index)
     cdef ptrdiff_t bad = tc_first_bad(data, cnp.PyArray_SIZE(index), low, size)
     if bad >= 0:
-        raise IndexError(f"{name}: index {data[bad]} is out of bounds for dimension {dim} with size {size}")
+        raise IndexError("%s: index %s is out of bounds for dimension %s with size %s" % (name, data[bad], dim, size))
     return 0
 
 
@@ -85,16 +111,22 @@ cdef bint _check_shapes(str name, str what, cnp.ndarray x, int dim, cnp.ndarray 
     cdef int d
     cdef bint equal = True
     if cnp.PyArray_NDIM(index) != cnp.PyArray_NDIM(x):
-        raise ValueError(f"{name}: index {(<object>index).shape} has {cnp.PyArray_NDIM(index)} dimensions, "
-                         f"{what} {(<object>x).shape} has {cnp.PyArray_NDIM(x)}; they must be equal")
+        raise ValueError("%s: index %s has %s dimensions, %s %s has %s; they must be equal" % (
+            name, (<object>index).shape, index.ndim, what, (<object>x).shape, x.ndim))
     for d in range(cnp.PyArray_NDIM(x)):
         if d == dim:
             continue
         if cnp.PyArray_DIM(index, d) > cnp.PyArray_DIM(x, d):
-            raise ValueError(f"{name}: index {(<object>index).shape} is larger than {what} {(<object>x).shape} along "
-                             f"dimension {d} ({cnp.PyArray_DIM(index, d)} > {cnp.PyArray_DIM(x, d)})")
+            raise ValueError("%s: index %s is larger than %s %s along dimension %s (%s > %s)" % (
+                name, (<object>index).shape, what, (<object>x).shape, d, cnp.PyArray_DIM(index, d), cnp.PyArray_DIM(x, d)))
         equal = equal and cnp.PyArray_DIM(index, d) == cnp.PyArray_DIM(x, d)
     return equal
+
+
+def within(cnp.ndarray index not None, Py_ssize_t low, Py_ssize_t stop):
+    """Whether all of `index` lie in [low, stop)."""
+    index = _index(index)
+    return tc_first_bad(<const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_SIZE(index), low, stop) < 0
 
 
 cdef tuple _extent(cnp.ndarray index, int free):
@@ -192,43 +224,85 @@ cdef struct Rows:
     int first, stop             # the indexed axes
 
 
+cdef cnp.ndarray _places_in(str name, object index, Py_ssize_t size, int axis):
+    """An index array along an axis, checked; contiguous int64 without numbers below 0."""
+    cdef cnp.ndarray places = _index(index)
+    cdef const int64_t *data = <const int64_t *>cnp.PyArray_DATA(places)
+    if tc_first_bad(data, cnp.PyArray_SIZE(places), 0, size) < 0:
+        return places
+    _check(name, places, -size, size, axis)
+    return np.where(places < 0, places + size, places)
+
+
+cdef cnp.ndarray _places_of_mask(cnp.ndarray mask):
+    """The numbers of the elements that are true."""
+    cdef cnp.npy_intp count = np.count_nonzero(mask)
+    cdef cnp.ndarray c = _contiguous(mask), places = pool_empty(1, &count, cnp.NPY_INT64)
+    tc_true_places(<const char *>cnp.PyArray_DATA(c), cnp.PyArray_SIZE(c), <int64_t *>cnp.PyArray_DATA(places), count)
+    return places
+
+
 cdef cnp.ndarray _rows_of(str name, tuple shape, object key, Rows *rows):
-    """The row numbers of a key of integer arrays side by side, with `:` or nothing at all other axes; else None.
+    """The row numbers of a key of integer arrays side by side, or one mask, with `:` or nothing at all other axes; else None.
 
     Several arrays are made one: the numbers of the elements in the flattened axes."""
-    cdef int d = 0, first = 0, ndim = len(shape)
-    cdef cnp.ndarray index
-    cdef list found = []
-    if not isinstance(key, tuple):
-        key = (key,)
-    for item in key:
-        if isinstance(item, np.ndarray) and item.dtype.kind in "iu":
-            if found and first + <int>len(found) != d:
-                return None
-            if not found:
-                first = d
-            found.append(item)
-        elif not (isinstance(item, slice) and item == slice(None)):
-            return None
-        d += 1
-    if not found or d > ndim:
-        return None
-    rows.first, rows.stop = first, first + len(found)
+    cdef int d = 0, axis, ndim = <int>len(shape)
+    cdef Py_ssize_t size
+    cdef bint masked = False
+    cdef cnp.ndarray index = None, other, item
     rows.outer = rows.inner = rows.n = 1
-    for d in range(ndim):
-        if d < rows.first:
-            rows.outer *= shape[d]
-        elif d < rows.stop:
-            rows.n *= shape[d]
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, np.ndarray) and d < ndim:
+            item = part
+            if index is None:
+                rows.first = d
+            elif masked or rows.stop != d:
+                return None
+            if cnp.PyArray_TYPE(item) == cnp.NPY_BOOL:
+                if index is not None or cnp.PyArray_NDIM(item) == 0 or d + cnp.PyArray_NDIM(item) > ndim:
+                    return None
+                for axis in range(cnp.PyArray_NDIM(item)):
+                    size = shape[d]
+                    if cnp.PyArray_DIM(item, axis) != size:
+                        return None   # NumPy raises
+                    rows.n *= size
+                    d += 1
+                index, masked = _places_of_mask(item), True
+            elif item.dtype.kind in "iu":
+                size = shape[d]
+                other = _places_in(name, item, size, d)
+                if index is None:
+                    index = other
+                else:
+                    if (<object>index).shape != (<object>other).shape:
+                        index, other = [_contiguous(array) for array in np.broadcast_arrays(index, other)]
+                    index = _joined(index, other, size)
+                rows.n *= size
+                d += 1
+            else:
+                return None
+            rows.stop = d
+        elif isinstance(part, slice) and part == slice(None):
+            d += 1
         else:
-            rows.inner *= shape[d]
-    index = _index(found[0])
-    _check(name, index, -shape[first], shape[first], first)
-    for d in range(first + 1, rows.stop):
-        other = _index(found[d - first])
-        _check(name, other, -shape[d], shape[d], d)
-        index = np.where(index < 0, index + shape[d - 1], index) * shape[d] + np.where(other < 0, other + shape[d], other)
+            return None
+    if index is None or d > ndim:
+        return None
+    for d in range(ndim):
+        size = shape[d]
+        if d < rows.first:
+            rows.outer *= size
+        elif d >= rows.stop:
+            rows.inner *= size
     return index
+
+
+cdef cnp.ndarray _joined(cnp.ndarray index, cnp.ndarray other, Py_ssize_t size):
+    """index * size + other."""
+    cdef cnp.ndarray y = empty_like(index)
+    tc_join(<const int64_t *>cnp.PyArray_DATA(index), <const int64_t *>cnp.PyArray_DATA(other), size,
+            <int64_t *>cnp.PyArray_DATA(y), cnp.PyArray_SIZE(y))
+    return y
 
 
 def take_slice(cnp.ndarray x not None, object key):
@@ -362,4 +436,119 @@ def one_hot(cnp.ndarray index not None, Py_ssize_t n, object dtype):
     at = <const int64_t *>cnp.PyArray_DATA(index)
     for i in range(cnp.PyArray_SIZE(index)):
         memcpy(<char *>cnp.PyArray_DATA(y) + (i * n + at[i]) * item, cnp.PyArray_DATA(one), item)
+    return y
+
+
+# -- running results along an axis --------------------------------------------------------------------------------------
+
+
+cdef cnp.ndarray _scanned(str name, cnp.ndarray x, int axis, int *kind, ptrdiff_t *outer, ptrdiff_t *n, ptrdiff_t *inner):
+    """x, contiguous, in the type to go through it with: kind 0 float32 (also for float16), 1 float64, 2 int64."""
+    cdef int code = cnp.PyArray_TYPE(x)
+    if axis < 0 or axis >= cnp.PyArray_NDIM(x) or x.dtype.kind not in "biuf":
+        raise ValueError("%s: axis %s of %s %s" % (name, axis, x.dtype, (<object>x).shape))
+    _split(x, axis, outer, inner)
+    n[0] = cnp.PyArray_DIM(x, axis)
+    kind[0] = 0 if code == cnp.NPY_FLOAT32 or code == cnp.NPY_FLOAT16 else 1 if code == cnp.NPY_FLOAT64 else 2
+    if code == cnp.NPY_FLOAT16:
+        x = x.astype(np.float32)
+    elif kind[0] == 2 and code != cnp.NPY_INT64:
+        x = x.astype(np.int64)
+    return _contiguous(x)
+
+
+cdef cnp.ndarray _running(str name, int product, cnp.ndarray x, int axis, bint reverse):
+    cdef int kind
+    cdef ptrdiff_t outer, n, inner
+    cdef cnp.ndarray c = _scanned(name, x, axis, &kind, &outer, &n, &inner), y = empty_like(c)
+    if outer * n * inner < 2 * SCAN_GRAIN:
+        tc_scan(product, kind, _level, <const char *>cnp.PyArray_DATA(c), <char *>cnp.PyArray_DATA(y), outer, n, inner,
+                reverse, 1)
+    else:
+        with nogil:
+            tc_scan(product, kind, _level, <const char *>cnp.PyArray_DATA(c), <char *>cnp.PyArray_DATA(y), outer, n, inner,
+                    reverse, n_threads(outer * n * inner, SCAN_GRAIN))
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT16:
+        with np.errstate(over="ignore"):
+            return y.astype(np.float16)
+    return y
+
+
+def cumsum(cnp.ndarray x not None, int axis, bint reverse):
+    """Sums of the elements up to and including each along `axis`, or from each on."""
+    return _running("cumsum", 0, x, axis, reverse)
+
+
+def cumprod(cnp.ndarray x not None, int axis):
+    """Products of the elements up to and including each along `axis`."""
+    return _running("cumprod", 1, x, axis, False)
+
+
+cdef cnp.ndarray _extreme_index(str name, int smallest, cnp.ndarray x, int axis):
+    cdef int kind
+    cdef ptrdiff_t outer, n, inner
+    cdef cnp.ndarray c = _scanned(name, x, axis, &kind, &outer, &n, &inner)
+    cdef cnp.ndarray y = pool_empty(cnp.PyArray_NDIM(c), cnp.PyArray_DIMS(c), cnp.NPY_INT64)
+    if cnp.PyArray_SIZE(y):
+        with nogil:
+            tc_running_extreme(smallest, kind, <const char *>cnp.PyArray_DATA(c), <int64_t *>cnp.PyArray_DATA(y), outer, n,
+                               inner, n_threads(outer * n * inner, SCAN_GRAIN))
+    return y
+
+
+def cummax_index(cnp.ndarray x not None, int axis):
+    """Index of the maximum up to each element along `axis`: the last one, or the last NaN."""
+    return _extreme_index("cummax_index", 0, x, axis)
+
+
+def cummin_index(cnp.ndarray x not None, int axis):
+    """Index of the minimum up to each element along `axis`: the last one, or the last NaN."""
+    return _extreme_index("cummin_index", 1, x, axis)
+
+
+def recurrence(cnp.ndarray g not None, cnp.ndarray c not None, int axis, bint reverse):
+    """r_i = g_i + c_(i-1) r_(i-1) along `axis`, or r_i = g_i + c_i r_(i+1) from its end; c is one shorter than g."""
+    cdef int d, kind
+    cdef ptrdiff_t outer, n, inner
+    cdef cnp.ndarray r
+    if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT16 and cnp.PyArray_TYPE(c) == cnp.NPY_FLOAT16:
+        with np.errstate(over="ignore"):
+            return recurrence(g.astype(np.float32), c.astype(np.float32), axis, reverse).astype(np.float16)
+    kind = float_kind("recurrence", g)
+    cdef bint fits = (0 <= axis < cnp.PyArray_NDIM(g) and cnp.PyArray_NDIM(c) == cnp.PyArray_NDIM(g)
+                      and cnp.PyArray_TYPE(c) == cnp.PyArray_TYPE(g))
+    for d in range(cnp.PyArray_NDIM(g) if fits else 0):
+        fits = fits and cnp.PyArray_DIM(c, d) == cnp.PyArray_DIM(g, d) - (d == axis)
+    if not fits:
+        raise ValueError("recurrence: c must be like g, but one shorter along the axis; g is %s %s, c is %s %s, axis %s" % (
+            g.dtype, (<object>g).shape, c.dtype, (<object>c).shape, axis))
+    g, c = contiguous(g), contiguous(c)
+    _split(g, axis, &outer, &inner)
+    n = cnp.PyArray_DIM(g, axis)
+    r = empty_like(g)
+    if cnp.PyArray_SIZE(r):
+        with nogil:
+            tc_recurrence(kind, <const char *>cnp.PyArray_DATA(g), <const char *>cnp.PyArray_DATA(c),
+                          <char *>cnp.PyArray_DATA(r), outer, n, inner, reverse, n_threads(outer * n * inner, SCAN_GRAIN))
+    return r
+
+
+def topk_few_index(cnp.ndarray x not None, int axis, int count, bint largest):
+    """The first `count` (1 to 64) of argsort along `axis`, descending if the largest are wanted."""
+    cdef int kind, last = cnp.PyArray_NDIM(x) - 1
+    cdef ptrdiff_t outer, n, inner
+    cdef cnp.ndarray c, y
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    if axis != last:
+        return _contiguous(np.moveaxis(topk_few_index(np.moveaxis(x, axis, last), last, count, largest), last, axis))
+    c = _scanned("topk", x, axis, &kind, &outer, &n, &inner)
+    if not 0 < count <= min(n, 64):
+        raise ValueError("topk: %s elements of %s" % (count, n))
+    for d in range(last):
+        shape[d] = cnp.PyArray_DIM(x, d)
+    shape[last] = count
+    y = pool_empty(last + 1, shape, cnp.NPY_INT64)
+    with nogil:
+        tc_topk(kind, <const char *>cnp.PyArray_DATA(c), <int64_t *>cnp.PyArray_DATA(y), outer, n, count, largest,
+                n_threads(outer * n, TOPK_GRAIN))
     return y

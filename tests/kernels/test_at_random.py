@@ -140,14 +140,26 @@ def key_of(draw: Draw, shape: Any) -> Any:
     return tuple(size(draw, 0, n - 1) if n and draw(st.booleans()) else draw(st.slices(n)) for n in shape)
 
 
+def arrays_of(draw: Draw, shape: Any) -> Any:
+    """Integer arrays side by side or a mask, with `:` before and maybe after."""
+    first = size(draw, 0, len(shape) - 1)
+    stop = size(draw, first + 1, len(shape))
+    rng = np.random.default_rng(size(draw, 0, 2**32))
+    key: tuple[Any, ...] = (lay_out(draw, rng.random(shape[first:stop]) < 0.5),)
+    if draw(st.booleans()) and 0 not in shape[first:stop]:
+        places = draw(shapes(2))
+        key = tuple(lay_out(draw, rng.integers(-n, n, places[draw(st.integers(0, len(places))):])) for n in shape[first:stop])
+    return (*[slice(None)] * first, *key, *[slice(None)] * (draw(st.booleans()) * (len(shape) - stop)))
+
+
 def take_slice(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     x = array(draw, draw(shapes(3, 1)), dtype)
-    return x, key_of(draw, x.shape)
+    return x, draw(st.sampled_from([key_of, arrays_of]))(draw, x.shape)
 
 
 def slice_adjoint(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     shape = draw(shapes(3, 1))
-    key = key_of(draw, shape)
+    key = draw(st.sampled_from([key_of, arrays_of]))(draw, shape)
     return array(draw, np.empty(shape)[key].shape, dtype), shape, key
 
 
@@ -303,6 +315,34 @@ def along(count: int) -> Any:
     return problem
 
 
+def scan(*rest: Any) -> Any:
+    def problem(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+        x = array(draw, draw(shapes(3, 1)), dtype)
+        return x, size(draw, 0, x.ndim - 1), *[draw(further) for further in rest]
+    return problem
+
+
+def topk(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    """Numbers many of which are equal, or NaN."""
+    x = array(draw, draw(shapes(3, 1).filter(lambda shape: min(shape) > 0)), dtype)
+    x = np.round(x * draw(st.sampled_from([1, 4, 1000])))
+    x[np.abs(x) == 1] = draw(st.sampled_from([np.nan, 0.0, -0.0]))
+    axis = size(draw, 0, x.ndim - 1)
+    return lay_out(draw, x), axis, size(draw, 1, min(x.shape[axis], 64)), draw(st.booleans())
+
+
+def within(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    places = np.random.default_rng(size(draw, 0, 2**32)).integers(-5, 5, draw(shapes(2)))
+    return lay_out(draw, places), size(draw, -6, -3), size(draw, 3, 6)
+
+
+def recurrence(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    shape = draw(shapes(3, 1).filter(lambda shape: min(shape) > 0))
+    axis = size(draw, 0, len(shape) - 1)
+    factors = array(draw, (*shape[:axis], shape[axis] - 1, *shape[axis + 1:]), dtype, -1.1, 1.1)
+    return array(draw, shape, dtype), factors, axis, draw(st.booleans())
+
+
 def classes(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     n, c = size(draw, 0, 9), size(draw, 1, 40)
     target = lay_out(draw, np.random.default_rng(size(draw, 0, 2**32)).integers(0, c, n))
@@ -373,6 +413,8 @@ PROBLEMS: dict[str, Any] = {
     "slice_adjoint": slice_adjoint, "cat": cat, "constant_pad": constant_pad, "axis_product": axis_product,
     "grid_sample": grid_sample, "grid_sample_grid": grid_sample_grid, "grid_sample_input": grid_sample_input,
     "matmul": matmul, "linear": linear, "warp": warp,
+    "cumsum": scan(st.booleans()), **dict.fromkeys(["cummax_index", "cummin_index", "cumprod"], scan()),
+    "recurrence": recurrence, "topk_few_index": topk, "within": within,
     "conv2d": conv2d, "conv2d_input": conv2d_input, "conv2d_weight": conv2d_weight,
     "max_pool2d": max_pool2d, "max_pool2d_backward": max_pool2d_adjoint(False), "max_pool2d_gather": max_pool2d_adjoint(True),
     "avg_pool2d": avg_pool2d, "avg_pool2d_backward": avg_pool2d_backward,
@@ -407,7 +449,7 @@ def wide(value: Any) -> Any:
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:
-    return result if isinstance(result, tuple) else (result,)
+    return result if isinstance(result, tuple) else (np.asarray(result),)
 
 
 def twins(name: str) -> tuple[Any, Any]:

@@ -11,7 +11,9 @@ import pytest
 import tinygrad_course as tgc
 from tests.ops.battery import Battery, Case, Draw, Error, S, Sample, apart, away, exactly, whole
 from tests.ops.patterns import torch_function
+from tinygrad_course.autograd import apply
 from tinygrad_course.errors import DTypeError, ShapeError
+from tinygrad_course.ops.scan import Recurrence
 
 
 def running(rule: Callable[[list[Any]], Any]) -> Callable[..., Any]:
@@ -32,6 +34,15 @@ def running(rule: Callable[[list[Any]], Any]) -> Callable[..., Any]:
 def log_of_sum(values: list[float]) -> float:
     top = max(values)
     return top + math.log(sum(math.exp(v - top) for v in values)) if math.isfinite(top) else top
+
+
+def recurrence(g: np.ndarray, c: np.ndarray, axis: int, reverse: bool) -> np.ndarray:
+    """Row i is the sum of all g_j before it, each times the factors on its way."""
+    g, c = np.moveaxis(g, axis, 0), np.moveaxis(c, axis, 0)
+    if reverse:
+        g, c = g[::-1], c[::-1]
+    rows = np.array([sum(g[j] * np.prod(c[j:i], axis=0) for j in range(i + 1)) for i in range(len(g))])
+    return np.moveaxis(rows[::-1] if reverse else rows, 0, axis)
 
 
 def last(best: Callable[[list[float]], float]) -> Callable[[list[float]], int]:
@@ -170,6 +181,22 @@ CASES = (
         running(log_of_sum),
         (S(exactly([-1e3, 1e3, 0.0, 1e3]), dim=0),),
         torch=torch_function("logcumsumexp"),
+    ),
+    Case(
+        "recurrence",
+        lambda g, c, axis, reverse: apply(Recurrence, (g, c), (axis, reverse)),
+        recurrence,
+        (
+            S((5,), (4,), args=(0, False)),
+            S((1,), (0,), args=(0, True)),
+            S((2, 4), (2, 3), args=(1, True)),
+            S((4, 3), (3, 3), args=(0, True)),
+            S((2, 3, 2), (2, 2, 2), args=(1, False)),
+        ),
+        special=(S(exactly([1.0, np.nan, 2.0, np.inf, 1.0]), exactly([1.0, 0.0, 2.0, 0.0]), args=(0, False)),),
+        errors=(
+            Error(lambda: apply(Recurrence, (tgc.ones(3), tgc.ones(3)), (0, True)), ShapeError, "recurrence.*shorter.*dim 0"),
+        ),
     ),
     extreme("cummax", max),
     extreme("cummin", min),

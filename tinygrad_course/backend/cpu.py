@@ -17,12 +17,12 @@ FAMILIES = ("elementwise", "activation", "functions", "special", "reduce", "stat
             "scatter", "linalg", "matrices", "conv", "pool", "recurrent", "resize", "unpool", "softmax", "norm", "loss",
             "random", "sampling", "optim", "clip", "warp")
 # Families whose compiled module is called otherwise
-_COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn", "special": "functions"}
+_COMPILED_MODULE = {"linalg": "gemm", "recurrent": "rnn", "special": "functions", "statistics": "index", "order": "index"}
 # NumPy does these as fast as anything could, or nobody has compiled them yet.
-_REFERENCE_ONLY = ("statistics", "order", "shape", "scatter", "matrices", "unpool", "sampling")
-_PARTLY_COMPILED = ("functions", "special")  # what is common; the rest stays NumPy
+_REFERENCE_ONLY = ("shape", "scatter", "matrices", "unpool", "sampling")
+_PARTLY_COMPILED = ("functions", "special", "statistics", "order")  # what is common; the rest stays NumPy
 # Take every dtype themselves.
-_ANY_DTYPE = ("elementwise", "functions", "reduce", "copy", "index", "random", "optim", "clip", "warp")
+_ANY_DTYPE = ("elementwise", "functions", "reduce", "statistics", "order", "copy", "index", "random", "optim", "clip", "warp")
 
 fallback_counts: Counter[str] = Counter()
 strict_mode = False

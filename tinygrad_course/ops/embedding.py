@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
@@ -146,7 +147,7 @@ def _checked(op: str, input: Any, weight: Any, sparse: bool) -> None:
     if weight.array.ndim != 2:
         raise ShapeError(f"{op}: the weight must be a table (rows, features), got shape {weight.array.shape}")
     index, rows = input.array, weight.array.shape[0]
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= rows):
+    if not backend.get(backend.device_of(index)).within(index, 0, rows):
         wrong = int(index.max()) if int(index.max()) >= rows else int(index.min())
         raise IndexError(f"{op}: index {wrong} is not a row of the weight: it has {rows} rows, 0..{rows - 1}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import backend
 from tinygrad_course.autograd.base import Shape, TensorBase, new_tensor
 from tinygrad_course.autograd.function import Op, apply
 from tinygrad_course.autograd.node import Node
@@ -32,11 +33,50 @@ def indexed_shape(op: str, x: Shape, key: Any) -> Shape:
             return (*[len(range(*part.indices(size))) for part, size in zip(key, x, strict=False)], *x[len(key):])
         except (TypeError, ValueError) as error:
             raise IndexError(f"{op}: index {readable(key)} does not fit a tensor of shape {x}: {error}") from None
+    known = _shape_by_arrays(x, key)
+    if known is not None:
+        return known
     try:
         shape: Shape = np.ndarray(x, bool, b"\0", strides=(0,) * len(x))[key].shape  # broadcast_to takes 2 us
     except (IndexError, ValueError, TypeError) as error:
         raise IndexError(f"{op}: index {readable(key)} does not fit a tensor of shape {x}: {error}") from None
     return shape
+
+
+def _shape_by_arrays(x: Shape, key: Any) -> Shape | None:
+    """Shape of x[key] for slices and integer arrays of one shape side by side, or a mask; None: NumPy is to be asked.
+
+    NumPy picks the elements to know how many there are, which takes as long as the indexing itself."""
+    places: Shape | None = None
+    shape: list[int] = []
+    axis = end = 0
+    for part in key if type(key) is tuple else (key,):
+        if axis == len(x):
+            return None
+        if type(part) is _slice:
+            shape.append(len(range(*part.indices(x[axis]))))
+            axis += 1
+            continue
+        if type(part) is not np.ndarray or not part.ndim:
+            return None
+        if part.dtype.kind == "b":
+            if places is not None or part.shape != x[axis:axis + part.ndim]:
+                return None
+            axis += part.ndim
+            places = (int(np.count_nonzero(part)),)
+            shape.extend(places)
+            end = -1  # no array may follow
+            continue
+        if not backend.get("cpu").within(part, -x[axis], x[axis]):
+            return None
+        if places is None:
+            places = part.shape
+            shape.extend(places)
+        elif end != axis or part.shape != places:
+            return None
+        axis += 1
+        end = axis
+    return (*shape, *x[axis:])
 
 
 def readable(key: Any) -> str:
@@ -423,11 +463,10 @@ def check_places(op: str, index: Any, low: int, stop: int, what: str) -> None:
     """Raise unless `index` holds integers in low..stop-1, the places along `what`."""
     if index.array.dtype.kind not in "iu":
         raise DTypeError(f"{op}: the index must be integer, got {index.array.dtype}; use .long()")
-    if index.array.size:
+    if not backend.get(backend.device_of(index.array)).within(index.array, low, stop):
         least, most = int(index.array.min()), int(index.array.max())
-        if least < low or most >= stop:
-            raise IndexError(f"{op}: index {least if least < low else most} is out of range along {what} (valid: {low}.."
-                             f"{stop - 1})")
+        raise IndexError(f"{op}: index {least if least < low else most} is out of range along {what} (valid: {low}.."
+                         f"{stop - 1})")
 
 
 def _check_vector(op: str, shape: Shape, axis: int, index: Any) -> None:

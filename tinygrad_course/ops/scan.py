@@ -65,7 +65,7 @@ class Cumprod(Op):
             return (g,)
         before = part(apply(Cumprod, (x,), ctx.args), axis, 0, -1)
         one = full_like(x, part(x, axis, 0, 1).array.shape, 1.0)
-        return (mul(cat((one, before), axis), backward_recurrence(g, part(x, axis, 1, None), axis)),)
+        return (mul(cat((one, before), axis), apply(Recurrence, (g, part(x, axis, 1, None)), (axis, True))),)
 
 
 class Logcumsumexp(Op):
@@ -94,22 +94,38 @@ class Logcumsumexp(Op):
             return (g,)
         following = part(y, axis, 1, None)
         ratio = where(eq(following, float("inf")), 0.0, exp(sub(part(y, axis, 0, -1), following)))
-        return (mul(exp(sub(x, y)), backward_recurrence(g, ratio, axis)),)
+        return (mul(exp(sub(x, y)), apply(Recurrence, (g, ratio), (axis, True))),)
 
 
-def backward_recurrence(g: Any, c: Any, axis: int) -> Any:
-    """r_i = g_i + c_i r_(i+1) along `axis`, from the end; c has one element less than g.
+class Recurrence(Op):
+    """r_i = g_i + c_i r_(i+1) along an axis from its end, or r_i = g_i + c_(i-1) r_(i-1); c has one element less than g.
 
-    In log2(n) steps instead of n: after a step, r_i holds the summands g_i to g_(i+s-1), c_i the product that leads to
-    r_(i+s), and s doubles.  (P. Kogge and H. Stone, A parallel algorithm for the efficient solution of a general class of
-    recurrence equations, 1973)"""
-    n = g.array.shape[axis]
-    r, s = g, 1
-    while s < n:
-        r = cat((add(part(r, axis, 0, n - s), mul(c, part(r, axis, s, None))), part(r, axis, n - s, None)), axis)
-        c = mul(part(c, axis, 0, max(n - 2 * s, 0)), part(c, axis, s, None))
-        s *= 2
-    return r
+    With v the gradient of r, that of g is the same recurrence the other way, a = recurrence(v, c); that of c is the product
+    of the a that c leads to and the r that it comes from."""
+
+    name = "recurrence"
+
+    @staticmethod
+    def shape(g: Shape, c: Shape, axis: int, reverse: bool) -> Shape:
+        if g[axis] == 0 or c != (*g[:axis], g[axis] - 1, *g[axis + 1:]):
+            raise ShapeError(f"recurrence: the factors {c} must be one shorter than the summands {g} along dim {axis}, and "
+                             "equal elsewhere")
+        return g
+
+    @staticmethod
+    def forward(ctx: Node, k: Any, g: Any, c: Any, axis: int, reverse: bool) -> Any:
+        r = k.recurrence(g, c, axis, reverse)
+        ctx.save(c, r)
+        return r
+
+    @staticmethod
+    def backward(ctx: Node, v: Any) -> Any:
+        c, r = ctx.saved
+        axis, reverse = ctx.args
+        a = apply(Recurrence, (v, c), (axis, not reverse))
+        after, before = (slice(0, -1), slice(1, None)) if reverse else (slice(1, None), slice(0, -1))
+        gc = mul(part(a, axis, after.start, after.stop), part(r, axis, before.start, before.stop)) if ctx.needs[1] else None
+        return a if ctx.needs[0] else None, gc
 
 
 class Cummax(Selection):

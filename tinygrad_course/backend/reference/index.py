@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-KERNELS: tuple[str, ...] = ("gather", "one_hot", "scatter_add", "slice_adjoint", "take_slice")
+KERNELS: tuple[str, ...] = ("gather", "one_hot", "scatter_add", "slice_adjoint", "take_slice", "within")
 
 
 def _check(name: str, index: Array, dim: int, size: int) -> None:
@@ -70,6 +70,11 @@ def scatter_add(x: Array, dim: int, index: Array, src: Array) -> Array:
     out = x.copy()
     np.add.at(out, _coordinates(index, dim), src[tuple(slice(n) for n in index.shape)])
     return out
+
+
+def within(index: Array, low: int, stop: int) -> bool:
+    """Whether all of `index` lie in [low, stop)."""
+    return not index.size or bool(index.min() >= low and index.max() < stop)
 
 
 def take_slice(x: Array, key: Any) -> Array:

@@ -11,7 +11,7 @@ Array = npt.NDArray[Any]
 
 KERNELS: tuple[str, ...] = (
     "argsort", "bincount", "cummax_index", "cummin_index", "histc", "histogram", "kth_index", "median_index", "mode_index",
-    "nonzero", "searchsorted", "topk_index", "unique_index", "unique_consecutive_index",
+    "nonzero", "searchsorted", "topk_few_index", "topk_index", "unique_index", "unique_consecutive_index",
 )
 
 
@@ -33,6 +33,11 @@ def topk_index(x: Array, axis: int, count: int, largest: bool) -> Array:
     if keys is None or not 0 < count < x.shape[axis]:
         return np.ascontiguousarray(argsort(x, axis, largest)[first])
     return _places(np.sort(np.partition(keys, count - 1, axis)[first], axis))
+
+
+def topk_few_index(x: Array, axis: int, count: int, largest: bool) -> Array:
+    """topk_index for a `count` of 1 to 64."""
+    return topk_index(x, axis, count, largest)
 
 
 def kth_index(x: Array, axis: int, place: int) -> Array:

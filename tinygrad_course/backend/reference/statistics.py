@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_course.backend.reference.reduce import Array, _array, mean, sum
 
 KERNELS: tuple[str, ...] = (
-    "cumprod", "cumsum", "logcumsumexp", "logsumexp", "prod", "var", "vector_norm",
+    "cumprod", "cumsum", "logcumsumexp", "logsumexp", "prod", "recurrence", "var", "vector_norm",
 )
 
 
@@ -73,6 +73,19 @@ def cumprod(x: Array, axis: int) -> Array:
     """Products of the elements up to and including each along `axis`, in the types of `sum`."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return np.cumprod(x, axis=axis, dtype=_running(x)).astype(_result(x), copy=False)
+
+
+def recurrence(g: Array, c: Array, axis: int, reverse: bool) -> Array:
+    """r_i = g_i + c_(i-1) r_(i-1) along `axis`, or r_i = g_i + c_i r_(i+1) from its end; c is one shorter than g."""
+    n = g.shape[axis]
+    r = np.empty_like(g, dtype=_running(g), order="C")
+    rows, summands, factors = (np.moveaxis(array, axis, 0) for array in (r, g, c))
+    order = range(n - 1, -1, -1) if reverse else range(n)
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        for step, i in enumerate(order):
+            rows[i] = summands[i] if step == 0 else (
+                summands[i] + factors[i] * rows[i + 1] if reverse else summands[i] + factors[i - 1] * rows[i - 1])
+        return r.astype(g.dtype, copy=False)
 
 
 def logcumsumexp(x: Array, axis: int) -> Array:
