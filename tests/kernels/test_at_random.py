@@ -108,6 +108,12 @@ def reduction(least: int) -> Any:
     return problem
 
 
+def truth(draw: Draw, dtype: Any) -> tuple[Any, ...]:
+    x, *rest = reduction(0)(draw, dtype)
+    rounded = np.asarray(np.rint(x / draw(st.sampled_from([1.0, 6.0]))))  # some or most are 0
+    return lay_out(draw, rounded != 0 if draw(st.booleans()) else rounded), *rest
+
+
 def argmax(draw: Draw, dtype: Any) -> tuple[Any, ...]:
     x = array(draw, draw(shapes(least=1).filter(lambda shape: min(shape) > 0)), dtype)
     return x, size(draw, 0, x.ndim - 1), draw(st.booleans())
@@ -408,7 +414,8 @@ PROBLEMS: dict[str, Any] = {
     "piecewise_linear": piecewise(one()), "piecewise_linear_grad": piecewise(same(2)),
     "cast": lambda draw, dtype: (array(draw, draw(shapes()), dtype), draw(st.sampled_from(["float32", "float64"]))),
     "where": where,
-    "argmax": argmax, "max": reduction(1), "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
+    "argmax": argmax, "argmin": argmax, "max": reduction(1), "min": reduction(1), "all": truth, "any": truth,
+    "mean": reduction(1), "sum": reduction(0), "sum_to": sum_to,
     "gather": indexed(False), "scatter_add": indexed(True), "one_hot": one_hot, "take_slice": take_slice,
     "slice_adjoint": slice_adjoint, "cat": cat, "constant_pad": constant_pad, "axis_product": axis_product,
     "grid_sample": grid_sample, "grid_sample_grid": grid_sample_grid, "grid_sample_input": grid_sample_input,
@@ -420,7 +427,7 @@ PROBLEMS: dict[str, Any] = {
     "avg_pool2d": avg_pool2d, "avg_pool2d_backward": avg_pool2d_backward,
     "softmax": along(1), "log_softmax": along(1), "softmax_grad": along(2), "log_softmax_grad": along(2),
     "cross_entropy": classes, "cross_entropy_grad": cross_entropy_grad, "bce_with_logits": same(2, 0.0, 1.0),
-    "bce": same(2, 0.05, 0.95), "bce_grad": same(3, 0.05, 0.95),
+    "huber": with_numbers(same(2), delta=(0.1, 3.0)), "bce": same(2, 0.05, 0.95), "bce_grad": same(3, 0.05, 0.95),
     "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
     "group_norm": group_norm, "group_norm_grad": group_norm_grad,
 }
