@@ -12,7 +12,7 @@ enum {
     TC_GEMM_SLICE = 512,    /* of k */
     TC_GEMM_SHORT = 64,     /* of k, with at most TC_GEMM_THIN rows or columns, for precision */
     TC_GEMM_THIN = 14,
-    TC_GEMM_DOTS = 2048,    /* of k, in dot products, for precision */
+    TC_GEMM_DOTS = 128,     /* vectors of k, in dot products, for precision */
     TC_GEMM_FEW = 16,       /* rows for dot products: more of them do not stay in the first cache */
     TC_GEMM_ROWS = 196,     /* of A in the second cache */
     TC_GEMM_COLS = 512,     /* of C per task, at most */

@@ -262,17 +262,24 @@ TC_INLINE TC_T TC_FN(lane_sum)(TC_VEC v) {
 
 /* sums[j] = x . (b + j * ldb) for j < cols, all along contiguous numbers; one load of x serves all columns. */
 TC_INLINE void TC_FN(dots)(int cols, tc_int k, const TC_T *x, const TC_T *b, tc_int ldb, TC_T *sums) {
-    TC_VEC acc[4];
+    TC_VEC acc[4], total[4];
     tc_int p = 0;
     TC_UNROLL
-    for (int j = 0; j < cols; j++) acc[j] = (TC_VEC){0};
-    for (; p + TC_VL <= k; p += TC_VL) {
-        TC_VEC xv = TC_LOAD(x + p);
+    for (int j = 0; j < cols; j++) total[j] = (TC_VEC){0};
+    while (p + TC_VL <= k) {
+        tc_int end = tc_min(k, p + TC_GEMM_DOTS * TC_VL);
         TC_UNROLL
-        for (int j = 0; j < cols; j++) acc[j] += xv * TC_LOAD(b + j * ldb + p);
+        for (int j = 0; j < cols; j++) acc[j] = (TC_VEC){0};
+        for (; p + TC_VL <= end; p += TC_VL) {
+            TC_VEC xv = TC_LOAD(x + p);
+            TC_UNROLL
+            for (int j = 0; j < cols; j++) acc[j] += xv * TC_LOAD(b + j * ldb + p);
+        }
+        TC_UNROLL
+        for (int j = 0; j < cols; j++) total[j] += acc[j];
     }
     for (int j = 0; j < cols; j++) {
-        TC_T s = TC_FN(lane_sum)(acc[j]);
+        TC_T s = TC_FN(lane_sum)(total[j]);
         for (tc_int r = p; r < k; r++) s += x[r] * b[j * ldb + r];
         sums[j] = s;
     }
@@ -365,8 +372,8 @@ static void TC_FN(gemm_few_task)(const void *plan, tc_int task, void *scratch) {
     for (tc_int j0 = first; j0 < end; j0 += COLS) {
         for (tc_int i0 = 0; i0 < p->m; i0 += ROWS) {
             tc_int m = tc_min(ROWS, p->m - i0), n = tc_min(COLS, end - j0);
-            for (tc_int k0 = 0; k0 < p->k || k0 == 0; k0 += TC_GEMM_DOTS) {
-                tc_int k = tc_min(TC_GEMM_DOTS, p->k - k0);
+            for (tc_int k0 = 0; k0 < p->k || k0 == 0; k0 += TC_GEMM_DOTS * TC_VL) {
+                tc_int k = tc_min(TC_GEMM_DOTS * TC_VL, p->k - k0);
                 const TC_T *x = a + i0 * p->a_row + k0;
                 for (tc_int j = 0; j < COLS; j++) column[j] = b + tc_min(j0 + j, p->n - 1) * p->b_col + k0;
                 if (m == 4) TC_FN(few_dots)(4, k, x, p->a_row, column, part);
