@@ -116,6 +116,7 @@ def test_places_of_nan(k, dtype):
         assert np.isnan(place(x, (0,), False)[[5, 7]]).all()
         assert position(x, 0, False)[[5, 7, 8]].tolist() == [3, 2, 1]
         assert position(x, 1, False)[[3, 60, 2, 1]].tolist() == [5, 5, 7, 8]
+        assert position(x[:, :20].copy(), 1, False)[[3, 60, 2, 1]].tolist() == [5, 5, 7, 8]  # without vectors
         x[1, 8] = 0
 
 
