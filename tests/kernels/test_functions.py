@@ -1,5 +1,6 @@
 """Functions of each number against their NumPy bodies, SciPy and float64: layouts, instruction sets, numbers of threads."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -31,7 +32,11 @@ def problems(name, values):
     """Arguments in every way that has a door of its own, and some that have none."""
     if name == "clamp":
         numbers = [np.array(number, values.dtype) for number in (-0.5, 0.75, np.nan)]
-        return [(values, numbers[i], numbers[j]) for i, j in ((0, 1), (1, 0), (0, 0), (2, 1), (0, 2))] + [(values,) * 3]
+        arrays = values, np.roll(values, 2), np.roll(values, 5)  # so that 0 does not meet -0, which is the same number
+        mixed = [tuple([array if whole else np.array(array[7]) for array, whole in zip(arrays, which, strict=True)])
+                 for which in itertools.product((True, False), repeat=3)]  # each of the three an array or a number
+        return [(values, numbers[i], numbers[j]) for i, j in ((0, 1), (1, 0), (0, 0), (2, 1), (0, 2))] + [(values,) * 3] + [
+            *mixed, (values[5:9, None], arrays[1], arrays[2][8:12, None])]
     loops = functions().UFUNCS.get(name)
     if loops is None or loops.nin == 1:
         return [(values,), (values[::2],), (values.reshape(-1, 1).T,), (values[:0],), (np.array(values[-1]),)]
