@@ -120,10 +120,8 @@ def bce_with_logits(cnp.ndarray x, cnp.ndarray target):
 def huber(cnp.ndarray x, cnp.ndarray target, double delta):
     """c * (d - c / 2) with d = x - target and c = d limited to [-delta, delta]; x and target of one shape."""
     cdef int kind = float_kind("huber", x)
-    if not cnp.PyArray_SAMESHAPE(x, target):
-        raise ShapeError(f"huber: x {(<object>x).shape} and target {(<object>target).shape} must have one shape")
+    target = _target("huber", x, target)
     x = contiguous(x)
-    target = contiguous_as(target, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray loss = empty_like(x)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
     with nogil:
@@ -149,12 +147,17 @@ def bce_grad(cnp.ndarray g, cnp.ndarray x, cnp.ndarray target):
     return gx
 
 
-cdef _elementwise(str op, tc_bce_fn for_float, tc_bce_fn for_double, cnp.ndarray x, cnp.ndarray target):
-    cdef tc_bce_fn function = for_double if float_kind(op, x) else for_float
+cdef cnp.ndarray _target(str op, cnp.ndarray x, cnp.ndarray target):
+    """The target, contiguous and of x's type."""
     if not cnp.PyArray_SAMESHAPE(x, target):
         raise ShapeError(f"{op}: x {(<object>x).shape} and target {(<object>target).shape} must have one shape")
+    return contiguous_as(target, cnp.PyArray_TYPE(x))
+
+
+cdef _elementwise(str op, tc_bce_fn for_float, tc_bce_fn for_double, cnp.ndarray x, cnp.ndarray target):
+    cdef tc_bce_fn function = for_double if float_kind(op, x) else for_float
+    target = _target(op, x, target)
     x = contiguous(x)
-    target = contiguous_as(target, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray loss = empty_like(x)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
     with nogil:

@@ -295,29 +295,25 @@ cdef int _not_empty(str name, str wanted, cnp.ndarray x, const bint *reduced) ex
     return 0
 
 
-cdef cnp.ndarray _extreme(str name, int which, cnp.ndarray x, tuple axis, bint keepdims):
+cdef _extreme(str name, int which, body, cnp.ndarray x, tuple axis, bint keepdims):
     cdef bint reduced[MAX_ND]
     _mark(name, x, axis, reduced)
     _not_empty(name, "maximum" if which == TC_MAX else "minimum", x, reduced)
-    return _along(&tc_reduce_by[_float_kind(x)][which], x, reduced, keepdims) if _float_kind(x) >= 0 else None
+    out = _along(&tc_reduce_by[_float_kind(x)][which], x, reduced, keepdims) if _float_kind(x) >= 0 else None
+    if out is not None:
+        return out
+    with np.errstate(invalid="ignore"):
+        return np.array(body(x, axis=axis, keepdims=keepdims))
 
 
 def max(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Largest value over the axes of the tuple `axis`, NaN if there is one."""
-    out = _extreme("max", TC_MAX, x, axis, keepdims)
-    if out is not None:
-        return out
-    with np.errstate(invalid="ignore"):
-        return np.array(np.max(x, axis=axis, keepdims=keepdims))
+    return _extreme("max", TC_MAX, np.max, x, axis, keepdims)
 
 
 def min(cnp.ndarray x not None, tuple axis not None, bint keepdims):
     """Smallest value over the axes of the tuple `axis`, NaN if there is one."""
-    out = _extreme("min", TC_MIN, x, axis, keepdims)
-    if out is not None:
-        return out
-    with np.errstate(invalid="ignore"):
-        return np.array(np.min(x, axis=axis, keepdims=keepdims))
+    return _extreme("min", TC_MIN, np.min, x, axis, keepdims)
 
 
 cdef cnp.ndarray _place(str name, int which, cnp.ndarray x, int axis, bint keepdims):

@@ -61,19 +61,7 @@ TC_INLINE float TC_FN(verfc)(float x) {
     p = p * t + 0.168029870374;
     p = p * t + 0.168633627918;
     p = p * t + 0.169283842113;
-    const double magic = 6755399441055744.0; /* 1.5 * 2^52, as in vpow */
-    double u = a * a * -1.44269504088896341, shifted = u + magic, r = (u - (shifted - magic)) * 0.693147180559945309;
-    union { double f; uint64_t i; } bits = {.f = shifted};
-    double q = 1.0 / 5040;
-    q = q * r + 1.0 / 720;
-    q = q * r + 1.0 / 120;
-    q = q * r + 1.0 / 24;
-    q = q * r + 1.0 / 6;
-    q = q * r + 0.5;
-    q = q * r + 1.0;
-    q = q * r + 1.0;
-    union { uint64_t i; double f; } scale = {.i = (bits.i - 0x4338000000000000 + 1023) << 52};
-    double y = p * t * q * scale.f;
+    double y = p * t * TC_FN(vtwo_to)(a * a * -1.44269504088896341);
     return (float)(x < 0.0f ? 2.0 - y : y);
 }
 static void TC_FN(erfc_loop)(const float *x, float *restrict y, ptrdiff_t n) {

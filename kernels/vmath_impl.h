@@ -105,8 +105,27 @@ TC_INLINE float TC_FN(vtanh)(float x) {
     return copysignf(a < 0.625f ? p : q, x);
 }
 
+/* 2^t = 2^n e^(r ln 2), |r| <= 1/2, in double with an error of about 1e-10, for results to be rounded to float; |t| < 1000. */
+TC_INLINE double TC_FN(vtwo_to)(double t) {
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
+    double shifted = t + magic, r = (t - (shifted - magic)) * 0.693147180559945309;
+    union { double f; int64_t i; } bits = {.f = shifted};
+    int64_t n = bits.i - 0x4338000000000000;
+    double q = 1.0 / 40320;
+    q = q * r + 1.0 / 5040;
+    q = q * r + 1.0 / 720;
+    q = q * r + 1.0 / 120;
+    q = q * r + 1.0 / 24;
+    q = q * r + 1.0 / 6;
+    q = q * r + 0.5;
+    q = q * r + 1.0;
+    q = q * r + 1.0;
+    union { int64_t i; double f; } scale = {.i = (n + 1023) << 52};
+    return q * scale.f;
+}
+
 /* x^y = 2^(y log2 |x|) in double, with an error of about 1e-10: the result is rounded once, to float.
- * log2 |x| = e + 2 / ln 2 * artanh(s), s = f / (2 + f) for |x| = 2^e (1 + f); 2^t = 2^n e^(r ln 2), |r| <= 1/2. */
+ * log2 |x| = e + 2 / ln 2 * artanh(s), s = f / (2 + f) for |x| = 2^e (1 + f). */
 TC_INLINE float TC_FN(vpow)(float x, float y) {
     const int32_t root = 0x3F3504F3;
     float a = fabsf(x);
@@ -128,21 +147,7 @@ TC_INLINE float TC_FN(vpow)(float x, float y) {
     double t = (double)y * lg;
     t = t < -200.0 ? -200.0 : t;
     t = t > 200.0 ? 200.0 : t;
-    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
-    double shifted = t + magic, r = (t - (shifted - magic)) * 0.693147180559945309;
-    union { double f; int64_t i; } bits = {.f = shifted};
-    int64_t n = bits.i - 0x4338000000000000;
-    double q = 1.0 / 40320;
-    q = q * r + 1.0 / 5040;
-    q = q * r + 1.0 / 720;
-    q = q * r + 1.0 / 120;
-    q = q * r + 1.0 / 24;
-    q = q * r + 1.0 / 6;
-    q = q * r + 0.5;
-    q = q * r + 1.0;
-    q = q * r + 1.0;
-    union { int64_t i; double f; } scale = {.i = (n + 1023) << 52};
-    float m = (float)(q * scale.f);
+    float m = (float)TC_FN(vtwo_to)(t);
     m = a == 1.0f ? 1.0f : m; /* also to the power of infinity */
     m = x != x || y != y ? x + y : m;
     /* the sign: is |y| whole, and odd?  Compared as bits; floats from 2^24 on are even */

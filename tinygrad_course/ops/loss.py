@@ -305,25 +305,16 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: bool | N
     if weight is not None and weight.array.dtype != input.array.dtype:
         raise DTypeError(f"nll_loss: the weight is {weight.array.dtype}, the input {input.array.dtype}; use "
                          "weight.to(input.dtype)")
-    if _check_classes("nll_loss", target, input.array.shape[1], ignore_index) == target.array.size:
-        return _nll_of_all(input, target, weight, shape, reduction)
-    valid = ne(target, ignore_index)
-    safe = where(valid, target, 0)
-    picked = neg(reshape(gather(input, 1, unsqueeze(safe, 1)), target.array.shape))
-    factor = cast(valid, input.array.dtype)
-    if weight is not None:
-        factor = mul(factor, gather(weight, 0, safe))
-    loss = mul(where(valid, picked, 0.0), factor)  # where first: an ignored -inf must not become nan
-    if reduction == "mean":
-        return div(sum(loss), sum(factor))
-    return reduce_loss(loss if shape is None else reshape(loss, shape), reduction)
-
-
-def _nll_of_all(x: Any, target: Any, weight: Any, shape: Shape | None, reduction: str) -> Any:
-    """nll_loss where no class is ignored, which is the rule: no masks."""
-    loss = neg(reshape(gather(x, 1, unsqueeze(target, 1)), target.array.shape))
-    if weight is not None:
-        factor = gather(weight, 0, target)
+    everyone = _check_classes("nll_loss", target, input.array.shape[1], ignore_index) == target.array.size
+    valid = None if everyone else ne(target, ignore_index)  # mostly no class is ignored, and masks cost more than the rest
+    safe = target if valid is None else where(valid, target, 0)
+    loss = neg(reshape(gather(input, 1, unsqueeze(safe, 1)), target.array.shape))
+    factor = None if weight is None else gather(weight, 0, safe)
+    if valid is not None:
+        counted = cast(valid, input.array.dtype)
+        factor = counted if factor is None else mul(counted, factor)
+        loss = where(valid, loss, 0.0)  # before the product: an ignored -inf must not become nan
+    if factor is not None:
         loss = mul(loss, factor)
         if reduction == "mean":
             return div(sum(loss), sum(factor))

@@ -42,15 +42,19 @@ def mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
         return _array(np.divide(sum(x, axis, keepdims), np.asarray(count, x.dtype)))
 
 
+def _need_elements(name: str, wanted: str, x: Array, axis: tuple[int, ...]) -> None:
+    for a in axis:
+        if x.shape[a] == 0:
+            raise ValueError(f"{name}: input {x.shape} has no elements along axis {a}, a {wanted} needs at least one")
+
+
 def max(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     """Largest value over `axis`, NaN if there is one.
 
     Raises:
         ValueError: there is nothing to take the maximum of.
     """
-    for a in axis:
-        if x.shape[a] == 0:
-            raise ValueError(f"max: input {x.shape} has no elements along axis {a}, a maximum needs at least one")
+    _need_elements("max", "maximum", x, axis)
     return _array(np.max(x, axis=axis, keepdims=keepdims))
 
 
@@ -60,9 +64,7 @@ def min(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     Raises:
         ValueError: there is nothing to take the minimum of.
     """
-    for a in axis:
-        if x.shape[a] == 0:
-            raise ValueError(f"min: input {x.shape} has no elements along axis {a}, a minimum needs at least one")
+    _need_elements("min", "minimum", x, axis)
     return _array(np.min(x, axis=axis, keepdims=keepdims))
 
 
@@ -87,8 +89,7 @@ def argmin(x: Array, axis: int, keepdims: bool) -> Array:
 def _place(name: str, wanted: str, find: Any, x: Array, axis: int, keepdims: bool) -> Array:
     if x.ndim == 0:
         return np.zeros_like(x, dtype=np.int64)
-    if x.shape[axis] == 0:
-        raise ValueError(f"{name}: input {x.shape} has no elements along axis {axis}, a {wanted} needs at least one")
+    _need_elements(name, wanted, x, (axis,))
     index = _array(find(x, axis=axis)).astype(np.int64)
     return np.expand_dims(index, axis) if keepdims else index
 
