@@ -240,6 +240,18 @@ def test_huber(k, torch, layout, dtype):
     np.testing.assert_array_equal(k.huber(special, np.zeros(4, dtype), 1.0), np.array([np.inf, np.inf, np.nan, 2.5], dtype))
 
 
+def test_targets_of_another_type(k, dtype):
+    """They are taken in the type of x."""
+    x, target = np.array([0.25, 0.5, 0.75], dtype), np.array([0, 1, 1])
+    for other in (np.float32, np.float64, np.int64):
+        given = target.astype(other)
+        for found, want in ((k.bce(x, given), k.bce(x, target.astype(dtype))),
+                            (k.bce_with_logits(x, given), k.bce_with_logits(x, target.astype(dtype))),
+                            (k.huber(x, given, 1.0), 0.5 * (x - target) ** 2)):
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, want, rtol=1e-6)
+
+
 def test_bce_with_logits_keeps_small_losses(k, dtype):
     """For a sure and right answer the loss is exp(-x), not 0."""
     x = np.array([20.0, 60.0], dtype)

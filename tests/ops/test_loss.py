@@ -470,3 +470,15 @@ def test_targets_changed_in_place_are_noticed(backend: str) -> None:
     t.fill_(2)
     with pytest.raises(GraphError, match=r"cross_entropy.*'fill_'"):
         loss.backward()
+
+
+def test_nll_loss_of_an_ignored_sample_may_be_infinite() -> None:
+    """A class of probability 0 in a sample that does not count is no reason for the mean to be nan."""
+    x = tgc.tensor([[-1.0, -0.5], [-float("inf"), 0.0], [-2.0, -0.25]], requires_grad=True)
+    target = tgc.tensor([0, -100, 1])
+    loss = tgc.nn.functional.nll_loss(x, target)
+    assert loss.item() == (1.0 + 0.25) / 2
+    loss.backward()
+    assert x.grad.tolist() == [[-0.5, 0.0], [0.0, 0.0], [0.0, -0.5]]
+    weighted = tgc.nn.functional.nll_loss(x, target, tgc.tensor([3.0, 1.0]))
+    assert weighted.item() == (3 * 1.0 + 0.25) / 4
